@@ -1,0 +1,141 @@
+// Package trajectory holds episodes in memory, and the small records (metadata,
+// locations, pairs, stitches) that pipelines shuffle in their place.
+//
+// Arrays are flat float32 slices, row-major: T steps of S observation and A
+// action values. An episode with T steps has T transitions; the observation
+// after the last one is known only where the data holds it.
+package trajectory
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// End says how an episode ended.
+type End uint8
+
+const (
+	// Timeout is an end by a time limit, or where the data says nothing more.
+	Timeout End = iota
+	// Terminal is an end in a terminal state, after which there is no return.
+	Terminal
+)
+
+func (e End) String() string {
+	if e == Terminal {
+		return "terminal"
+	}
+	return "timeout"
+}
+
+// Sources of an episode, as the `source` column spells them.
+const (
+	Original = "original"
+	Stitched = "stitched"
+)
+
+// Episode is one trajectory of T transitions.
+type Episode struct {
+	ID             int64
+	ObservationDim int       // S
+	ActionDim      int       // A
+	Observations   []float32 // [T, S]
+	Actions        []float32 // [T, A]
+	Rewards        []float32 // [T]
+
+	// NextObservations is [T, S] where the data's own next observations differ
+	// from the observations one step later, and nil where they agree.
+	NextObservations []float32
+	// FinalObservation is [S], the observation after the last step, nil where
+	// the data does not hold it.
+	FinalObservation []float32
+
+	End End
+	// Provenance is nil for an original episode.
+	Provenance *Provenance
+}
+
+// Provenance says what a generated episode was made from.
+type Provenance struct {
+	Source string // "stitched", …
+	LowID  int64  // the low-return episode τ
+	HighID int64  // the high-return episode τ′
+	// The rows [BridgeStart, BridgeStart+len(Errors)) were generated: their
+	// action and reward were inferred.
+	BridgeStart int
+	// Errors is the qualification error ‖f_ω(s,a) − s′‖₂ of each bridge row, in
+	// the units of the observations.
+	Errors []float32
+}
+
+// Len is the number of transitions, T.
+func (e *Episode) Len() int { return len(e.Rewards) }
+
+// Observation is the state before step, [S].
+func (e *Episode) Observation(step int) []float32 {
+	return e.Observations[step*e.ObservationDim : (step+1)*e.ObservationDim]
+}
+
+// Action is the action taken at step, [A].
+func (e *Episode) Action(step int) []float32 {
+	return e.Actions[step*e.ActionDim : (step+1)*e.ActionDim]
+}
+
+// NextObservation is the state after step, [S], and whether it is known.
+func (e *Episode) NextObservation(step int) ([]float32, bool) {
+	switch {
+	case e.NextObservations != nil:
+		return e.NextObservations[step*e.ObservationDim : (step+1)*e.ObservationDim], true
+	case step+1 < e.Len():
+		return e.Observation(step + 1), true
+	default:
+		return e.FinalObservation, e.FinalObservation != nil
+	}
+}
+
+// Return is the sum of rewards.
+func (e *Episode) Return() float64 {
+	sum := 0.0
+	for _, r := range e.Rewards {
+		sum += float64(r)
+	}
+	return sum
+}
+
+// Validate reports the first thing that makes the episode unusable: arrays that
+// do not fit each other, or a value that is not finite.
+func (e *Episode) Validate() error {
+	steps := e.Len()
+	switch {
+	case steps == 0:
+		return fmt.Errorf("episode %d has no steps", e.ID)
+	case len(e.Observations) != steps*e.ObservationDim:
+		return fmt.Errorf("episode %d has %d observation values, want %d steps of %d", e.ID, len(e.Observations), steps, e.ObservationDim)
+	case len(e.Actions) != steps*e.ActionDim:
+		return fmt.Errorf("episode %d has %d action values, want %d steps of %d", e.ID, len(e.Actions), steps, e.ActionDim)
+	case e.NextObservations != nil && len(e.NextObservations) != len(e.Observations):
+		return fmt.Errorf("episode %d has %d next-observation values, want %d", e.ID, len(e.NextObservations), len(e.Observations))
+	case e.FinalObservation != nil && len(e.FinalObservation) != e.ObservationDim:
+		return fmt.Errorf("episode %d has a final observation of %d values, want %d", e.ID, len(e.FinalObservation), e.ObservationDim)
+	}
+	columns := []struct {
+		name   string
+		values []float32
+		width  int
+	}{
+		{"observations", e.Observations, e.ObservationDim},
+		{"actions", e.Actions, e.ActionDim},
+		{"rewards", e.Rewards, 1},
+		{"next_observations", e.NextObservations, e.ObservationDim},
+		{"final observation", e.FinalObservation, e.ObservationDim},
+	}
+	for _, c := range columns {
+		if i := slices.IndexFunc(c.values, notFinite); i >= 0 {
+			return fmt.Errorf("episode %d step %d: %s holds %v", e.ID, i/c.width, c.name, c.values[i])
+		}
+	}
+	return nil
+}
+
+func notFinite(v float32) bool { return math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) }
