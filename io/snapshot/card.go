@@ -1,0 +1,43 @@
+package snapshot
+
+import (
+	_ "embed"
+	"fmt"
+	"io"
+	"strings"
+	"text/template"
+)
+
+//go:embed card.md.tmpl
+var cardText string
+
+var cardTemplate = template.Must(template.New("card").Funcs(template.FuncMap{
+	"thousands": thousands,
+	"cell":      func(s string) string { return strings.ReplaceAll(s, "|", `\|`) },
+}).Parse(cardText))
+
+// WriteCard writes the dataset card, the README.md of a snapshot.
+func WriteCard(w io.Writer, m Manifest) error {
+	if err := cardTemplate.Execute(w, m); err != nil {
+		return fmt.Errorf("snapshot: writing the dataset card: %w", err)
+	}
+	return nil
+}
+
+// Rows is the number of transitions in all parts.
+func (m Manifest) Rows() int64 {
+	rows := int64(0)
+	for _, p := range m.Parts {
+		rows += p.Rows
+	}
+	return rows
+}
+
+// thousands writes 1234567 as 1,234,567.
+func thousands(n int64) string {
+	digits := fmt.Sprint(n)
+	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}

@@ -1,0 +1,129 @@
+package snapshot
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+const manifestVersion = 1
+
+// Manifest says what a snapshot holds and all that it was made from.
+type Manifest struct {
+	Version int       `json:"version"` // set by Commit
+	ID      string    `json:"id"`      // set by Commit
+	Created time.Time `json:"created"` // set by Commit
+
+	Software string `json:"software"` // name and version
+	Backend  string `json:"backend"`
+	Runner   string `json:"runner"`
+	Seed     uint64 `json:"seed"`
+	// Configuration is the run's whole configuration; set by Commit.
+	Configuration json.RawMessage `json:"configuration,omitempty"`
+
+	Inputs []Input `json:"inputs"`
+	Models []Model `json:"models"`
+
+	ObservationDim int   `json:"observation_dim"`
+	ActionDim      int   `json:"action_dim"`
+	Original       Count `json:"original"`
+	Stitched       Count `json:"stitched"`
+	// Generated is how many of the stitched transitions are of bridges: their
+	// action and reward were inferred.
+	Generated int64 `json:"generated_transitions"`
+	// Placeholders is how many rows repeat their observation as next
+	// observation, since the input did not hold the real one.
+	Placeholders int64 `json:"placeholder_next_observations"`
+
+	Stages    []Stage    `json:"stages"`
+	Durations []Duration `json:"durations"`
+	Parts     []Part     `json:"parts"`
+}
+
+// Input is a file the run read.
+type Input struct {
+	Path   string `json:"path"`
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"`
+}
+
+// Model is a model the run used.
+type Model struct {
+	Kind   string `json:"kind"` // denoiser, inverse, reward, dynamics
+	SHA256 string `json:"sha256"`
+}
+
+// Count is an amount of data.
+type Count struct {
+	Episodes    int64 `json:"episodes"`
+	Transitions int64 `json:"transitions"`
+}
+
+// Stage counts what came into a stage of the pipeline, what went out, and what
+// was dropped for which reason.
+type Stage struct {
+	Stage   string           `json:"stage"`
+	Unit    string           `json:"unit,omitempty"` // of what is counted: episodes, pairs, …
+	In      int64            `json:"in"`
+	Out     int64            `json:"out"`
+	Dropped map[string]int64 `json:"dropped,omitempty"` // by reason
+}
+
+// Duration is the time a stage took.
+type Duration struct {
+	Stage   string  `json:"stage"`
+	Seconds float64 `json:"seconds"`
+}
+
+// Part is one Parquet file of the snapshot.
+type Part struct {
+	File   string `json:"file"` // relative to the snapshot: data/part-00000.parquet
+	Rows   int64  `json:"rows"`
+	Bytes  int64  `json:"bytes"`  // set by Commit
+	SHA256 string `json:"sha256"` // set by Commit
+}
+
+// HashFile streams a file and returns its SHA-256, in hexadecimal, and its size.
+func HashFile(path string) (sum string, size int64, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", 0, fmt.Errorf("snapshot: hashing: %w", err)
+	}
+	defer f.Close()
+	h := sha256.New()
+	if size, err = io.Copy(h, f); err != nil {
+		return "", 0, fmt.Errorf("snapshot: hashing: %w", err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), size, nil
+}
+
+// completeParts fills in the sizes and hashes, having checked that the manifest
+// lists the data files and no others.
+func completeParts(dir string, parts []Part) error {
+	found, err := filepath.Glob(filepath.Join(dir, "data", "*"))
+	if err != nil {
+		return err
+	}
+	for _, path := range found {
+		name := "data/" + filepath.Base(path)
+		if !slices.ContainsFunc(parts, func(p Part) bool { return p.File == name }) {
+			return fmt.Errorf("%q is not in the manifest", name)
+		}
+	}
+	for i := range parts {
+		p := &parts[i]
+		if filepath.ToSlash(filepath.Clean(p.File)) != p.File || filepath.Dir(p.File) != "data" {
+			return fmt.Errorf("%q is not a file of data/", p.File)
+		}
+		if p.SHA256, p.Bytes, err = HashFile(filepath.Join(dir, p.File)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+// Package snapshot publishes a run's output so that a reader sees either the
+// whole of it or nothing.
+//
+// A published folder holds
+//
+//	OUT/CURRENT                            one line: the id of the snapshot to read
+//	OUT/snapshots/<id>/data/part-*.parquet
+//	OUT/snapshots/<id>/manifest.json
+//	OUT/snapshots/<id>/README.md           the dataset card
+//	OUT/snapshots/<id>/report/index.html
+//	OUT/snapshots/<id>/rejects/
+//	OUT/.staging/                          of the run in progress, and its lock
+//
+// A run writes under OUT/.staging, moves the finished snapshot into place with
+// one rename and replaces CURRENT with another, last. Killed at any point, it
+// leaves CURRENT as it was; the next run sweeps what it left behind.
+package snapshot
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+)
+
+const (
+	currentName   = "CURRENT"
+	snapshotsName = "snapshots"
+	stagingName   = ".staging"
+	manifestName  = "manifest.json"
+	cardName      = "README.md"
+)
+
+// Snapshot is one published dataset.
+type Snapshot struct {
+	ID       string
+	Dir      string // OUT/snapshots/<id>
+	Current  bool   // whether OUT/CURRENT names it
+	Manifest Manifest
+}
+
+// DataDir is the folder of the Parquet files.
+func (s Snapshot) DataDir() string { return filepath.Join(s.Dir, "data") }
+
+// Current is the snapshot that OUT/CURRENT names. A folder where nothing is
+// published gives ErrNoSnapshot.
+func Current(out string) (Snapshot, error) {
+	id, err := currentID(out)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	s, err := open(out, id)
+	s.Current = true
+	return s, err
+}
+
+// List is every snapshot of a published folder, oldest first. A snapshot that
+// CURRENT does not name may be an earlier one, or one whose run was killed
+// between moving it into place and naming it; it is whole either way.
+func List(out string) ([]Snapshot, error) {
+	current, err := currentID(out)
+	if err != nil && !errors.Is(err, ErrNoSnapshot) {
+		return nil, err
+	}
+	ids, err := snapshotIDs(out)
+	if err != nil {
+		return nil, err
+	}
+	var all []Snapshot
+	for _, id := range ids {
+		s, err := open(out, id)
+		if err != nil {
+			return nil, err
+		}
+		s.Current = id == current
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+func currentID(out string) (string, error) {
+	line, err := os.ReadFile(filepath.Join(out, currentName))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("snapshot: reading %q: %w", out, ErrNoSnapshot)
+	case err != nil:
+		return "", fmt.Errorf("snapshot: reading %s: %w", currentName, err)
+	}
+	id := string(bytes.TrimSpace(line))
+	if !idPattern.MatchString(id) {
+		return "", fmt.Errorf("snapshot: %q does not hold a snapshot's id: %.40q", filepath.Join(out, currentName), id)
+	}
+	return id, nil
+}
+
+// snapshotIDs lists the folders under OUT/snapshots that are named as snapshots
+// are, oldest first, which is the order of their names.
+func snapshotIDs(out string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(out, snapshotsName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("snapshot: listing: %w", err)
+	}
+	var ids []string
+	for _, e := range entries {
+		if e.IsDir() && idPattern.MatchString(e.Name()) {
+			ids = append(ids, e.Name())
+		}
+	}
+	return ids, nil
+}
+
+func open(out, id string) (Snapshot, error) {
+	s := Snapshot{ID: id, Dir: filepath.Join(out, snapshotsName, id)}
+	raw, err := os.ReadFile(filepath.Join(s.Dir, manifestName))
+	if err != nil {
+		return s, fmt.Errorf("snapshot: opening %s: %w", id, err)
+	}
+	if err := json.Unmarshal(raw, &s.Manifest); err != nil {
+		return s, fmt.Errorf("snapshot: reading the manifest of %s: %w", id, err)
+	}
+	if v := s.Manifest.Version; v != manifestVersion {
+		return s, fmt.Errorf("snapshot: the manifest of %s is of version %d, this program reads version %d", id, v, manifestVersion)
+	}
+	return s, nil
+}
+
+const idTime = "20060102T150405Z"
+
+var idPattern = regexp.MustCompile(`^\d{8}T\d{6}Z-[0-9a-f]{8}$`)
+
+// nextID names the run that starts now: its time, then the start of its
+// configuration's hash. Ids sort in the order of publishing even if the clock
+// stands still or goes back.
+func nextID(published []string, now time.Time, configHash string) (string, error) {
+	at := now.UTC().Truncate(time.Second)
+	if n := len(published); n > 0 {
+		last, err := time.Parse(idTime, published[n-1][:len(idTime)])
+		if err != nil {
+			return "", fmt.Errorf("snapshot: reading the time in %q: %w", published[n-1], err)
+		}
+		if !at.After(last) {
+			at = last.Add(time.Second)
+		}
+	}
+	return at.Format(idTime) + "-" + configHash[:8], nil
+}
