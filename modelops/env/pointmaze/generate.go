@@ -92,9 +92,13 @@ func (m *Maze) newPilot(rng *rand.Rand, expert bool) *pilot {
 	return &pilot{maze: m, rng: rng, expert: expert, cruise: slowest + (fastest-slowest)*rng.Float64()}
 }
 
-// start draws the first state, at rest, and the first leg.
+// start draws the first state, at rest, and the first leg. An expert starts at
+// the one of two random cells that is farther from the goal.
 func (p *pilot) start() [ObservationDim]float32 {
 	p.waypoint = p.anyCell()
+	if other, toGoal := p.anyCell(), p.maze.steps[p.maze.goal]; p.expert && toGoal[other] > toGoal[p.waypoint] {
+		p.waypoint = other
+	}
 	p.newLeg()
 	at := p.aim()
 	return [ObservationDim]float32{float32(at[0]), float32(at[1])}
