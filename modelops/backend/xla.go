@@ -1,0 +1,89 @@
+//go:build cgo && !noxla
+
+package backend
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/go-xla/compute/xla"
+)
+
+var errNoPlugin = errors.New("no XLA plugin found")
+
+// openXLA loads the plugin that GOMLX_BACKEND names (xla:NAME or xla:/PATH,
+// with options), else the first one that loads of those in
+// PJRT_PLUGIN_LIBRARY_PATH or in go-xla's usual folders, CUDA before CPU.
+var openXLA = sync.OnceValues(func() (opened, error) {
+	xla.EnableAutoInstall(false)
+	configs, err := xlaConfigs()
+	if err != nil {
+		return opened{}, err
+	}
+	why := errNoPlugin
+	for _, config := range configs {
+		engine, err := loadXLA(config)
+		if err != nil {
+			why = fmt.Errorf("XLA plugin %q does not load: %w", config, err)
+			continue
+		}
+		return opened{backend: engine, info: Info{Name: XLA, Kind: XLA, Description: engine.Description()}}, nil
+	}
+	return opened{}, fmt.Errorf("backend: %w", why)
+})
+
+// xlaConfigs lists the configurations to try, in order.
+func xlaConfigs() ([]string, error) {
+	if name, config, ok := strings.Cut(os.Getenv(compute.ConfigEnvVar), ":"); ok && name == xla.BackendName {
+		return []string{config}, nil
+	}
+	var plugins []string
+	err := catch(func() error {
+		plugins = slices.Clone(xla.GetAvailablePlugins())
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("backend: searching XLA plugins: %w", err)
+	}
+	slices.SortFunc(plugins, func(a, b string) int {
+		return strings.Compare(pluginRank(a), pluginRank(b))
+	})
+	return plugins, nil
+}
+
+// pluginRank sorts plugins by name, those for CUDA ("cuda", "cuda13_v0.1")
+// before those for the CPU, and these before others.
+func pluginRank(name string) string {
+	switch {
+	case strings.HasPrefix(name, "cuda"):
+		return "0" + name
+	case strings.HasPrefix(name, "cpu"):
+		return "1" + name
+	default:
+		return "2" + name
+	}
+}
+
+func loadXLA(config string) (engine compute.Backend, err error) {
+	err = catch(func() (err error) {
+		engine, err = xla.New(config)
+		return err
+	})
+	return engine, err
+}
+
+// catch turns a panic into an error: go-xla panics on a plugin file that is no
+// shared library.
+func catch(run func() error) (err error) {
+	defer func() {
+		if caught := recover(); caught != nil {
+			err = fmt.Errorf("panic: %v", caught)
+		}
+	}()
+	return run()
+}

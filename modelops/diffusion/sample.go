@@ -1,0 +1,225 @@
+package diffusion
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gomlx/compute/dtypes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"diffstitch/modelops/nets"
+)
+
+// Task is what the sampler completes.
+type Task struct {
+	Known *Node // [batch, horizon, stateDim], normalised; whatever where hidden
+	Mask  *Node // [batch, horizon], 1 = known
+	Noise *Node // [batch, horizon, stateDim], standard normal
+	// Random seeds the noise that DDPM adds at each step: a state of the random
+	// number generator (see graph.RNGStateFromSeed). Nil with DDIM.
+	Random *Node
+	// Return is nil without guidance.
+	Return *Node // [batch], the normalised return to aim at
+}
+
+// Sample runs the reverse process in one loop of the graph, and returns states
+// of which the known ones are Known's bit for bit.
+//
+// The net's variables, all below scope, must exist. They go along as the loop's
+// state, since a loop's body can't reach outside on XLA; so the store mustn't
+// embed variables as constants.
+//
+//	result: [batch, horizon, stateDim]
+func Sample(scope *model.Scope, cfg Config, sampler Sampler, task Task) *Node {
+	check(cfg.Validate())
+	check(sampler.Validate(cfg.DenoisingSteps))
+	if (task.Random != nil) != (sampler.Kind == DDPM) {
+		panic(fmt.Errorf("diffusion: the ddpm sampler needs a random state, the ddim sampler none"))
+	}
+	process := newProcess(scope, cfg, sampler)
+	first := process.start(task)
+	g := task.Known.Graph()
+	more := NewClosure(g, func(g *Graph) []*Node {
+		return []*Node{LessThan(first.parameters(g).counter, Const(g, int32(len(process.updates))))}
+	})
+	advance := NewClosure(g, func(g *Graph) []*Node {
+		return process.advance(first.parameters(g)).nodes()
+	})
+	return first.replace(While(more, advance, first.nodes()...)).x
+}
+
+// process is the reverse process of a net.
+type process struct {
+	scope     *model.Scope
+	cfg       Config
+	sampler   Sampler
+	updates   []update
+	variables []*model.Variable // of the net
+}
+
+func newProcess(scope *model.Scope, cfg Config, sampler Sampler) *process {
+	p := &process{scope: scope, cfg: cfg, sampler: sampler, updates: sampler.updates(cfg.DenoisingSteps)}
+	for variable := range scope.IterVariables() {
+		p.variables = append(p.variables, variable)
+	}
+	if len(p.variables) == 0 {
+		panic(fmt.Errorf("diffusion: the scope %q holds no net to sample from", scope.Scope()))
+	}
+	slices.SortFunc(p.variables, func(a, b *model.Variable) int { return strings.Compare(a.Path(), b.Path()) })
+	return p
+}
+
+// state is what the loop carries from step to step. Only the first two and
+// random change; the others are there because the body sees nothing else.
+type state struct {
+	counter *Node // scalar int32, reverse steps done
+	x       *Node // [batch, horizon, stateDim], at the denoising step
+	known   *Node // [batch, horizon, stateDim]
+	mask    *Node // [batch, horizon]
+	shown   *Node // [batch, horizon, stateDim+1], the condition
+	random  *Node // a random state; nil with DDIM
+	returns *Node // [batch]; nil without guidance
+	weights []*Node
+}
+
+// start puts noise at the hidden positions.
+func (p *process) start(task Task) state {
+	g := task.Known.Graph()
+	noise := MulScalar(task.Noise, p.sampler.noiseScale())
+	s := state{
+		counter: Const(g, int32(0)),
+		x:       Where(spread(task.Mask, noise), task.Known, noise),
+		known:   keepKnown(task.Known, task.Mask),
+		mask:    task.Mask,
+		shown:   condition(p.cfg.Conditioning, task.Known, task.Mask),
+		random:  task.Random,
+		returns: task.Return,
+	}
+	for _, variable := range p.variables {
+		s.weights = append(s.weights, variable.NodeValue(g))
+	}
+	return s
+}
+
+// advance takes one reverse step.
+func (p *process) advance(s state) state {
+	restore := p.useWeights(s.weights)
+	defer restore()
+	u := p.coefficients(s.counter)
+	noise := p.predict(s, u)
+	clean := Div(Sub(s.x, Mul(noise, u.noiseShare)), u.signalShare)
+	if p.cfg.Clip > 0 {
+		clean = ClipScalar(clean, -p.cfg.Clip, p.cfg.Clip)
+	}
+	x := Add(Mul(clean, u.fromClean), Mul(s.x, u.fromState))
+	if s.random != nil {
+		var fresh *Node
+		s.random, fresh = RandomNormal(s.random, x.Shape())
+		x = Add(x, Mul(fresh, u.fresh))
+	}
+	s.x = Where(spread(s.mask, x), s.known, x)
+	s.counter = AddScalar(s.counter, 1)
+	return s
+}
+
+// useWeights has the net built from nodes of the function that is being built,
+// until restore is called.
+func (p *process) useWeights(weights []*Node) (restore func()) {
+	outside := make([]*Node, len(p.variables))
+	for i, variable := range p.variables {
+		outside[i] = variable.NodeValue(weights[i])
+		variable.SetNodeValue(weights[i])
+	}
+	return func() {
+		for i, variable := range p.variables {
+			variable.SetNodeValue(outside[i])
+		}
+	}
+}
+
+// predict runs the net, twice in one batch where a return guides it.
+//
+//	result: [batch, horizon, stateDim]
+func (p *process) predict(s state, u coefficients) *Node {
+	batch := s.x.Shape().Dim(0)
+	in := nets.UNetInputs{X: s.x, Condition: s.shown}
+	if p.cfg.Guidance == nil {
+		in.Step = BroadcastToDims(u.step, batch)
+		return nets.UNet(p.scope, p.cfg.UNet, in)
+	}
+	twice := func(x *Node) *Node { return Concatenate([]*Node{x, x}, 0) }
+	ones := OnesLike(s.returns)
+	in.X, in.Condition, in.Return = twice(s.x), twice(s.shown), twice(s.returns)
+	in.Step = BroadcastToDims(u.step, 2*batch)
+	in.Guided = Concatenate([]*Node{ones, ZerosLike(s.returns)}, 0)
+	both := nets.UNet(p.scope, p.cfg.UNet, in)
+	guided := SliceAxis(both, 0, AxisRange(0, batch))
+	free := SliceAxis(both, 0, AxisRange(batch))
+	return Add(free, MulScalar(Sub(guided, free), p.cfg.Guidance.Weight))
+}
+
+// coefficients are an update's, as scalars of the graph.
+type coefficients struct {
+	step                    *Node // int32
+	signalShare, noiseShare *Node
+	fromClean, fromState    *Node
+	fresh                   *Node
+}
+
+// coefficients looks the update up.
+func (p *process) coefficients(counter *Node) coefficients {
+	g := counter.Graph()
+	pick := func(value func(update) float64) *Node {
+		table := make([]float32, len(p.updates))
+		for i, u := range p.updates {
+			table[i] = float32(value(u))
+		}
+		return Reshape(Gather(Const(g, table), Reshape(counter, 1, 1)))
+	}
+	return coefficients{
+		step:        ConvertDType(pick(func(u update) float64 { return float64(u.step) }), dtypes.Int32),
+		signalShare: pick(func(u update) float64 { return u.signalShare }),
+		noiseShare:  pick(func(u update) float64 { return u.noiseShare }),
+		fromClean:   pick(func(u update) float64 { return u.fromClean }),
+		fromState:   pick(func(u update) float64 { return u.fromState }),
+		fresh:       pick(func(u update) float64 { return u.fresh }),
+	}
+}
+
+// fields lists where the nodes are, those of the state that are set.
+func (s *state) fields() []**Node {
+	all := []**Node{&s.counter, &s.x, &s.known, &s.mask, &s.shown, &s.random, &s.returns}
+	for i := range s.weights {
+		all = append(all, &s.weights[i])
+	}
+	return slices.DeleteFunc(all, func(field **Node) bool { return *field == nil })
+}
+
+// nodes lists the state for the loop.
+func (s state) nodes() []*Node {
+	var nodes []*Node
+	for _, field := range s.fields() {
+		nodes = append(nodes, *field)
+	}
+	return nodes
+}
+
+// replace is the state with other nodes, in the order of nodes.
+func (s state) replace(nodes []*Node) state {
+	s.weights = slices.Clone(s.weights)
+	for i, field := range s.fields() {
+		*field = nodes[i]
+	}
+	return s
+}
+
+// parameters is the state as parameters of a closure.
+func (s state) parameters(g *Graph) state {
+	var nodes []*Node
+	for i, node := range s.nodes() {
+		nodes = append(nodes, Parameter(g, fmt.Sprintf("state_%d", i), node.Shape()))
+	}
+	return s.replace(nodes)
+}

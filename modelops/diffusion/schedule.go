@@ -1,0 +1,116 @@
+package diffusion
+
+import (
+	"fmt"
+	"math"
+)
+
+// cosineOffset keeps the first steps' noise from vanishing (Nichol and Dhariwal
+// 2021, equation 17).
+const cosineOffset = 0.008
+
+// maxBeta bounds a step's noise near the end of the schedule.
+const maxBeta = 0.999
+
+// signal is ᾱ of the cosine schedule, the share of the signal's variance left
+// at each denoising step: signal(K)[k] for k = 0 … K-1, falling.
+func signal(steps int) []float64 {
+	f := func(step int) float64 {
+		cos := math.Cos((float64(step)/float64(steps) + cosineOffset) / (1 + cosineOffset) * math.Pi / 2)
+		return cos * cos
+	}
+	left := make([]float64, steps)
+	product := 1.0
+	for step := range left {
+		beta := min(1-f(step+1)/f(step), maxBeta)
+		product *= 1 - beta
+		left[step] = product
+	}
+	return left
+}
+
+// Kinds of sampler.
+const (
+	DDPM = "ddpm" // ancestral sampling, the paper's (Ho et al. 2020)
+	DDIM = "ddim" // deterministic, good in few steps (Song et al. 2021)
+)
+
+// Sampler says how to run the reverse process.
+type Sampler struct {
+	Kind  string `json:"kind"`            // ddpm or ddim
+	Steps int    `json:"steps,omitempty"` // denoising steps taken, spread over K; 0 for all
+	// NoiseScale multiplies the noise, the initial one too; 0 means 1.
+	NoiseScale float64 `json:"noise_scale,omitempty"`
+}
+
+// Validate tells what is wrong with the sampler for a denoiser of K steps.
+func (s Sampler) Validate(denoisingSteps int) error {
+	if s.Kind != DDPM && s.Kind != DDIM {
+		return fmt.Errorf("diffusion: unknown sampler %q: it is ddpm or ddim", s.Kind)
+	}
+	if s.Steps < 0 || s.Steps > denoisingSteps {
+		return fmt.Errorf("diffusion: sampler takes %d steps of a denoiser of %d", s.Steps, denoisingSteps)
+	}
+	if s.NoiseScale < 0 {
+		return fmt.Errorf("diffusion: noise scale must not be negative: %g", s.NoiseScale)
+	}
+	return nil
+}
+
+func (s Sampler) noiseScale() float64 {
+	if s.NoiseScale == 0 {
+		return 1
+	}
+	return s.NoiseScale
+}
+
+// update holds the coefficients of one reverse step at denoising step k, with
+// which both samplers are the same two lines:
+//
+//	clean = (x - noiseShare·ε) / signalShare
+//	x     ← fromClean·clean + fromState·x + fresh·z, z ~ N(0, 1)
+type update struct {
+	step                    int
+	signalShare, noiseShare float64 // √ᾱ and √(1-ᾱ)
+	fromClean, fromState    float64
+	fresh                   float64
+}
+
+// updates lists the reverse steps, from the noisiest to the clean one.
+func (s Sampler) updates(denoisingSteps int) []update {
+	left := signal(denoisingSteps)
+	steps := s.steps(denoisingSteps)
+	list := make([]update, len(steps))
+	for i, step := range steps {
+		now, next := left[step], 1.0
+		if i+1 < len(steps) {
+			next = left[steps[i+1]]
+		}
+		u := update{step: step, signalShare: math.Sqrt(now), noiseShare: math.Sqrt(1 - now)}
+		if s.Kind == DDIM {
+			u.fromState = math.Sqrt((1 - next) / (1 - now))
+			u.fromClean = math.Sqrt(next) - u.fromState*u.signalShare
+		} else {
+			alpha := now / next
+			u.fromState = (1 - next) * math.Sqrt(alpha) / (1 - now)
+			u.fromClean = (1 - alpha) * math.Sqrt(next) / (1 - now)
+			u.fresh = s.noiseScale() * math.Sqrt((1-alpha)*(1-next)/(1-now))
+		}
+		list[i] = u
+	}
+	return list
+}
+
+// steps spreads the sampler's steps evenly over the denoiser's, the noisiest
+// always among them.
+func (s Sampler) steps(denoisingSteps int) []int {
+	count := s.Steps
+	if count == 0 {
+		count = denoisingSteps
+	}
+	steps := make([]int, count)
+	for i := range steps {
+		steps[i] = denoisingSteps*(count-i)/count - 1
+	}
+	return steps
+}
