@@ -1,0 +1,92 @@
+# The pure-Go backend's matrix product takes AVX2 or AVX-512 with this.
+export GOEXPERIMENT := simd
+# Nothing is downloaded that nobody asked for.
+export GOMLX_NO_AUTO_INSTALL := 1
+
+SHELL := /bin/bash -o pipefail
+GO ?= go
+BINARY := bin/diffstitch
+
+# Packages in which several goroutines meet.
+CONCURRENT ?= ./io/... ./transforms/... ./pipelines/... ./modelops/backend/... ./modelops/session/...
+# The XLA plugin for the CPU, and the script that builds it.
+XLA_CPU_INSTALLER ?= ../shared/tools/xla-cpu/install-xla-cpu.sh
+XLA_CPU_DIR ?= $(HOME)/.cache/diffstitch/xla-cpu
+XLA_CPU_PLUGIN := $(XLA_CPU_DIR)/libpjrt_cpu.so
+# The XLA plugin for CUDA: a name that go-xla finds, or the path of a plugin file.
+XLA_CUDA_PLUGIN ?= cuda
+FUZZ_TIME ?= 30s
+STRESS_RUNS ?= 200
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/diffstitch
+	$(GO) build -o $(BINARY) ./cmd/run
+
+.PHONY: demo
+demo: build ## the whole job on the built-in maze: generate, train, augment, publish, report
+	$(BINARY) demo
+
+.PHONY: test
+test: ## run every test
+	$(GO) test -timeout 15m ./...
+
+.PHONY: test-xla
+test-xla: ## run the numerical tests on XLA's CPU plugin as well (see xla-cpu)
+	GOMLX_BACKEND=xla:$(XLA_CPU_PLUGIN),shared_buffers $(GO) test -count 1 -timeout 15m ./modelops/...
+
+.PHONY: gpu-check
+gpu-check: ## run the numerical tests on CUDA as well
+	GOMLX_BACKEND=xla:$(XLA_CUDA_PLUGIN) $(GO) test -count 1 -timeout 15m -v ./modelops/...
+
+.PHONY: race
+race: ## run the tests of the concurrent packages under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 20m $(CONCURRENT)
+
+.PHONY: lint
+lint: ## check formatting, go vet, staticcheck
+	@unformatted=$$(gofmt -l .) && { test -z "$$unformatted" || { echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; }; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+.PHONY: fmt
+fmt: ## format every file
+	gofmt -w .
+
+.PHONY: tidy-check
+tidy-check: ## check that go.mod and go.sum are tidy
+	$(GO) mod tidy -diff
+
+.PHONY: bench
+bench: build ## measure reading, writing, stitching and Beam's overhead (docs/benchmarks.md)
+	$(BINARY) bench
+
+.PHONY: golden
+golden: ## rewrite the golden files of every package that has some
+	@{ grep -rl --include='*_test.go' 'flag.Bool("update"' . || true; } | xargs -rn1 dirname | sort -u | while read -r package; do \
+		$(GO) test "$$package" -update || exit 1; \
+	done
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZ_TIME
+	@{ grep -r --include='*_test.go' -o '^func Fuzz[A-Za-z0-9_]*' . || true; } | while IFS=: read -r file target; do \
+		$(GO) test "$$(dirname "$$file")" -run '^$$' -fuzz "^$${target#func }$$" -fuzztime $(FUZZ_TIME) || exit 1; \
+	done
+
+.PHONY: stress
+stress: ## run the largest net STRESS_RUNS times on the pure-Go backend: it must not deadlock
+	DIFFSTITCH_STRESS=$(STRESS_RUNS) $(GO) test -count 1 -timeout 6h -run Stress -v ./modelops/...
+
+.PHONY: xla-cpu
+xla-cpu: ## build XLA's CPU plugin in XLA_CPU_DIR by XLA_CPU_INSTALLER
+	mkdir -p $(dir $(XLA_CPU_DIR))
+	$(XLA_CPU_INSTALLER) $(XLA_CPU_DIR)
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin demo
