@@ -32,36 +32,52 @@ type StateRef struct {
 // random stream and the id of the episode that comes of it.
 type Pair struct {
 	Index int64
-	// Low is s_T, where the low-return episode is left.
-	Low StateRef
-	// High is s′_1, where the high-return episode is entered; with several
-	// candidates it is chosen among them by the imagined rollout.
-	Candidates []StateRef
+	Low   StateRef // s_T, where the low-return episode is left
+	High  StateRef // s′_1, where the high-return episode is entered
+
+	// Steps is Δ, the estimated number of states between s_T and s′_1.
+	Steps int32
+	// Similarity of s′_1 to the imagined state it was matched with.
+	Similarity float32
+
+	// LowReturn is what the low episode earned before s_T and LowRest what it
+	// earned from there; HighReturn is what the high one earns from s′_1 on.
+	LowReturn, LowRest, HighReturn float64
 }
 
-// PairBatch is a batch of the plan: the pairs [Index·batchSize, …).
+// PairBatch holds the pairs [Index·batchSize, (Index+1)·batchSize) of the plan,
+// fewer in the last one.
 type PairBatch struct {
 	Index int64
 	Pairs []Pair
+	// Candidates for every pair's s′_1 where step estimation chooses it; empty
+	// where the plan has set High.
+	Candidates []StateRef
 }
 
-// Stitch is what mixing knows of an accepted stitch: all but its bridge, which
-// lies in a staged file.
-type Stitch struct {
-	Index int64 // of its pair
-	Low   StateRef
-	High  StateRef
-	// Bridge is the number of generated transitions, Δ+1.
-	Bridge int32
-	// Staged is where the bridge's rows lie in the staged files of the run.
-	Staged Location
-	// MaxError is the largest qualification error of its transitions.
+// Outcome is what became of one pair: all but the bridge itself, which lies in
+// a staged file.
+type Outcome struct {
+	Pair
+	// Rejected is the reason, empty for an accepted stitch.
+	Rejected string
+	// MaxError is the largest qualification error of the bridge's transitions,
+	// in the units of the observations.
 	MaxError float32
-	Return   float64 // of the whole stitched episode
+	// BridgeReturn is the sum of the bridge's inferred rewards.
+	BridgeReturn float64
+	// Staged is where the bridge's rows lie in the run's staged files.
+	Staged Location
 }
 
-// Steps is the length of the stitched episode: the low episode up to s_T, the
-// bridge, and the high episode from s′_1.
-func (s Stitch) Steps() int {
-	return int(s.Low.Step) + int(s.Bridge) + int(s.High.Episode.Steps-s.High.Step)
+// BridgeRows is the number of generated transitions, from s_T to s′_1: Δ+1.
+func (p Pair) BridgeRows() int { return int(p.Steps) + 1 }
+
+// StitchedRows is the length of the stitched episode: the low episode up to
+// s_T, the bridge, and the high episode from s′_1.
+func (p Pair) StitchedRows() int {
+	return int(p.Low.Step) + p.BridgeRows() + int(p.High.Episode.Steps-p.High.Step)
 }
+
+// Return is the return of the whole stitched episode.
+func (o Outcome) Return() float64 { return o.LowReturn + o.BridgeReturn + o.HighReturn }

@@ -1,0 +1,43 @@
+package trajectory
+
+// Ends holds the states that step estimation needs for a batch of pairs.
+type Ends struct {
+	Batch   PairBatch
+	Low     []float32 // [pairs, S], s_T of each pair
+	Targets []float32 // [candidates, S], or [pairs, S] where the plan has set High
+}
+
+// Contexts holds the known states that inpainting needs for a batch of pairs:
+// s_T, Δ hidden states, s′_1 and the states of the high episode that follow.
+type Contexts struct {
+	Batch PairBatch
+	Known []float32 // [pairs, H, S], zero where hidden
+	Mask  []float32 // [pairs, H], 1 = known
+}
+
+// Bridge is a generated piece between two episodes.
+type Bridge struct {
+	Pair    Pair
+	States  []float32 // [Δ+2, S], from s_T to s′_1, both included
+	Actions []float32 // [Δ+1, A]
+	Rewards []float32 // [Δ+1]
+	Errors  []float32 // [Δ+1], qualification error of each transition
+	// Rejected is the reason, empty while the stitch stands.
+	Rejected string
+}
+
+// BridgeBatch holds the bridges of one batch of the plan, in its order.
+type BridgeBatch struct {
+	Index   int64
+	Bridges []Bridge
+}
+
+// Transitions lays the states before and after every transition of the batch
+// end to end, both [n, S].
+func (b BridgeBatch) Transitions(stateDim int) (states, next []float32) {
+	for _, bridge := range b.Bridges {
+		states = append(states, bridge.States[:len(bridge.States)-stateDim]...)
+		next = append(next, bridge.States[stateDim:]...)
+	}
+	return states, next
+}

@@ -1,0 +1,119 @@
+// Package mix lays out D* = D ∪ D_aug (DiffStitch, section 4.3): which episodes
+// go into which file and row group, in which order.
+package mix
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"diffstitch/io/trajectory"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+)
+
+var episodesOut = beam.NewCounter("mix", "episodes")
+
+func init() {
+	register.DoFn5x1[context.Context, int, func(*trajectory.Meta) bool, func(*trajectory.Outcome) bool, func(trajectory.Part), error](&partsFn{})
+	register.Iter1[trajectory.Meta]()
+	register.Iter1[trajectory.Outcome]()
+	register.Emitter1[trajectory.Part]()
+}
+
+// What a stitch leaves in D*.
+const (
+	EmitTrajectory = "trajectory" // low part, bridge and high part: the paper
+	EmitBridge     = "bridge"     // the bridge alone: the authors' code
+)
+
+// Config of the layout.
+type Config struct {
+	Ratio Ratio  `json:"ratio"`
+	Emit  string `json:"emit"`
+	// RowGroupRows and PartRows are how many rows a row group and a file hold;
+	// each ends with the episode that reaches it.
+	RowGroupRows int64 `json:"row_group_rows"`
+	PartRows     int64 `json:"part_rows"`
+}
+
+// Validate reports a layout that cannot be.
+func (c Config) Validate() error {
+	if c.Emit != EmitTrajectory && c.Emit != EmitBridge {
+		return fmt.Errorf("mix: unknown form %q of a stitch: want %s or %s", c.Emit, EmitTrajectory, EmitBridge)
+	}
+	if c.RowGroupRows < 1 || c.PartRows < c.RowGroupRows {
+		return fmt.Errorf("mix: files of %d rows in row groups of %d", c.PartRows, c.RowGroupRows)
+	}
+	return nil
+}
+
+// Rows is how many transitions of D_aug a stitch gives.
+func (c Config) Rows(o trajectory.Outcome) int64 {
+	if c.Emit == EmitBridge {
+		return int64(o.BridgeRows())
+	}
+	return int64(o.StitchedRows())
+}
+
+// Ratio is original:augmented transitions; the zero Ratio takes all there is.
+type Ratio struct {
+	Original  int64 `json:"original"`
+	Augmented int64 `json:"augmented"`
+}
+
+// ParseRatio reads "concat" or "O:A".
+func ParseRatio(s string) (Ratio, error) {
+	if s == "concat" {
+		return Ratio{}, nil
+	}
+	o, a, found := strings.Cut(s, ":")
+	original, errO := strconv.ParseInt(o, 10, 32)
+	augmented, errA := strconv.ParseInt(a, 10, 32)
+	if !found || errO != nil || errA != nil || original < 0 || augmented < 0 || original+augmented == 0 {
+		return Ratio{}, fmt.Errorf("mix: %q is no mix: want concat, or O:A such as 4:1", s)
+	}
+	return Ratio{Original: original, Augmented: augmented}, nil
+}
+
+func (r Ratio) String() string {
+	if r == (Ratio{}) {
+		return "concat"
+	}
+	return fmt.Sprintf("%d:%d", r.Original, r.Augmented)
+}
+
+// Parts lays out a PCollection<trajectory.Meta> of original episodes and a
+// PCollection<trajectory.Outcome> of stitches as a PCollection<trajectory.Part>,
+// reshuffled so that workers share the files. Rejected stitches are left out.
+func Parts(s beam.Scope, cfg Config, originals, stitches beam.PCollection) beam.PCollection {
+	s = s.Scope("mix.Parts")
+	joined := beam.CoGroupByKey(s, beam.AddFixedKey(s, originals), beam.AddFixedKey(s, stitches))
+	return beam.Reshuffle(s, beam.ParDo(s, &partsFn{Config: cfg}, joined))
+}
+
+type partsFn struct {
+	Config Config `json:"config"`
+}
+
+func (fn *partsFn) ProcessElement(ctx context.Context, _ int, metas func(*trajectory.Meta) bool, outcomes func(*trajectory.Outcome) bool, emit func(trajectory.Part)) error {
+	if err := fn.Config.Validate(); err != nil {
+		return err
+	}
+	for _, part := range fn.Config.Layout(all(metas), all(outcomes)) {
+		episodesOut.Inc(ctx, int64(len(part.Entries)))
+		emit(part)
+	}
+	return nil
+}
+
+func all[T any](next func(*T) bool) []T {
+	var values []T
+	var v T
+	for next(&v) {
+		values = append(values, v)
+	}
+	return values
+}
