@@ -1,0 +1,115 @@
+package dataset
+
+import (
+	"bytes"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"diffstitch/io/trajectory"
+)
+
+// benchEpisodes are 100,000 transitions of 41 float32: 17 observations, 6
+// actions, a reward and 17 next observations.
+func benchEpisodes() []*trajectory.Episode {
+	rng := rand.New(rand.NewPCG(1, 2))
+	episodes := make([]*trajectory.Episode, 100)
+	for i := range episodes {
+		episodes[i] = randomEpisode(rng, int64(i), 1000, 17, 6)
+	}
+	return episodes
+}
+
+func randomEpisode(rng *rand.Rand, id int64, steps, observationDim, actionDim int) *trajectory.Episode {
+	e := &trajectory.Episode{
+		ID: id, ObservationDim: observationDim, ActionDim: actionDim,
+		Observations:     normals(rng, steps*observationDim),
+		Actions:          normals(rng, steps*actionDim),
+		Rewards:          normals(rng, steps),
+		FinalObservation: normals(rng, observationDim),
+		End:              trajectory.End(rng.IntN(2)),
+	}
+	return e
+}
+
+func normals(rng *rand.Rand, n int) []float32 {
+	values := make([]float32, n)
+	for i := range values {
+		values[i] = float32(rng.NormFloat64())
+	}
+	return values
+}
+
+const benchBytes = 100_000 * 41 * 4
+
+func benchFile(b *testing.B) string {
+	b.Helper()
+	path := os.Getenv("DIFFSTITCH_BENCH_FILE")
+	if path == "" {
+		path = filepath.Join(b.TempDir(), "bench.parquet")
+	}
+	writeFile(b, path, WriterConfig{ObservationDim: 17, ActionDim: 6}, benchEpisodes()...)
+	return path
+}
+
+// writeFile writes episodes to path.
+func writeFile(tb testing.TB, path string, config WriterConfig, episodes ...*trajectory.Episode) {
+	tb.Helper()
+	var buffer bytes.Buffer
+	writeEpisodes(tb, &buffer, config, episodes...)
+	if err := os.WriteFile(path, buffer.Bytes(), 0o644); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func writeEpisodes(tb testing.TB, out io.Writer, config WriterConfig, episodes ...*trajectory.Episode) {
+	tb.Helper()
+	w, err := NewWriter(out, config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, e := range episodes {
+		if err := w.Write(e); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func BenchmarkWriteCanonical(b *testing.B) {
+	episodes := benchEpisodes()
+	b.SetBytes(benchBytes)
+	b.ReportAllocs()
+	for b.Loop() {
+		writeEpisodes(b, io.Discard, WriterConfig{ObservationDim: 17, ActionDim: 6}, episodes...)
+	}
+}
+
+func BenchmarkReadCanonical(b *testing.B) {
+	path := benchFile(b)
+	b.SetBytes(benchBytes)
+	b.ReportAllocs()
+	for b.Loop() {
+		f, err := Open(path, Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		count := 0
+		for item, err := range f.Episodes(b.Context()) {
+			if err != nil || item.Reject != nil {
+				b.Fatal(err, item.Reject)
+			}
+			count++
+		}
+		if count != 100 {
+			b.Fatalf("read %d episodes", count)
+		}
+		if err := f.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package dataset
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Files lists the Parquet files that path stands for, sorted: a file, a glob, a
+// folder (all its *.parquet, without names that begin with a dot or an
+// underscore), or a folder that the product published, of which the current
+// snapshot's data is taken.
+func Files(path string) ([]string, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		return folderFiles(path)
+	case err == nil:
+		return []string{path}, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return globFiles(path)
+	default:
+		return nil, fmt.Errorf("dataset: looking at %q: %w", path, err)
+	}
+}
+
+func globFiles(pattern string) ([]string, error) {
+	if !strings.ContainsAny(pattern, "*?[") {
+		return nil, fmt.Errorf("dataset: %q: %w: no such file or folder; give a .parquet file, a folder of them, or a quoted glob", pattern, ErrNoFiles)
+	}
+	matches, err := filepath.Glob(pattern)
+	if err != nil {
+		return nil, fmt.Errorf("dataset: glob %q: %w", pattern, err)
+	}
+	files := matches[:0]
+	for _, match := range matches {
+		if info, err := os.Stat(match); err == nil && info.Mode().IsRegular() {
+			files = append(files, match)
+		}
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("dataset: glob %q: %w: nothing matches; check it with ls, and quote it so that the shell leaves it alone", pattern, ErrNoFiles)
+	}
+	slices.Sort(files)
+	return files, nil
+}
+
+func folderFiles(dir string) ([]string, error) {
+	data, err := currentSnapshot(dir)
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	err = filepath.WalkDir(data, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case path != data && strings.ContainsRune("._", rune(entry.Name()[0])):
+			if entry.IsDir() {
+				return fs.SkipDir
+			}
+		case !entry.IsDir() && filepath.Ext(path) == ".parquet":
+			files = append(files, path)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("dataset: listing %q: %w", data, err)
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("dataset: folder %q: %w: it holds no *.parquet; give the folder that does, or a file", data, ErrNoFiles)
+	}
+	slices.Sort(files)
+	return files, nil
+}
+
+// currentSnapshot is the data folder of dir's current snapshot, or dir itself
+// where nothing was published.
+func currentSnapshot(dir string) (string, error) {
+	line, err := os.ReadFile(filepath.Join(dir, "CURRENT"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return dir, nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("dataset: reading the current snapshot of %q: %w", dir, err)
+	}
+	id := strings.TrimSpace(string(line))
+	if id == "" || id != filepath.Base(id) || strings.HasPrefix(id, ".") {
+		return "", fmt.Errorf("dataset: %q names no snapshot: %q", filepath.Join(dir, "CURRENT"), id)
+	}
+	return filepath.Join(dir, "snapshots", id, "data"), nil
+}

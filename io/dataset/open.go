@@ -1,0 +1,257 @@
+package dataset
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/file"
+)
+
+// File is an open Parquet file. Its methods may be called concurrently.
+type File struct {
+	path   string
+	handle *os.File
+	reader *file.Reader
+	bound  binding
+	schema Schema
+	// starts is the first row of each row group, and one more for the end.
+	starts []int64
+
+	mu    sync.Mutex
+	cache *groupCache // the row group fetched from last, where it has no page index
+}
+
+const (
+	tail         = 8 // the footer's length and the magic word
+	magic        = "PAR1"
+	streamBuffer = 64 << 10
+	// maxPage is the largest page, decompressed, that is taken from any file.
+	maxPage = 256 << 20
+	// minPage is the page size that is taken from the smallest file.
+	minPage = 16 << 20
+	// maxWidth is the longest vector: beyond it, columns or files are mixed up.
+	maxWidth = 1 << 16
+	// maxEpisodeValues bounds what one column of one episode holds: 256 MiB.
+	maxEpisodeValues = 1 << 26
+)
+
+// Open opens a Parquet file and recognises its layout.
+func Open(path string, opts Options) (f *File, err error) {
+	handle, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("dataset: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			f, err = nil, errors.Join(err, handle.Close())
+		}
+	}()
+	f = &File{path: path, handle: handle}
+	if err := f.load(opts); err != nil {
+		return nil, fmt.Errorf("dataset: opening %q: %w", path, err)
+	}
+	return f, nil
+}
+
+func (f *File) load(opts Options) (err error) {
+	defer recovered(&err)
+	size, err := checkFooter(f.handle)
+	if err != nil {
+		return err
+	}
+	f.reader, err = file.NewParquetReader(io.NewSectionReader(f.handle, 0, size), file.WithReadProps(readerProperties(size)))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNotParquet, err)
+	}
+	if f.bound, err = bind(f.reader.MetaData().Schema, opts); err != nil {
+		return err
+	}
+	layout, err := f.bound.layout(opts.Layout)
+	if err != nil {
+		return err
+	}
+	if err := f.bound.keep(layout); err != nil {
+		return err
+	}
+	if err := f.checkGroups(size); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotParquet, err)
+	}
+	return f.describe(layout)
+}
+
+// checkFooter refuses a file whose footer cannot be right before the Parquet
+// library allocates what the footer asks for.
+func checkFooter(handle *os.File) (size int64, err error) {
+	info, err := handle.Stat()
+	if err != nil {
+		return 0, err
+	}
+	size = info.Size()
+	switch {
+	case info.IsDir():
+		return 0, fmt.Errorf("%w: it is a folder", ErrNotParquet)
+	case size == 0:
+		return 0, fmt.Errorf("%w: it is empty", ErrNotParquet)
+	case size < int64(len(magic)+tail):
+		return 0, fmt.Errorf("%w: it has only %d bytes", ErrNotParquet, size)
+	}
+	var head, end [tail]byte
+	if _, err := handle.ReadAt(head[:], 0); err != nil {
+		return 0, err
+	}
+	if _, err := handle.ReadAt(end[:], size-tail); err != nil {
+		return 0, err
+	}
+	if string(head[:len(magic)]) != magic {
+		return 0, fmt.Errorf("%w: it does not begin with %s", ErrNotParquet, magic)
+	}
+	if string(end[len(magic):]) != magic {
+		return 0, fmt.Errorf("%w: it does not end with %s; was it cut short?", ErrNotParquet, magic)
+	}
+	if footer := int64(binary.LittleEndian.Uint32(end[:])); footer > size-int64(len(magic)+tail) {
+		return 0, fmt.Errorf("%w: its footer claims %d bytes of a file of %d", ErrNotParquet, footer, size)
+	}
+	return size, nil
+}
+
+// readerProperties bound the pages: columns of equal values shrink a
+// hundredfold, but a small file has no reason to hold a huge page.
+func readerProperties(size int64) *parquet.ReaderProperties {
+	p := parquet.NewReaderProperties(memory.NewGoAllocator())
+	p.BufferedStreamEnabled = true
+	p.BufferSize = streamBuffer
+	p.MaxCompressedPageSize = min(size, parquet.DefaultMaxCompressedPageSize)
+	p.MaxUncompressedPageSize = min(max(64*size, minPage), maxPage)
+	return p
+}
+
+// checkGroups checks that the row groups lie inside the file, and fills starts.
+func (f *File) checkGroups(size int64) error {
+	meta := f.reader.MetaData()
+	f.starts = make([]int64, 1, f.reader.NumRowGroups()+1)
+	for g := range f.reader.NumRowGroups() {
+		group := meta.RowGroup(g)
+		rows := group.NumRows()
+		if rows < 0 || rows > 1<<48 {
+			return fmt.Errorf("row group %d claims %d rows", g, rows)
+		}
+		f.starts = append(f.starts, f.starts[g]+rows)
+		for _, l := range f.bound {
+			c, err := group.ColumnChunk(l.index)
+			if err != nil {
+				return fmt.Errorf("row group %d, column %q: %w", g, l.name, err)
+			}
+			begin, length := c.DataPageOffset(), c.TotalCompressedSize()
+			if c.HasDictionaryPage() && c.DictionaryPageOffset() > 0 {
+				begin = min(begin, c.DictionaryPageOffset())
+			}
+			if begin < 0 || length < 0 || begin > size || length > size-begin {
+				return fmt.Errorf("row group %d, column %q claims bytes %d+%d of a file of %d", g, l.name, begin, length, size)
+			}
+		}
+	}
+	return nil
+}
+
+func (f *File) describe(layout string) error {
+	s := Schema{
+		Layout:      layout,
+		Rows:        f.starts[len(f.starts)-1],
+		ImplicitIDs: layout == Episodes || !f.bound.hasAny("episode_id"),
+		Provenance:  f.bound.hasAll(provenanceColumns...),
+		Columns:     f.bound.names(),
+	}
+	var err error
+	if s.ObservationDim, err = f.width(f.bound["observations"], layout); err != nil {
+		return err
+	}
+	if s.ActionDim, err = f.width(f.bound["actions"], layout); err != nil {
+		return err
+	}
+	f.schema = s
+	return nil
+}
+
+// probeLevels is how many levels of a list column are read to see its width.
+const probeLevels = 1 << 14
+
+// width is the most frequent length of the column's first vectors.
+func (f *File) width(l leaf, layout string) (int, error) {
+	if l.depth == 0 || (layout == Episodes && l.depth == 1) {
+		return 1, nil
+	}
+	g := slices.IndexFunc(f.starts, func(start int64) bool { return start > 0 }) - 1
+	if g < 0 {
+		return 0, nil // no rows
+	}
+	c := column[float32]{leaf: l, convert: toFloat32}
+	if err := c.open(f.reader.RowGroup(g)); err != nil {
+		return 0, err
+	}
+	if err := errors.Join(c.fill(probeLevels), c.close()); err != nil {
+		return 0, err
+	}
+	width := commonLength(c.definition[:c.levels], c.repetition[:c.levels], l)
+	switch {
+	case width == 0:
+		return 0, fmt.Errorf("%w: column %q begins without any values", ErrColumns, l.name)
+	case width > maxWidth:
+		return 0, fmt.Errorf("%w: column %q has vectors of more than %d values", ErrColumns, l.name, maxWidth)
+	}
+	return width, nil
+}
+
+// commonLength is the most frequent length among whole vectors, 0 where there
+// is none.
+func commonLength(definition, repetition []int16, l leaf) int {
+	counts := map[int]int{}
+	length, best := 0, 0
+	for i := range definition {
+		if i > 0 && int(repetition[i]) < l.depth {
+			counts[length]++
+			length = 0
+		}
+		if definition[i] == l.defined {
+			length++
+		}
+	}
+	if len(counts) == 0 || len(definition) < probeLevels { // the last one is whole
+		counts[length]++
+	}
+	delete(counts, 0)
+	for n, count := range counts {
+		if count > counts[best] || (count == counts[best] && n > best) {
+			best = n
+		}
+	}
+	return best
+}
+
+// Schema is what the file holds.
+func (f *File) Schema() Schema { return f.schema }
+
+// Path is the name the file was opened by.
+func (f *File) Path() string { return f.path }
+
+// Close closes the file.
+func (f *File) Close() error {
+	if err := f.handle.Close(); err != nil {
+		return fmt.Errorf("dataset: closing %q: %w", f.path, err)
+	}
+	return nil
+}
+
+// recovered turns a panic of the Parquet library, which a damaged file can
+// bring about, into an error.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%w: %v", ErrNotParquet, p)
+	}
+}

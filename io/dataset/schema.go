@@ -1,0 +1,221 @@
+package dataset
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/parquet/schema"
+)
+
+// The layouts that are read.
+const (
+	// Transitions is one row a transition, an episode's rows in order.
+	Transitions = "transitions"
+	// Episodes is one row an episode, with nested lists.
+	Episodes = "episodes"
+)
+
+// Options say how to read a file where its schema doesn't.
+type Options struct {
+	// Layout is Transitions or Episodes, or "" to recognise it.
+	Layout string
+	// Columns gives, for a column of the canonical layout, its name in the file.
+	Columns map[string]string
+}
+
+// Schema is what a file holds.
+type Schema struct {
+	Layout         string `json:"layout"`
+	ObservationDim int    `json:"observation_dim"` // S; 0 in a file without rows
+	ActionDim      int    `json:"action_dim"`      // A
+	Rows           int64  `json:"rows"`
+	// ImplicitIDs is whether episodes have no id in the file. Their id is then
+	// the row they begin at, which is unique in the file alone.
+	ImplicitIDs bool `json:"implicit_ids"`
+	// Provenance is whether the columns of D* that say where an episode comes
+	// from are all there.
+	Provenance bool `json:"provenance"`
+	// Columns are the file's own names by their canonical ones.
+	Columns map[string]string `json:"columns"`
+}
+
+// spellings are the names a column of the canonical layout is found under. The
+// first is its own.
+var spellings = map[string][]string{
+	"episode_id":          {"episode_id"},
+	"step":                {"step"},
+	"observations":        {"observations", "observation"},
+	"next_observations":   {"next_observations", "next_observation"},
+	"actions":             {"actions", "action"},
+	"rewards":             {"rewards", "reward"},
+	"terminals":           {"terminals", "terminal", "terminated"},
+	"timeouts":            {"timeouts", "timeout", "truncated"},
+	"dones":               {"dones", "done"},
+	"source":              {"source"},
+	"generated":           {"generated"},
+	"low_episode_id":      {"low_episode_id"},
+	"high_episode_id":     {"high_episode_id"},
+	"qualification_error": {"qualification_error"},
+}
+
+var provenanceColumns = []string{"source", "generated", "low_episode_id", "high_episode_id", "qualification_error"}
+
+// depths is how deep each required column is nested in a layout. Observations
+// and actions of one value may be one level less deep.
+var depths = map[string]map[string]int{
+	Transitions: {"observations": 1, "actions": 1, "rewards": 0},
+	Episodes:    {"observations": 2, "actions": 2, "rewards": 1},
+}
+
+// binding is which leaf each canonical column is read from.
+type binding map[string]leaf
+
+// bind finds the columns in the file's schema.
+func bind(s *schema.Schema, opts Options) (binding, error) {
+	leaves, err := topLeaves(s)
+	if err != nil {
+		return nil, err
+	}
+	bound := binding{}
+	for name, found := range spellings {
+		for _, spelling := range found {
+			if l, ok := leaves[spelling]; ok {
+				bound[name] = l
+				break
+			}
+		}
+	}
+	for name, given := range opts.Columns {
+		if _, ok := spellings[name]; !ok {
+			return nil, fmt.Errorf("%w: no column is called %q; those that can be named are %s",
+				ErrColumns, name, strings.Join(slices.Sorted(maps.Keys(spellings)), ", "))
+		}
+		l, ok := leaves[given]
+		if !ok {
+			return nil, fmt.Errorf("%w: --column %s=%s: the file has no such column; it has %s", ErrColumns, name, given, describe(leaves))
+		}
+		bound[name] = l
+	}
+	for _, name := range []string{"observations", "actions", "rewards"} {
+		if _, ok := bound[name]; !ok {
+			return nil, fmt.Errorf("%w: none is called %s; the file has %s; say which it is with --column %s=NAME",
+				ErrColumns, strings.Join(spellings[name], " or "), describe(leaves), name)
+		}
+	}
+	return bound, nil
+}
+
+// topLeaves are the columns that hold one kind of value, by name.
+func topLeaves(s *schema.Schema) (map[string]leaf, error) {
+	leaves := map[string]leaf{}
+	structs := map[string]bool{}
+	for i := range s.NumColumns() {
+		name := s.ColumnRoot(i).Name()
+		if _, again := leaves[name]; again {
+			structs[name] = true
+		}
+		c := s.Column(i)
+		leaves[name] = leaf{
+			name:    name,
+			index:   i,
+			kind:    c.PhysicalType(),
+			depth:   int(c.MaxRepetitionLevel()),
+			defined: c.MaxDefinitionLevel(),
+		}
+	}
+	for name := range structs { // nothing that a canonical column could be
+		delete(leaves, name)
+	}
+	if len(leaves) == 0 {
+		return nil, fmt.Errorf("%w: the file has no plain columns", ErrColumns)
+	}
+	return leaves, nil
+}
+
+func describe(leaves map[string]leaf) string {
+	names := slices.Sorted(maps.Keys(leaves))
+	for i, name := range names {
+		l := leaves[name]
+		kind := strings.ToLower(l.kind.String())
+		names[i] = name + " (" + strings.Repeat("list of ", l.depth) + kind + ")"
+	}
+	return strings.Join(names, ", ")
+}
+
+// layout recognises the layout, or checks the one that was asked for.
+func (b binding) layout(asked string) (string, error) {
+	found := Transitions
+	if b["rewards"].depth > 0 {
+		found = Episodes
+	}
+	if asked == "" {
+		asked = found
+	}
+	want, ok := depths[asked]
+	if !ok {
+		return "", fmt.Errorf("%w: layout %q is unknown; %s and %s are read", ErrColumns, asked, Transitions, Episodes)
+	}
+	for name, depth := range want {
+		l := b[name]
+		if l.depth == depth || (depth > 0 && name != "rewards" && l.depth == depth-1) {
+			continue
+		}
+		return "", fmt.Errorf("%w: layout %s wants %s at %d levels of lists, column %q has %d; the columns look like layout %s",
+			ErrColumns, asked, name, depth, l.name, l.depth, found)
+	}
+	return asked, nil
+}
+
+// keep drops the columns that the layout doesn't read, and checks that episodes
+// can be told apart.
+func (b binding) keep(layout string) error {
+	if layout == Episodes {
+		for name := range b {
+			if _, required := depths[Episodes][name]; !required && !b.flagsLists(name) {
+				delete(b, name)
+			}
+		}
+		return nil
+	}
+	if !b.hasAll(provenanceColumns...) {
+		for _, name := range provenanceColumns {
+			delete(b, name)
+		}
+	}
+	if _, terminals := b["terminals"]; terminals {
+		delete(b, "dones") // the word that says less
+	}
+	for name, l := range b {
+		if name != "observations" && name != "next_observations" && name != "actions" && l.depth > 0 {
+			return fmt.Errorf("%w: column %q is a list, want one value for %s", ErrColumns, l.name, name)
+		}
+	}
+	if !b.hasAny("episode_id", "step", "terminals", "timeouts", "dones") {
+		return fmt.Errorf("%w: nothing tells where an episode ends; name one of episode_id, step, terminals, timeouts with --column, as in --column episode_id=NAME", ErrColumns)
+	}
+	return nil
+}
+
+// flagsLists is whether name is a list of flags of the Episodes layout.
+func (b binding) flagsLists(name string) bool {
+	return b[name].depth == 1 && slices.Contains([]string{"terminals", "timeouts", "dones"}, name)
+}
+
+func (b binding) hasAll(names ...string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool { _, ok := b[name]; return !ok })
+}
+
+func (b binding) hasAny(names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { _, ok := b[name]; return ok })
+}
+
+// names are the file's names by the canonical ones.
+func (b binding) names() map[string]string {
+	names := make(map[string]string, len(b))
+	for name, l := range b {
+		names[name] = l.name
+	}
+	return names
+}
