@@ -1,0 +1,36 @@
+package training
+
+import "diffstitch/modelops/checkpoint"
+
+// Details is what model.json says of a trained model beyond its identity.
+type Details struct {
+	Statistics Statistics `json:"statistics"`
+
+	// Normalizer of the states, for the denoiser alone: the perceptrons scale by
+	// the Statistics.
+	Normalizer checkpoint.Normalizer `json:"normalizer,omitzero"`
+	// TooShort counts episodes with fewer states than the denoiser's horizon.
+	TooShort int `json:"too_short,omitempty"`
+
+	Elites []int   `json:"elites,omitempty"` // members in use, of a perceptron
+	Curve  []Point `json:"curve"`
+
+	HeldOutLoss     float64 `json:"held_out_loss"`
+	HeldOutExamples int     `json:"held_out_examples"` // windows or transitions held out
+	// HeldOutError is f_ω's error on held-out transitions.
+	HeldOutError *ErrorQuantiles `json:"held_out_error,omitempty"`
+}
+
+// Point is one point of a loss curve.
+type Point struct {
+	Step    int     `json:"step"`
+	Loss    float64 `json:"loss"`     // mean over the steps since the point before
+	HeldOut float64 `json:"held_out"` // of the averaged weights
+}
+
+// ErrorQuantiles is the distribution of ‖f_ω(s,a) − s′‖₂ over real transitions:
+// errorQuantiles values at equal steps of probability from 0 to 1.
+type ErrorQuantiles struct {
+	Raw        []float32 `json:"raw"`        // in the units of the observations
+	Normalized []float32 `json:"normalized"` // in standard deviations of the observations
+}

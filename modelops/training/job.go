@@ -1,0 +1,97 @@
+package training
+
+import (
+	"encoding/json"
+	"fmt"
+
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"math/rand/v2"
+
+	"github.com/gomlx/compute"
+
+	"diffstitch/modelops/checkpoint"
+)
+
+// objective is what differs between the kinds: what an example is, and what is
+// lost on it.
+type objective interface {
+	// dims is the shape of each input of one optimizer step.
+	dims(batch int) [][]int
+	// draw fills the inputs of one step, of those shapes, with random examples.
+	draw(rng *rand.Rand, from []example, inputs [][]float32)
+	// loss is a number a net, [members]: nets are trained side by side, each as if
+	// alone.
+	loss(scope *model.Scope, inputs []*Node) *Node
+}
+
+// job is one model to be trained.
+type job struct {
+	kind         Kind
+	data         *Data
+	seed         uint64
+	schedule     Schedule
+	config       any // the kind's own configuration, dimensions filled in
+	examples     examples
+	objective    objective
+	stepsPerCall int            // optimizer steps in one call of the graph
+	onStep       func(Progress) // may be nil
+	details      Details
+}
+
+// newJob prepares the data of a kind.
+func newJob(kind Kind, cfg Config, data *Data, opts Options) (*job, error) {
+	j := &job{kind: kind, data: data, seed: opts.Seed, stepsPerCall: 1, onStep: opts.Progress}
+	j.details.Statistics = data.statistics()
+	var err error
+	switch kind {
+	case Denoiser:
+		err = j.prepareDenoiser(cfg.Denoiser, opts.Steps)
+	case InverseDynamics:
+		err = j.prepareRegressor(cfg.Inverse, opts.Steps)
+	case Reward:
+		err = j.prepareRegressor(cfg.Reward, opts.Steps)
+	case Dynamics:
+		err = j.prepareRegressor(cfg.Dynamics, opts.Steps)
+	default:
+		err = fmt.Errorf("no such model, there are %v", Kinds)
+	}
+	if err != nil {
+		return nil, err
+	}
+	j.details.TooShort = j.examples.tooShort
+	j.details.HeldOutExamples = len(j.examples.heldOut)
+	return j, nil
+}
+
+// identity is what the weights will be a function of.
+func (j *job) identity(backendKind string) (checkpoint.Identity, error) {
+	config, err := json.Marshal(j.config)
+	if err != nil {
+		return checkpoint.Identity{}, fmt.Errorf("encoding the configuration: %w", err)
+	}
+	return checkpoint.Identity{Config: config, DatasetFingerprint: j.data.Fingerprint, Seed: j.seed, Backend: backendKind}, nil
+}
+
+// model is the content of model.json.
+func (j *job) model(identity checkpoint.Identity) (checkpoint.Model, error) {
+	details, err := json.Marshal(j.details)
+	if err != nil {
+		return checkpoint.Model{}, fmt.Errorf("encoding the details: %w", err)
+	}
+	return checkpoint.Model{
+		Kind: string(j.kind), ObservationDim: j.data.ObservationDim, ActionDim: j.data.ActionDim,
+		Identity: identity, Details: details,
+	}, nil
+}
+
+// finish measures the perceptrons on all held-out transitions, through the code
+// that will run them.
+func (j *job) finish(engine compute.Backend, weights []checkpoint.Tensor) error {
+	objective, ok := j.objective.(*regression)
+	if !ok {
+		return nil
+	}
+	return objective.measure(engine, j, weights)
+}

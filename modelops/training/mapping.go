@@ -1,0 +1,125 @@
+package training
+
+import (
+	"math"
+
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// mapping turns the rows of a kind's two arguments into a perceptron's input, and
+// its output into the result, one row at a time:
+//
+//	inverse   (s, s′) → a    input [s/σ, (s′−s)/σ_Δ], output a/σ
+//	reward    (s, a)  → r    input [s/σ, a/σ],        output r/σ, or a logit where rewards are sparse
+//	dynamics  (s, a)  → s′   input [s/σ, a/σ],        output (s′−s)/σ_Δ
+//
+// where x/σ stands for (x − mean)/σ.
+type mapping struct {
+	kind            Kind
+	stats           Statistics
+	inputs, outputs int
+}
+
+func newMapping(kind Kind, stats Statistics) mapping {
+	stateDim, actionDim := len(stats.ObservationMean), len(stats.ActionMean)
+	m := mapping{kind: kind, stats: stats, inputs: stateDim + actionDim}
+	switch kind {
+	case InverseDynamics:
+		m.inputs, m.outputs = 2*stateDim, actionDim
+	case Reward:
+		m.outputs = 1
+	case Dynamics:
+		m.outputs = stateDim
+	}
+	return m
+}
+
+// second is the width of the second argument.
+func (m mapping) second() int { return m.inputs - len(m.stats.ObservationMean) }
+
+// features writes the input for a state and the second argument.
+func (m mapping) features(input, state, second []float32) {
+	standardize(input, state, m.stats.ObservationMean, m.stats.ObservationScale)
+	rest := input[len(m.stats.ObservationMean):]
+	if m.kind == InverseDynamics {
+		for d, scale := range m.stats.DeltaScale {
+			rest[d] = (second[d] - state[d]) / scale
+		}
+		return
+	}
+	standardize(rest, second, m.stats.ActionMean, m.stats.ActionScale)
+}
+
+func standardize(dst, src, mean, scale []float32) {
+	for d := range mean {
+		dst[d] = (src[d] - mean[d]) / scale[d]
+	}
+}
+
+// target writes what the net should put out for the result.
+func (m mapping) target(target, state, result []float32) {
+	switch {
+	case m.kind == InverseDynamics:
+		standardize(target, result, m.stats.ActionMean, m.stats.ActionScale)
+	case m.kind == Dynamics:
+		for d, scale := range m.stats.DeltaScale {
+			target[d] = (result[d] - state[d]) / scale
+		}
+	case m.stats.SparseRewards:
+		target[0] = 0
+		if result[0] == m.stats.RewardHigh {
+			target[0] = 1
+		}
+	default:
+		target[0] = (result[0] - m.stats.RewardMean) / m.stats.RewardScale
+	}
+}
+
+// result undoes target for an output of the net.
+func (m mapping) result(result, state, output []float32) {
+	switch {
+	case m.kind == InverseDynamics:
+		for d, scale := range m.stats.ActionScale {
+			result[d] = output[d]*scale + m.stats.ActionMean[d]
+		}
+	case m.kind == Dynamics:
+		for d, scale := range m.stats.DeltaScale {
+			result[d] = state[d] + output[d]*scale
+		}
+	case m.stats.SparseRewards:
+		probability := float32(1 / (1 + math.Exp(-float64(output[0]))))
+		result[0] = m.stats.RewardLow + probability*(m.stats.RewardHigh-m.stats.RewardLow)
+	default:
+		result[0] = output[0]*m.stats.RewardScale + m.stats.RewardMean
+	}
+}
+
+// logits is whether the net's output is the logit of a probability.
+func (m mapping) logits() bool { return m.kind == Reward && m.stats.SparseRewards }
+
+// loss is the mean squared error, or the cross-entropy of logits.
+//
+//	output, target: [batch, outputs]
+//	result:         scalar
+func (m mapping) loss(output, target *Node) *Node {
+	if m.logits() {
+		// log(1 + e^x) − x·y, written so that no exponential overflows.
+		softplus := Add(MaxScalar(output, 0), Log1P(Exp(Neg(Abs(output)))))
+		return ReduceAllMean(Sub(softplus, Mul(output, target)))
+	}
+	return ReduceAllMean(Square(Sub(output, target)))
+}
+
+// hostLoss is loss outside of a graph.
+func (m mapping) hostLoss(outputs, targets []float32) float64 {
+	sum := 0.0
+	for i, target := range targets {
+		x, y := float64(outputs[i]), float64(target)
+		if m.logits() {
+			sum += math.Max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) - x*y
+		} else {
+			sum += (x - y) * (x - y)
+		}
+	}
+	return sum / float64(len(targets))
+}

@@ -1,0 +1,138 @@
+package training
+
+import (
+	"fmt"
+	"strings"
+
+	"diffstitch/modelops/checkpoint"
+	"diffstitch/modelops/diffusion"
+	"diffstitch/modelops/nets"
+)
+
+// presets by name.
+var presets = map[string]func() Config{
+	"tiny":      tiny,
+	"small":     small,
+	"paper":     paper,
+	"reference": reference,
+}
+
+// PresetNames lists the presets from the cheapest to the dearest.
+var PresetNames = []string{"tiny", "small", "paper", "reference"}
+
+// Preset is the configuration of that name:
+//
+//	tiny       trains in a minute or two without an accelerator
+//	small      the sizes of the prototype, for datasets such as D4RL's Hopper
+//	paper      the paper's: section 3 read literally
+//	reference  the authors' code where it differs from the paper
+func Preset(name string) (Config, error) {
+	make, ok := presets[name]
+	if !ok {
+		return Config{}, fmt.Errorf("training: no preset %q, there are %s", name, strings.Join(PresetNames, ", "))
+	}
+	return make(), nil
+}
+
+func tiny() Config {
+	regressor := RegressorConfig{
+		Schedule: Schedule{
+			Steps: 2000, Batch: 256, LearningRate: 2e-3, WarmupSteps: 50, Decay: Cosine, EMA: 0.99,
+			EvaluateEvery: 200, SaveEvery: 500,
+		},
+		Hidden: 128, Layers: 4, Activation: "swish", Members: 1, Elites: 1,
+	}
+	return Config{
+		Denoiser: DenoiserConfig{
+			Schedule: Schedule{
+				Steps: 800, Batch: 32, LearningRate: 1e-3, WarmupSteps: 40, Decay: Cosine, EMA: 0.99,
+				EvaluateEvery: 100, SaveEvery: 100,
+			},
+			Normalizer: checkpoint.Gaussian,
+			Diffusion:  interpolated(nets.UNetConfig{Horizon: 24, Channels: 16, Multipliers: []int{1, 2, 4}, Kernel: 5, Groups: 8}),
+		},
+		Inverse:  withLayers(regressor, 2),
+		Reward:   regressor,
+		Dynamics: regressor,
+	}
+}
+
+func small() Config {
+	regressor := RegressorConfig{
+		Schedule: Schedule{
+			Steps: 10_000, Batch: 256, LearningRate: 1e-3, WarmupSteps: 100, Decay: Cosine, EMA: 0.995,
+			EvaluateEvery: 500, SaveEvery: 2000,
+		},
+		Hidden: 256, Layers: 4, Activation: "swish", Members: 1, Elites: 1,
+	}
+	return Config{
+		Denoiser: DenoiserConfig{
+			Schedule: Schedule{
+				Steps: 4000, Batch: 64, LearningRate: 1e-3, WarmupSteps: 100, Decay: Cosine, EMA: 0.995,
+				EvaluateEvery: 200, SaveEvery: 200,
+			},
+			Normalizer: checkpoint.Gaussian,
+			Diffusion:  interpolated(nets.UNetConfig{Horizon: 32, Channels: 32, Multipliers: []int{1, 2, 4}, Kernel: 5, Groups: 8}),
+		},
+		Inverse:  withLayers(regressor, 2),
+		Reward:   regressor,
+		Dynamics: regressor,
+	}
+}
+
+func paper() Config {
+	regressor := RegressorConfig{
+		Schedule: Schedule{
+			Steps: 100_000, Batch: 256, LearningRate: 1e-3, WarmupSteps: 0, Decay: Constant, EMA: 0.995,
+			EvaluateEvery: 2000, SaveEvery: 10_000,
+		},
+		Hidden: 256, Layers: 4, Activation: "relu", Members: 1, Elites: 1,
+	}
+	return Config{
+		Denoiser: DenoiserConfig{
+			Schedule: Schedule{
+				Steps: 1_000_000, Batch: 32, LearningRate: 2e-4, WarmupSteps: 0, Decay: Constant, EMA: 0.995,
+				EvaluateEvery: 5000, SaveEvery: 5000,
+			},
+			Normalizer: checkpoint.Gaussian,
+			Diffusion:  literal(diffusion.TwoHidden),
+		},
+		Inverse:  withLayers(regressor, 2),
+		Reward:   regressor,
+		Dynamics: regressor,
+	}
+}
+
+// reference follows the authors' code: quantile normaliser, one known interval,
+// guidance by the return, clean states clipped to the normaliser's range, and an
+// ensemble of 7 dynamics nets of 4 layers of 200, of which the best 5 are used.
+func reference() Config {
+	cfg := paper()
+	cfg.Denoiser.Normalizer = checkpoint.Quantile
+	cfg.Denoiser.Diffusion = literal(diffusion.OneKnown)
+	cfg.Denoiser.Diffusion.Clip = 1
+	cfg.Denoiser.Diffusion.Guidance = &diffusion.Guidance{Dropout: 0.25, Weight: 1.2}
+	cfg.Dynamics.Hidden, cfg.Dynamics.Activation = 200, "swish"
+	cfg.Dynamics.Members, cfg.Dynamics.Elites = 7, 5
+	return cfg
+}
+
+// literal is the paper's denoiser: horizon 100, K = 100, zeros between the known
+// states.
+func literal(masks diffusion.Masks) diffusion.Config {
+	return diffusion.Config{
+		UNet:           nets.UNetConfig{Horizon: 100, Channels: 128, Multipliers: []int{1, 4, 8}, Kernel: 5, Groups: 8},
+		DenoisingSteps: 100, Conditioning: diffusion.ConditionZeros, Masks: masks,
+	}
+}
+
+// interpolated shows the known states with lines between them, with which a
+// briefly trained net follows them far better.
+func interpolated(unet nets.UNetConfig) diffusion.Config {
+	return diffusion.Config{UNet: unet, DenoisingSteps: 100, Conditioning: diffusion.ConditionInterpolated, Masks: diffusion.TwoHidden}
+}
+
+func withLayers(cfg RegressorConfig, layers int) RegressorConfig {
+	cfg.Layers = layers
+	return cfg
+}

@@ -1,0 +1,201 @@
+package training
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/gomlx/compute"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"diffstitch/modelops/checkpoint"
+	"diffstitch/modelops/nets"
+)
+
+// regression is the objective of a perceptron: features of a transition in, its
+// scaled target out.
+type regression struct {
+	data    *Data
+	mapping mapping
+	net     nets.MLPConfig
+	members int
+}
+
+// regressorStepsPerCall is the number of optimizer steps in one call of a
+// perceptron's graph, whose own work is small against the cost of a call.
+const regressorStepsPerCall = 8
+
+// prepareRegressor sets the job up for a perceptron.
+func (j *job) prepareRegressor(cfg RegressorConfig, steps int) error {
+	if steps > 0 {
+		cfg.Steps = steps
+	}
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	count := j.data.transitions
+	if j.kind == Reward {
+		count = func(t Trajectory) int { return len(t.Rewards) }
+	}
+	var err error
+	if j.examples, err = split(j.data, j.seed, count); err != nil {
+		return err
+	}
+	m := newMapping(j.kind, j.details.Statistics)
+	j.config, j.schedule, j.stepsPerCall = cfg, cfg.Schedule, regressorStepsPerCall
+	j.objective = &regression{data: j.data, mapping: m, net: cfg.net(m.inputs, m.outputs), members: cfg.Members}
+	return nil
+}
+
+// Inputs of one step.
+const (
+	inFeatures = iota // [members, batch, inputs]
+	inTargets         // [members, batch, outputs]
+)
+
+func (r *regression) dims(batch int) [][]int {
+	return [][]int{{r.members, batch, r.net.Inputs}, {r.members, batch, r.net.Outputs}}
+}
+
+// draw gives each member examples of its own.
+func (r *regression) draw(rng *rand.Rand, from []example, inputs [][]float32) {
+	for row := range len(inputs[inFeatures]) / r.net.Inputs {
+		r.fill(from[rng.IntN(len(from))], inputs[inFeatures][row*r.net.Inputs:], inputs[inTargets][row*r.net.Outputs:])
+	}
+}
+
+// fill writes the features and the target of one transition.
+func (r *regression) fill(e example, features, target []float32) {
+	t, step := &r.data.Trajectories[e.episode], int(e.step)
+	stateDim, actionDim := r.data.ObservationDim, r.data.ActionDim
+	state := t.States[step*stateDim : (step+1)*stateDim]
+	action := t.Actions[step*actionDim : (step+1)*actionDim]
+	switch r.mapping.kind {
+	case InverseDynamics:
+		r.mapping.features(features, state, r.next(e))
+		r.mapping.target(target, state, action)
+	case Reward:
+		r.mapping.features(features, state, action)
+		r.mapping.target(target, state, t.Rewards[step:step+1])
+	case Dynamics:
+		r.mapping.features(features, state, action)
+		r.mapping.target(target, state, r.next(e))
+	}
+}
+
+// next is the state after a transition.
+func (r *regression) next(e example) []float32 {
+	stateDim := r.data.ObservationDim
+	start := (int(e.step) + 1) * stateDim
+	return r.data.Trajectories[e.episode].States[start : start+stateDim]
+}
+
+func (r *regression) loss(scope *model.Scope, inputs []*Node) *Node {
+	losses := make([]*Node, r.members)
+	for m := range losses {
+		output := nets.MLP(memberScope(scope, m), r.net, member(inputs[inFeatures], m))
+		losses[m] = Reshape(r.mapping.loss(output, member(inputs[inTargets], m)), 1)
+	}
+	return Concatenate(losses, 0)
+}
+
+// member is the part of one net: [members, batch, dim] -> [batch, dim].
+func member(x *Node, m int) *Node {
+	return Squeeze(Slice(x, AxisElem(m)), 0)
+}
+
+// memberScope holds the weights of one net.
+func memberScope(scope *model.Scope, m int) *model.Scope { return scope.At("member_%d", m) }
+
+// errorQuantiles is the number of quantiles kept of f_ω's error.
+const errorQuantiles = 1001
+
+// measure chooses the elites by their loss on the held-out transitions, and
+// records the error of the nets in use.
+func (r *regression) measure(engine compute.Backend, j *job, weights []checkpoint.Tensor) error {
+	cfg := j.config.(RegressorConfig)
+	j.details.Elites = make([]int, cfg.Members)
+	for m := range j.details.Elites {
+		j.details.Elites[m] = m
+	}
+	nets, err := newRegressor(engine, j.kind, cfg, j.details, weights)
+	if err != nil {
+		return err
+	}
+	defer nets.Finalize()
+	features, targets := r.table(j.examples.heldOut)
+	outputs, err := nets.run(features)
+	if err != nil {
+		return err
+	}
+	losses := make([]float64, cfg.Members)
+	for m := range losses {
+		losses[m] = r.mapping.hostLoss(outputs[m], targets)
+	}
+	slices.SortStableFunc(j.details.Elites, func(a, b int) int {
+		switch {
+		case losses[a] < losses[b]:
+			return -1
+		case losses[a] > losses[b]:
+			return 1
+		}
+		return 0
+	})
+	j.details.Elites = slices.Sorted(slices.Values(j.details.Elites[:cfg.Elites]))
+	mean := average(outputs, j.details.Elites)
+	j.details.HeldOutLoss = r.mapping.hostLoss(mean, targets)
+	if math.IsNaN(j.details.HeldOutLoss) {
+		return fmt.Errorf("the held-out loss is not a number: try a lower learning rate")
+	}
+	if j.kind == Dynamics {
+		j.details.HeldOutError = r.errors(j.examples.heldOut, mean)
+	}
+	return nil
+}
+
+// table lists the features and targets of examples, in order.
+func (r *regression) table(from []example) (features, targets []float32) {
+	features = make([]float32, len(from)*r.net.Inputs)
+	targets = make([]float32, len(from)*r.net.Outputs)
+	for i, e := range from {
+		r.fill(e, features[i*r.net.Inputs:], targets[i*r.net.Outputs:])
+	}
+	return features, targets
+}
+
+// errors is the distribution of the dynamics' error, of which outputs are the
+// nets' mean output.
+func (r *regression) errors(from []example, outputs []float32) *ErrorQuantiles {
+	raw, normalized := make([]float32, len(from)), make([]float32, len(from))
+	for i, e := range from {
+		next := r.next(e)
+		predicted := make([]float32, len(next))
+		start := int(e.step) * len(next)
+		r.mapping.result(predicted, r.data.Trajectories[e.episode].States[start:], outputs[i*len(next):])
+		var squares, scaled float64
+		for d := range next {
+			difference := float64(predicted[d]) - float64(next[d])
+			squares += difference * difference
+			difference /= float64(r.mapping.stats.ObservationScale[d])
+			scaled += difference * difference
+		}
+		raw[i], normalized[i] = float32(math.Sqrt(squares)), float32(math.Sqrt(scaled))
+	}
+	return &ErrorQuantiles{Raw: quantiles(raw), Normalized: quantiles(normalized)}
+}
+
+// quantiles sorts values and interpolates between them.
+func quantiles(values []float32) []float32 {
+	slices.Sort(values)
+	result := make([]float32, errorQuantiles)
+	for i := range result {
+		position := float64(i) / (errorQuantiles - 1) * float64(len(values)-1)
+		below := int(position)
+		above := min(below+1, len(values)-1)
+		share := float32(position - float64(below))
+		result[i] = values[below]*(1-share) + values[above]*share
+	}
+	return result
+}

@@ -1,0 +1,195 @@
+package training
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/gomlx/compute/dtypes"
+
+	"diffstitch/modelops/backend"
+	"diffstitch/modelops/checkpoint"
+	"diffstitch/modelops/nets"
+)
+
+// regressorRows is the number of rows that one call of a perceptron takes; the
+// last call is padded.
+const regressorRows = 1024
+
+// Regressor runs a trained perceptron, or the elites of an ensemble. It is safe
+// for concurrent use once made.
+type Regressor struct {
+	mapping mapping
+	members []int // those in use
+	engine  compute.Backend
+	store   *model.Store
+	exec    *model.Exec
+}
+
+// NewRegressor compiles a model that was trained as an inverse, a reward or a
+// dynamics model.
+func NewRegressor(engine compute.Backend, m checkpoint.Model, weights []checkpoint.Tensor) (*Regressor, error) {
+	var cfg RegressorConfig
+	var details Details
+	if err := json.Unmarshal(m.Identity.Config, &cfg); err != nil {
+		return nil, fmt.Errorf("training: reading the configuration of the %s model: %w", m.Kind, err)
+	}
+	if err := json.Unmarshal(m.Details, &details); err != nil {
+		return nil, fmt.Errorf("training: reading the details of the %s model: %w", m.Kind, err)
+	}
+	r, err := newRegressor(engine, Kind(m.Kind), cfg, details, weights)
+	if err != nil {
+		return nil, fmt.Errorf("training: compiling the %s model: %w", m.Kind, err)
+	}
+	return r, nil
+}
+
+func newRegressor(engine compute.Backend, kind Kind, cfg RegressorConfig, details Details, weights []checkpoint.Tensor) (*Regressor, error) {
+	store, err := NewStore(weights)
+	if err != nil {
+		return nil, err
+	}
+	r := &Regressor{mapping: newMapping(kind, details.Statistics), members: details.Elites, engine: engine, store: store}
+	shape := cfg.net(r.mapping.inputs, r.mapping.outputs)
+	// features: [rows, inputs], result: [members, rows, outputs]
+	r.exec, err = model.NewExec(engine, store, func(scope *model.Scope, features *Node) *Node {
+		outputs := make([]*Node, len(r.members))
+		for i, m := range r.members {
+			outputs[i] = nets.MLP(memberScope(scope.At(weightsScope), m), shape, features)
+		}
+		return Stack(outputs, 0)
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = catch(func() error {
+		_, err := r.exec.Compile(shapes.Make(dtypes.Float32, regressorRows, r.mapping.inputs))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, Complete(store)
+}
+
+// Finalize frees the compiled graph and the weights.
+func (r *Regressor) Finalize() {
+	r.exec.Finalize()
+	r.store.Finalize()
+}
+
+// Predict is the result for rows of the kind's two arguments, as the mean of the
+// members, and for each row how far the members disagree: the largest L2
+// distance of one from their mean, in the units of the result.
+//
+//	states: [n, S]
+//	second: [n, S] next states for an inverse model, else [n, A] actions
+func (r *Regressor) Predict(states, second []float32) (results, disagreement []float32, err error) {
+	stateDim, secondDim := len(r.mapping.stats.ObservationMean), r.mapping.second()
+	n := len(states) / stateDim
+	if len(states) != n*stateDim || len(second) != n*secondDim {
+		return nil, nil, fmt.Errorf("training: %s model: %d and %d values are not rows of %d and %d", r.mapping.kind, len(states), len(second), stateDim, secondDim)
+	}
+	features := make([]float32, n*r.mapping.inputs)
+	for row := range n {
+		r.mapping.features(features[row*r.mapping.inputs:], states[row*stateDim:(row+1)*stateDim], second[row*secondDim:(row+1)*secondDim])
+	}
+	var outputs [][]float32
+	if err := catch(func() error { outputs, err = r.run(features); return err }); err != nil {
+		return nil, nil, fmt.Errorf("training: %s model: %w", r.mapping.kind, err)
+	}
+	all := make([]int, len(outputs))
+	for i := range all {
+		all[i] = i
+	}
+	results = r.results(states, average(outputs, all))
+	disagreement = make([]float32, n)
+	for _, output := range outputs {
+		for row, distance := range distances(results, r.results(states, output), r.mapping.outputs) {
+			disagreement[row] = max(disagreement[row], distance)
+		}
+	}
+	return results, disagreement, nil
+}
+
+// results turns outputs, [n, outputs], into results for n states.
+func (r *Regressor) results(states, outputs []float32) []float32 {
+	dim, stateDim := r.mapping.outputs, len(r.mapping.stats.ObservationMean)
+	results := make([]float32, len(outputs))
+	for row := range len(outputs) / dim {
+		r.mapping.result(results[row*dim:(row+1)*dim], states[row*stateDim:], outputs[row*dim:])
+	}
+	return results
+}
+
+// run puts features, [n, inputs], through the members and returns the outputs of
+// each, [members][n, outputs].
+func (r *Regressor) run(features []float32) ([][]float32, error) {
+	width, outputs := r.mapping.inputs, make([][]float32, len(r.members))
+	n := len(features) / width
+	chunk := make([]float32, regressorRows*width)
+	for start := 0; start < n; start += regressorRows {
+		rows := min(regressorRows, n-start)
+		clear(chunk[copy(chunk, features[start*width:(start+rows)*width]):])
+		flat, err := call(r.engine, r.exec, tensors.FromFlatDataAndDimensions(chunk, regressorRows, width))
+		if err != nil {
+			return nil, err
+		}
+		stride := regressorRows * r.mapping.outputs
+		for m := range outputs {
+			outputs[m] = append(outputs[m], flat[m*stride:m*stride+rows*r.mapping.outputs]...)
+		}
+	}
+	return outputs, nil
+}
+
+// call runs a graph of one output and frees the inputs.
+func call(engine compute.Backend, exec *model.Exec, inputs ...any) (flat []float32, err error) {
+	err = backend.Serialize(engine, func() error {
+		output, err := exec.Call1(inputs...)
+		if err != nil {
+			return err
+		}
+		if flat, err = tensors.CopyFlatData[float32](output); err != nil {
+			return err
+		}
+		for _, input := range append(inputs, output) {
+			if err := input.(*tensors.Tensor).FinalizeAll(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return flat, err
+}
+
+// average is the mean of some of the rows of arrays.
+func average(arrays [][]float32, of []int) []float32 {
+	mean := make([]float32, len(arrays[of[0]]))
+	for _, i := range of {
+		for k, v := range arrays[i] {
+			mean[k] += v / float32(len(of))
+		}
+	}
+	return mean
+}
+
+// distances is the L2 distance of each row of dim values.
+func distances(a, b []float32, dim int) []float32 {
+	result := make([]float32, len(a)/dim)
+	for row := range result {
+		sum := 0.0
+		for k := row * dim; k < (row+1)*dim; k++ {
+			difference := float64(a[k]) - float64(b[k])
+			sum += difference * difference
+		}
+		result[row] = float32(math.Sqrt(sum))
+	}
+	return result
+}

@@ -1,0 +1,68 @@
+package training
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"diffstitch/modelops/backend"
+	"diffstitch/modelops/checkpoint"
+	"diffstitch/modelops/nets"
+)
+
+// toy is a point that moves in the plane by its action: s′ = s + a/10. Its reward
+// is 1 within the right half-plane, else 0. Every other episode knows its last
+// next state.
+func toy(episodes, steps int) *Data {
+	rng := rand.New(rand.NewPCG(3, 5))
+	data := &Data{ObservationDim: 2, ActionDim: 2, Fingerprint: "toy"}
+	for i := range episodes {
+		var t Trajectory
+		x, y := rng.NormFloat64(), rng.NormFloat64()
+		heading := rng.Float64() * 2 * math.Pi
+		for range steps {
+			heading += 0.3 * rng.NormFloat64()
+			ax, ay := math.Cos(heading), math.Sin(heading)
+			t.States = append(t.States, float32(x), float32(y))
+			t.Actions = append(t.Actions, float32(ax), float32(ay))
+			reward := float32(0)
+			if x > 0 {
+				reward = 1
+			}
+			t.Rewards = append(t.Rewards, reward)
+			x, y = x+ax/10, y+ay/10
+		}
+		if i%2 == 0 {
+			t.States = append(t.States, float32(x), float32(y))
+		}
+		data.Trajectories = append(data.Trajectories, t)
+	}
+	return data
+}
+
+// toyConfig is a configuration that trains in a second.
+func toyConfig() Config {
+	schedule := Schedule{
+		Steps: 40, Batch: 16, LearningRate: 3e-3, WarmupSteps: 5, Decay: Cosine, EMA: 0.9,
+		EvaluateEvery: 16, SaveEvery: 16,
+	}
+	regressor := RegressorConfig{Schedule: schedule, Hidden: 16, Layers: 3, Activation: "swish", Members: 1, Elites: 1}
+	denoiser := DenoiserConfig{
+		Schedule: schedule, Normalizer: checkpoint.Gaussian,
+		Diffusion: interpolated(nets.UNetConfig{Horizon: 8, Channels: 8, Multipliers: []int{1, 2}, Kernel: 3, Groups: 4}),
+	}
+	denoiser.Batch = 4
+	return Config{Denoiser: denoiser, Inverse: withLayers(regressor, 2), Reward: regressor, Dynamics: regressor}
+}
+
+// forEachBackend runs a test on every backend there is.
+func forEachBackend(t *testing.T, test func(t *testing.T, name string)) {
+	for _, name := range []string{backend.Go, backend.XLA} {
+		t.Run(name, func(t *testing.T) {
+			if _, _, err := backend.Open(name); err != nil {
+				t.Skipf("no %s backend here: %v", name, err)
+			}
+			test(t, name)
+		})
+	}
+}

@@ -1,0 +1,203 @@
+// Package training trains the four models of DiffStitch (section 3 of the
+// paper) and holds what is needed to run them again:
+//
+//	denoiser  G_θ  bridges the last state of one episode and the first of another
+//	inverse   f_ψ  (s_t, s_{t+1}) → a_t
+//	reward    f_ϕ  (s_t, a_t) → r_t
+//	dynamics  f_ω  (s_t, a_t) → s_{t+1}, one net or an ensemble
+//
+// An optimizer step's examples and noise depend on (seed, kind, step) alone, so
+// training that was interrupted and resumed ends with the weights of one that
+// was not, bit for bit on the pure-Go backend.
+package training
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/gomlx/compute"
+
+	"diffstitch/modelops/backend"
+	"diffstitch/modelops/checkpoint"
+)
+
+// Kind is one of the four models.
+type Kind string
+
+// The four models, which are also the names of their folders.
+const (
+	Denoiser        Kind = "denoiser"
+	InverseDynamics Kind = "inverse"
+	Reward          Kind = "reward"
+	Dynamics        Kind = "dynamics"
+)
+
+// Kinds lists the four models in the order they are usually trained.
+var Kinds = []Kind{Denoiser, InverseDynamics, Reward, Dynamics}
+
+// Trajectory is one episode of T steps.
+type Trajectory struct {
+	States  []float32 // [T, S], or [T+1, S] where the state after the last step is known
+	Actions []float32 // [T, A]
+	Rewards []float32 // [T]
+}
+
+// Data is what models are trained on.
+type Data struct {
+	ObservationDim int // S
+	ActionDim      int // A
+	Trajectories   []Trajectory
+	Fingerprint    string // of the dataset, kept with the models
+}
+
+// Options of a training run.
+type Options struct {
+	Backend  string // auto, go or xla
+	Seed     uint64
+	Steps    int            // optimizer steps in place of the configuration's, 0 to keep it
+	Progress func(Progress) // called after each call of the compiled graph; may be nil
+}
+
+// Progress is where a training stands.
+type Progress struct {
+	Kind           Kind
+	Step, Steps    int
+	Loss           float64 // mean over the examples since the last report
+	HeldOut        float64 // last held-out loss; 0 before the first
+	StepsPerSecond float64 // in this run
+}
+
+// Result is what a training came to.
+type Result struct {
+	Kind        Kind
+	Dir         string // the model's folder
+	Hash        string // of the model
+	Steps       int
+	ResumedFrom int  // step at which an interrupted training went on, 0 if none
+	Reused      bool // the finished model was there already
+	Backend     backend.Info
+	Details     Details
+}
+
+// Train trains one model and writes it to the folder dir/kind.
+//
+// A finished model of the same configuration, data, seed and backend is reused; an
+// unfinished one is resumed. A folder that holds a model of anything else is an
+// error. When ctx ends, the training state is saved and the context's error
+// returned.
+func Train(ctx context.Context, kind Kind, cfg Config, data *Data, dir string, opts Options) (Result, error) {
+	result, err := train(ctx, kind, cfg, data, filepath.Join(dir, string(kind)), opts)
+	if err != nil {
+		return Result{}, fmt.Errorf("training: %s: %w", kind, err)
+	}
+	return result, nil
+}
+
+func train(ctx context.Context, kind Kind, cfg Config, data *Data, dir string, opts Options) (Result, error) {
+	if err := data.validate(); err != nil {
+		return Result{}, err
+	}
+	engine, info, err := backend.Open(opts.Backend)
+	if err != nil {
+		return Result{}, err
+	}
+	j, err := newJob(kind, cfg, data, opts)
+	if err != nil {
+		return Result{}, err
+	}
+	identity, err := j.identity(info.Kind)
+	if err != nil {
+		return Result{}, err
+	}
+	result := Result{Kind: kind, Dir: dir, Backend: info, Steps: j.schedule.Steps}
+	if reused, err := reuse(dir, identity, &result); reused || err != nil {
+		return result, err
+	}
+	err = catch(func() error { return run(ctx, engine, j, identity, &result) })
+	return result, err
+}
+
+// run trains from the start, or from the state in the folder, to the finished
+// model on the disk.
+func run(ctx context.Context, engine compute.Backend, j *job, identity checkpoint.Identity, result *Result) error {
+	loop, err := newLoop(engine, j)
+	if err != nil {
+		return err
+	}
+	defer loop.finalize()
+	if result.ResumedFrom, err = loop.resume(result.Dir, identity); err != nil {
+		return err
+	}
+	save := func() error { return loop.save(result.Dir, identity) }
+	if err := loop.run(ctx, save); err != nil {
+		return err
+	}
+	weights, err := loop.averages()
+	if err != nil {
+		return err
+	}
+	j.details.Curve, j.details.HeldOutLoss = loop.progress.Curve, loop.progress.lastHeldOut()
+	if err := j.finish(engine, weights); err != nil {
+		return err
+	}
+	result.Details = j.details
+	m, err := j.model(identity)
+	if err != nil {
+		return err
+	}
+	result.Hash, err = checkpoint.Save(result.Dir, m, weights)
+	return err
+}
+
+// reuse fills the result from a finished model of the same identity.
+func reuse(dir string, identity checkpoint.Identity, result *Result) (bool, error) {
+	m, hash, _, err := checkpoint.Open(dir)
+	if errors.Is(err, checkpoint.ErrUnfinished) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if d := m.Identity.Difference(identity); d != "" {
+		return false, fmt.Errorf("%s holds a model trained differently (%s): give another folder, or delete this one", dir, d)
+	}
+	if err := json.Unmarshal(m.Details, &result.Details); err != nil {
+		return false, fmt.Errorf("reading the details of %s: %w", dir, err)
+	}
+	result.Hash, result.Reused = hash, true
+	return true, nil
+}
+
+// validate reports the first trajectory whose arrays do not fit.
+func (d *Data) validate() error {
+	if d.ObservationDim < 1 || d.ActionDim < 1 || len(d.Trajectories) == 0 {
+		return fmt.Errorf("the data has %d episodes, %d observation and %d action dimensions; none may be 0", len(d.Trajectories), d.ObservationDim, d.ActionDim)
+	}
+	for i, t := range d.Trajectories {
+		steps := len(t.Rewards)
+		fits := []int{steps * d.ObservationDim, (steps + 1) * d.ObservationDim}
+		if steps == 0 || len(t.Actions) != steps*d.ActionDim || !slices.Contains(fits, len(t.States)) {
+			return fmt.Errorf("episode %d has %d rewards, %d state and %d action values, which do not fit each other", i, steps, len(t.States), len(t.Actions))
+		}
+	}
+	return nil
+}
+
+// catch turns a panic of GoMLX, which panics while a graph is built, into an
+// error.
+func catch(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			if cause, ok := p.(error); ok {
+				err = fmt.Errorf("running a graph: %w", cause)
+				return
+			}
+			err = fmt.Errorf("running a graph: %v", p)
+		}
+	}()
+	return f()
+}

@@ -1,0 +1,303 @@
+package training
+
+import (
+	"context"
+	"errors"
+	"math"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"diffstitch/modelops/backend"
+	"diffstitch/modelops/checkpoint"
+)
+
+func mustTrain(t *testing.T, kind Kind, cfg Config, data *Data, dir string, opts Options) Result {
+	t.Helper()
+	result, err := Train(context.Background(), kind, cfg, data, dir, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+// weightsOf are the weights of a finished model.
+func weightsOf(t *testing.T, r Result) []checkpoint.Tensor {
+	t.Helper()
+	_, _, weights, err := checkpoint.Open(r.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return weights
+}
+
+// An interrupted and resumed training must end as one that was not, down to the
+// last bit and the last point of the loss curve.
+func TestResumedTrainingEqualsUninterrupted(t *testing.T) {
+	for _, kind := range Kinds {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			data, opts := toy(6, 20), Options{Backend: backend.Go, Seed: 11}
+			whole := mustTrain(t, kind, toyConfig(), data, t.TempDir(), opts)
+
+			dir := t.TempDir()
+			ctx, cancel := context.WithCancel(context.Background())
+			interrupted := opts
+			interrupted.Progress = func(p Progress) {
+				if p.Step >= 20 {
+					cancel()
+				}
+			}
+			if _, err := Train(ctx, kind, toyConfig(), data, dir, interrupted); !errors.Is(err, context.Canceled) {
+				t.Fatalf("interrupted training gave %v", err)
+			}
+			_, _, _, err := checkpoint.Open(filepath.Join(dir, string(kind)))
+			if err == nil || !strings.Contains(err.Error(), "to resume") {
+				t.Fatalf("opening the half-trained model gave %v", err)
+			}
+			resumed := mustTrain(t, kind, toyConfig(), data, dir, opts)
+			if resumed.ResumedFrom < 20 || resumed.ResumedFrom >= 40 {
+				t.Errorf("resumed from step %d", resumed.ResumedFrom)
+			}
+			if diff := cmp.Diff(weightsOf(t, whole), weightsOf(t, resumed)); diff != "" {
+				t.Errorf("weights differ:\n%s", diff)
+			}
+			if resumed.Hash != whole.Hash {
+				t.Errorf("models differ:\n%s", cmp.Diff(whole.Details, resumed.Details))
+			}
+		})
+	}
+}
+
+func TestFinishedModels(t *testing.T) {
+	dir, data, opts := t.TempDir(), toy(4, 10), Options{Backend: backend.Go, Seed: 1, Steps: 8}
+	first := mustTrain(t, InverseDynamics, toyConfig(), data, dir, opts)
+	again := mustTrain(t, InverseDynamics, toyConfig(), data, dir, opts)
+	if first.Reused || !again.Reused || again.Hash != first.Hash {
+		t.Errorf("first %v, again %v", first.Reused, again.Reused)
+	}
+	if diff := cmp.Diff(first.Details, again.Details); diff != "" {
+		t.Errorf("details of a reused model:\n%s", diff)
+	}
+	tests := []struct {
+		name   string
+		change func(cfg *Config, data *Data, opts *Options)
+		want   string
+	}{
+		{"configuration", func(cfg *Config, _ *Data, _ *Options) { cfg.Inverse.Hidden = 32 }, "hidden 16 against 32"},
+		{"steps", func(_ *Config, _ *Data, opts *Options) { opts.Steps = 9 }, "steps 8 against 9"},
+		{"seed", func(_ *Config, _ *Data, opts *Options) { opts.Seed = 2 }, "seed 1 against 2"},
+		{"data", func(_ *Config, data *Data, _ *Options) { data.Fingerprint = "other" }, "dataset toy against other"},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			cfg, other, changed := toyConfig(), *data, opts
+			tc.change(&cfg, &other, &changed)
+			_, err := Train(context.Background(), InverseDynamics, cfg, &other, dir, changed)
+			if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), "another folder") {
+				t.Errorf("got %v, want an error with %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestUnfinishedTrainingOfSomethingElse(t *testing.T) {
+	dir, data := t.TempDir(), toy(4, 10)
+	ctx, cancel := context.WithCancel(context.Background())
+	opts := Options{Backend: backend.Go, Progress: func(Progress) { cancel() }}
+	if _, err := Train(ctx, Reward, toyConfig(), data, dir, opts); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	_, err := Train(context.Background(), Reward, toyConfig(), data, dir, Options{Backend: backend.Go, Seed: 9})
+	if err == nil || !strings.Contains(err.Error(), "unfinished training of something else (seed 0 against 9)") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPerceptronsLearn(t *testing.T) {
+	forEachBackend(t, func(t *testing.T, name string) {
+		cfg, data := toyConfig(), toy(40, 40)
+		for _, c := range []*RegressorConfig{&cfg.Inverse, &cfg.Reward, &cfg.Dynamics} {
+			c.Steps, c.Batch, c.Hidden, c.EvaluateEvery = 400, 64, 32, 100
+		}
+		dir, opts := t.TempDir(), Options{Backend: name, Seed: 1}
+		limits := map[Kind]float64{InverseDynamics: 1e-3, Reward: 0.1, Dynamics: 1e-3}
+		for _, kind := range Kinds[1:] {
+			details := mustTrain(t, kind, cfg, data, dir, opts).Details
+			if details.HeldOutLoss > limits[kind] {
+				t.Errorf("%s: held-out loss %v, want at most %v", kind, details.HeldOutLoss, limits[kind])
+			}
+			if len(details.Curve) != 4 || details.Curve[3].Loss > details.Curve[0].Loss/2 {
+				t.Errorf("%s: curve %v", kind, details.Curve)
+			}
+			if kind == Dynamics {
+				checkErrors(t, *details.HeldOutError)
+			}
+		}
+	})
+}
+
+func checkErrors(t *testing.T, e ErrorQuantiles) {
+	t.Helper()
+	if len(e.Raw) != errorQuantiles || len(e.Normalized) != errorQuantiles {
+		t.Fatalf("%d and %d quantiles", len(e.Raw), len(e.Normalized))
+	}
+	for i := 1; i < errorQuantiles; i++ {
+		if e.Raw[i] < e.Raw[i-1] || e.Normalized[i] < e.Normalized[i-1] {
+			t.Fatalf("quantile %d falls", i)
+		}
+	}
+	// A step moves the point by 0.1.
+	if median := e.Raw[errorQuantiles/2]; median <= 0 || median > 0.01 {
+		t.Errorf("median error %v, want at most a tenth of a step", median)
+	}
+}
+
+func TestDenoiserLearns(t *testing.T) {
+	forEachBackend(t, func(t *testing.T, name string) {
+		cfg := toyConfig()
+		cfg.Denoiser.Steps, cfg.Denoiser.Batch = 150, 16
+		details := mustTrain(t, Denoiser, cfg, toy(20, 30), t.TempDir(), Options{Backend: name}).Details
+		if details.HeldOutLoss >= 0.7 {
+			t.Errorf("held-out loss %v, want clearly less than the 1 of an untrained net", details.HeldOutLoss)
+		}
+	})
+}
+
+func TestReferenceVariants(t *testing.T) {
+	cfg, data, opts := toyConfig(), toy(6, 20), Options{Backend: backend.Go, Steps: 16}
+	authors, err := Preset("reference")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("guided denoiser with the quantile normaliser", func(t *testing.T) {
+		unet := cfg.Denoiser.Diffusion.UNet
+		cfg.Denoiser.Normalizer, cfg.Denoiser.Diffusion = authors.Denoiser.Normalizer, authors.Denoiser.Diffusion
+		cfg.Denoiser.Diffusion.UNet = unet
+		details := mustTrain(t, Denoiser, cfg, data, t.TempDir(), opts).Details
+		if details.Normalizer.Kind != checkpoint.Quantile || details.HeldOutLoss == 0 {
+			t.Errorf("details %+v", details)
+		}
+	})
+	t.Run("ensemble", func(t *testing.T) {
+		cfg.Dynamics.Members, cfg.Dynamics.Elites = 3, 2
+		result := mustTrain(t, Dynamics, cfg, data, t.TempDir(), opts)
+		if len(result.Details.Elites) != 2 || result.Details.Elites[0] >= result.Details.Elites[1] {
+			t.Errorf("elites %v", result.Details.Elites)
+		}
+		if n := len(weightsOf(t, result)); n != 3*2*3 {
+			t.Errorf("%d weight tensors, want 3 nets of 3 layers of 2", n)
+		}
+	})
+}
+
+func TestEpisodesShorterThanTheHorizon(t *testing.T) {
+	data := toy(6, 20)
+	short := toy(3, 5)
+	data.Trajectories = append(data.Trajectories, short.Trajectories...)
+	opts := Options{Backend: backend.Go, Steps: 1}
+	result := mustTrain(t, Denoiser, toyConfig(), data, t.TempDir(), opts)
+	if result.Details.TooShort != 3 {
+		t.Errorf("%d episodes too short, want 3", result.Details.TooShort)
+	}
+	_, err := Train(context.Background(), Denoiser, toyConfig(), short, t.TempDir(), opts)
+	if err == nil || !strings.Contains(err.Error(), "no episode has the 8 states of a horizon, the longest has 6") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTrainRefuses(t *testing.T) {
+	nothing := func(*Config, *Data) {}
+	tests := []struct {
+		name   string
+		kind   Kind
+		change func(*Config, *Data)
+		want   string
+	}{
+		{"unknown kind", "critic", nothing, "no such model"},
+		{"no episodes", Reward, func(_ *Config, d *Data) { d.Trajectories = nil }, "0 episodes"},
+		{"one episode", Reward, func(_ *Config, d *Data) { d.Trajectories = d.Trajectories[:1] }, "at least 2"},
+		{"ragged episode", Reward, func(_ *Config, d *Data) { d.Trajectories[1].Actions = d.Trajectories[1].Actions[1:] }, "episode 1"},
+		{"bad batch", Reward, func(c *Config, _ *Data) { c.Reward.Batch = 0 }, "batch (0)"},
+		{"bad elites", Reward, func(c *Config, _ *Data) { c.Reward.Elites = 2 }, "elites (2)"},
+		{"bad activation", Reward, func(c *Config, _ *Data) { c.Reward.Activation = "step" }, "activation"},
+		{"bad normalizer", Denoiser, func(c *Config, _ *Data) { c.Denoiser.Normalizer = "minmax" }, "minmax"},
+		{"bad decay", Denoiser, func(c *Config, _ *Data) { c.Denoiser.Decay = "linear" }, "linear"},
+		{"diverging", Dynamics, func(c *Config, _ *Data) { c.Dynamics.LearningRate = 1e30; c.Dynamics.WarmupSteps = 0 }, "lower learning rate"},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			cfg, data := toyConfig(), toy(4, 10)
+			tc.change(&cfg, data)
+			_, err := Train(context.Background(), tc.kind, cfg, data, t.TempDir(), Options{Backend: backend.Go})
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want an error with %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestPresetsAreValid(t *testing.T) {
+	for _, name := range PresetNames {
+		cfg, err := Preset(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, kind := range Kinds {
+			data := toy(2, cfg.Denoiser.Diffusion.UNet.Horizon)
+			if _, err := newJob(kind, cfg, data, Options{}); err != nil {
+				t.Errorf("%s: %s: %v", name, kind, err)
+			}
+		}
+	}
+	if _, err := Preset("huge"); err == nil {
+		t.Error("made a preset that is not there")
+	}
+}
+
+func TestSplitHoldsEpisodesOut(t *testing.T) {
+	data := toy(40, 6)
+	count := func(t Trajectory) int { return len(t.Rewards) }
+	got, err := split(data, 5, count)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.heldOut) != 2*6 || len(got.train) != 38*6 {
+		t.Errorf("%d and %d examples, want 2 and 38 episodes of 6", len(got.heldOut), len(got.train))
+	}
+	held := map[int32]bool{}
+	for _, e := range got.heldOut {
+		held[e.episode] = true
+	}
+	for _, e := range got.train {
+		if held[e.episode] {
+			t.Fatalf("episode %d is on both sides", e.episode)
+		}
+	}
+	again, _ := split(data, 5, count)
+	if diff := cmp.Diff(got, again, cmp.AllowUnexported(examples{}, example{})); diff != "" {
+		t.Error("the same seed splits differently")
+	}
+}
+
+func TestSchedule(t *testing.T) {
+	s := Schedule{Steps: 100, LearningRate: 1, WarmupSteps: 9, Decay: Cosine, EMA: 0.9}
+	if got := s.rate(0); math.Abs(got-0.1) > 1e-9 {
+		t.Errorf("first rate %v, want a tenth", got)
+	}
+	if got := s.rate(50); math.Abs(got-0.5) > 1e-9 {
+		t.Errorf("rate half-way %v, want a half", got)
+	}
+	if got := s.averaging(0); got != 0 {
+		t.Errorf("first averaging %v, want 0", got)
+	}
+	if got := s.averaging(10_000); got != 0.9 {
+		t.Errorf("averaging at last %v, want 0.9", got)
+	}
+	s.Decay = Constant
+	if got := s.rate(99); got != 1 {
+		t.Errorf("constant rate %v", got)
+	}
+}
