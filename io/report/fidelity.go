@@ -15,13 +15,13 @@ const shownColumns = 24
 
 // marginalsSection compares the distribution of each state and action dimension.
 func marginalsSection(r Report) (section, error) {
-	generated, real := sides(r.Transitions)
+	generated, actual := sides(r.Transitions)
 	if generated == nil {
 		return section{}, nil
 	}
-	distances := make([]float64, len(real))
-	for j := range real {
-		distances[j] = kolmogorovSmirnov(real[j], generated[j])
+	distances := make([]float64, len(actual))
+	for j := range actual {
+		distances[j] = kolmogorovSmirnov(actual[j], generated[j])
 	}
 	s := section{
 		Title: "Generated transitions against real ones",
@@ -36,7 +36,7 @@ func marginalsSection(r Report) (section, error) {
 	}
 	for _, j := range shown {
 		f := figure{Title: r.Transitions.Columns[j], Note: score(1 - distances[j])}
-		if err := s.add(f, marginalPlot(real[j], generated[j]), quarter); err != nil {
+		if err := s.add(f, marginalPlot(actual[j], generated[j]), quarter); err != nil {
 			return s, err
 		}
 	}
@@ -44,7 +44,7 @@ func marginalsSection(r Report) (section, error) {
 }
 
 // sides are the columns of the two samples, nil where one is empty.
-func sides(c *Comparison) (generated, real [][]float64) {
+func sides(c *Comparison) (generated, actual [][]float64) {
 	if c == nil || len(c.Columns) == 0 || len(c.Real) == 0 || len(c.Generated) == 0 {
 		return nil, nil
 	}
@@ -75,14 +75,14 @@ func worst(distances []float64, n int) []int {
 
 // marginalPlot scales both histograms to shares, since the samples differ in
 // size. The range leaves out the last half percent on each side.
-func marginalPlot(real, generated []float64) *plot.Plot {
-	both := slices.Concat(real, generated)
+func marginalPlot(actual, generated []float64) *plot.Plot {
+	both := slices.Concat(actual, generated)
 	low, high := quantile(both, 0.005), quantile(both, 0.995)
 	edges := binEdges([]float64{low, high}, histogramBins, false)
 	p := newPlot("", "")
 	p.Y.Tick.Marker = plot.ConstantTicks{}
 	p.X.Tick.Marker = niceTicks{3}
-	p.Add(outline{edges, shares(real, edges), faint(grey, 0.75), true}, outline{edges, shares(generated, edges), solid(blue), false})
+	p.Add(outline{edges, shares(actual, edges), faint(grey, 0.75), true}, outline{edges, shares(generated, edges), solid(blue), false})
 	return p
 }
 
@@ -96,18 +96,18 @@ func shares(values, edges []float64) []float64 {
 
 // correlationsSection compares how the dimensions move together.
 func correlationsSection(r Report) (section, error) {
-	generated, real := sides(r.Transitions)
-	if len(real) < 2 {
+	generated, actual := sides(r.Transitions)
+	if len(actual) < 2 {
 		return section{}, nil
 	}
-	ofReal, ofGenerated := correlations(real), correlations(generated)
+	ofReal, ofGenerated := correlations(actual), correlations(generated)
 	s := section{
 		Title: "Correlations",
 		Text: fmt.Sprintf("Correlation score %s: one minus the mean absolute difference of the two matrices' coefficients; 1 where they agree.",
 			score(1-meanDifference(ofReal, ofGenerated))),
 		Legend: []key{keyOf(blue, "swatch", "+1"), keyOf(surface, "swatch", "0"), keyOf(red, "swatch", "−1")},
 	}
-	apart := make([]float64, len(real))
+	apart := make([]float64, len(actual))
 	for i := range apart {
 		for j := range apart {
 			apart[i] += math.Abs(ofReal[i][j] - ofGenerated[i][j])

@@ -171,11 +171,7 @@ func configurationSection(r Report) (section, error) {
 func flatten(prefix string, value any) []Fact {
 	object, ok := value.(map[string]any)
 	if !ok || len(object) == 0 {
-		raw, err := json.Marshal(value)
-		if err != nil {
-			raw = fmt.Append(nil, value)
-		}
-		return []Fact{{prefix, strings.Trim(string(raw), `"`)}}
+		return []Fact{{prefix, leaf(value)}}
 	}
 	names := make([]string, 0, len(object))
 	for name := range object {
@@ -187,4 +183,16 @@ func flatten(prefix string, value any) []Fact {
 		facts = append(facts, flatten(strings.TrimPrefix(prefix+"."+name, "."), object[name])...)
 	}
 	return facts
+}
+
+// leaf writes strings without quotes, anything else as its JSON.
+func leaf(value any) string {
+	if s, ok := value.(string); ok {
+		return s
+	}
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Sprint(value)
+	}
+	return string(raw)
 }
