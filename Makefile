@@ -38,6 +38,7 @@ test: ## run every test
 
 .PHONY: test-xla
 test-xla: ## run the numerical tests on XLA's CPU plugin as well (see xla-cpu)
+	@test -f $(XLA_CPU_PLUGIN) || { echo "no $(XLA_CPU_PLUGIN): make xla-cpu builds it"; exit 1; }
 	GOMLX_BACKEND=xla:$(XLA_CPU_PLUGIN),shared_buffers $(GO) test -count 1 -timeout 15m ./modelops/...
 
 .PHONY: gpu-check
