@@ -114,7 +114,7 @@ type LossPoint struct {
 
 // Truth is what a simulator said of the stitches.
 type Truth struct {
-	Judge    string // who judged: the built-in maze, Gymnasium, …
+	Judge    string // who judged, to begin a sentence with: “The built-in maze”
 	Unit     string // of the true error
 	Criteria []Criterion
 	Judged   []Judged

@@ -106,7 +106,8 @@ func TestPicturesAreWellFormed(t *testing.T) {
 }
 
 func TestSameDataSamePage(t *testing.T) {
-	if written(t, sample()) != written(t, sample()) {
+	first, second := written(t, sample()), written(t, sample())
+	if first != second {
 		t.Error("two pages of the same data differ")
 	}
 }

@@ -114,9 +114,8 @@ func sampleLosses(rng *rand.Rand) (losses []Loss) {
 func samplePaths(rng *rand.Rand) *Paths {
 	p := &Paths{ObservationDim: 4, Maze: &Maze{Width: 8, Height: 8, Goal: [2]float64{6.5, 6.5}}}
 	for i := range 8 {
-		for _, wall := range [][2]float64{{float64(i), 0}, {float64(i), 7}, {0, float64(i)}, {7, float64(i)}} {
-			p.Maze.Walls = append(p.Maze.Walls, wall)
-		}
+		at := float64(i)
+		p.Maze.Walls = append(p.Maze.Walls, [2]float64{at, 0}, [2]float64{at, 7}, [2]float64{0, at}, [2]float64{7, at})
 	}
 	p.Maze.Walls = append(p.Maze.Walls, [2]float64{3, 1}, [2]float64{3, 2}, [2]float64{4, 5}, [2]float64{4, 4})
 	for i := range 7 {
