@@ -47,7 +47,7 @@ func noisy(cfg Config, batch Batch) *Node {
 	}
 	share := func(table []float32) *Node {
 		rows := Gather(Const(batch.Step.Graph(), table), ExpandAxes(batch.Step, -1)) // [batch]
-		return BroadcastToShape(ExpandAxes(rows, -1, -1), batch.States.Shape())
+		return BroadcastToShape(Reshape(rows, -1, 1, 1), batch.States.Shape())
 	}
 	mixed := Add(Mul(batch.States, share(signalShares)), Mul(batch.Noise, share(noiseShares)))
 	return Where(spread(batch.Mask, batch.States), batch.States, mixed)

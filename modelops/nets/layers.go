@@ -3,14 +3,11 @@ package nets
 import (
 	"math"
 
-	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 	"github.com/gomlx/gomlx/ml/model/initializer"
-
-	"diffstitch/modelops/backend"
 )
 
 // mishLinear is where Mish(x) is x to the last bit of a float32, and e^2x still
@@ -22,7 +19,101 @@ const mishLinear = 20
 func Mish(x *Node) *Node {
 	e := Exp(MinScalar(x, mishLinear))
 	n := Mul(e, AddScalar(e, 2))
-	return Mul(x, Div(n, AddScalar(n, 2)))
+	d := AddScalar(n, 2)
+	share := Div(n, d)
+	return withGradient(Mul(x, share), []*Node{x}, func(v *Node) []*Node {
+		// d(n/(n+2))/dx = 4eˣ(eˣ+1)/(n+2)²
+		slope := Div(Mul(MulScalar(e, 4), AddScalar(e, 1)), Square(d))
+		return []*Node{Mul(v, Add(share, Mul(x, slope)))}
+	})
+}
+
+// withGradient gives y, computed from the inputs, a gradient of its own:
+// gradient takes the loss's gradient by y to those by the inputs. It serves
+// where the automatic gradient is made of operations that are slow on pure Go.
+//
+// The automatic differentiation meets y first, where the gradients are
+// computed, and then each input, where they are handed over. The path between
+// is one number of each input, times zero; what flows back on it is not used,
+// so no backend computes it.
+func withGradient(y *Node, inputs []*Node, gradient func(v *Node) []*Node) *Node {
+	var gradients []*Node
+	y = StopGradient(y)
+	for i, input := range inputs {
+		tagged := IdentityWithCustomGradient(input, func(_, _ *Node) *Node { return gradients[i] })
+		y = Add(y, MulScalar(first(tagged), 0))
+	}
+	return IdentityWithCustomGradient(y, func(_, v *Node) *Node {
+		gradients = gradient(v)
+		return v
+	})
+}
+
+// first is one number of x, as a scalar.
+func first(x *Node) *Node {
+	spec := make([]SliceAxisSpec, x.Rank())
+	for i := range spec {
+		spec[i] = AxisElem(0)
+	}
+	return Reshape(Slice(x, spec...))
+}
+
+// signals are channels over a horizon, laid out [channels, length, batch] with
+// length = horizon + gap. The gap's positions are zero where a convolution
+// reads, so that the channels, one after the other in memory, don't run into
+// each other; elsewhere they hold anything. This costs no operation: whatever
+// sums over the horizon, or spreads over it, does so by a product with a vector
+// that is 1 on the horizon and 0 on the gap.
+type signals struct {
+	horizon, gap int
+}
+
+func (s signals) length() int { return s.horizon + s.gap }
+
+// places is 1 on the horizon and 0 on the gap, repeated.
+//
+//	result: [rows, length]
+func (s signals) places(g *Graph, rows int) *Node {
+	places := make([][]float32, rows)
+	for row := range places {
+		places[row] = make([]float32, s.length())
+		for i := range s.horizon {
+			places[row][i] = 1
+		}
+	}
+	return Const(g, places)
+}
+
+// sum adds up the horizon.
+//
+//	x:      [channels, length, batch]
+//	result: [channels, batch]
+func (s signals) sum(x *Node) *Node {
+	return withGradient(s.sumForward(x), []*Node{x}, func(v *Node) []*Node {
+		return []*Node{s.spreadForward(v)}
+	})
+}
+
+// spread repeats x over the horizon.
+//
+//	x:      [channels, batch]
+//	result: [channels, length, batch], zero on the gap
+func (s signals) spread(x *Node) *Node {
+	return withGradient(s.spreadForward(x), []*Node{x}, func(v *Node) []*Node {
+		return []*Node{s.sumForward(v)}
+	})
+}
+
+func (s signals) sumForward(x *Node) *Node {
+	channels, batch := x.Shape().Dim(0), x.Shape().Dim(2)
+	places := Reshape(s.places(x.Graph(), channels), channels, 1, s.length())
+	return Reshape(Einsum("cil,clb->cib", places, x), channels, batch)
+}
+
+func (s signals) spreadForward(x *Node) *Node {
+	channels, batch := x.Shape().Dim(0), x.Shape().Dim(1)
+	places := Reshape(s.places(x.Graph(), channels), channels, s.length(), 1)
+	return Einsum("cli,cib->clb", places, Reshape(x, channels, 1, batch))
 }
 
 // groupNormEpsilon keeps the normalisation of a constant group finite.
@@ -31,25 +122,25 @@ const groupNormEpsilon = 1e-5
 // groupNorm normalises each group of channels over the horizon and the group,
 // and then scales and shifts each channel.
 //
-//	x:      [horizon, batch, channels]
-//	shift:  [batch, channels], added to the learnt shift, or nil
-//	result: [horizon, batch, channels]
-func groupNorm(scope *model.Scope, x *Node, groups int, shift *Node) *Node {
-	horizon, batch, channels := x.Shape().Dim(0), x.Shape().Dim(1), x.Shape().Dim(2)
+//	x:      [channels, length, batch]
+//	shift:  [channels, batch], added to the learnt shift, or nil
+//	result: [channels, length, batch], zero on the gap
+func (s signals) groupNorm(scope *model.Scope, x *Node, groups int, shift *Node) *Node {
+	channels, batch := x.Shape().Dim(0), x.Shape().Dim(2)
 	scale := scope.WithInitializer(initializer.One).
-		VariableWithShape("scale", shapes.Make(dtypes.Float32, channels)).NodeValue(x)
-	bias := biasVariable(scope, channels).NodeValue(x)
+		VariableWithShape("scale", shapes.Make(dtypes.Float32, channels, 1)).NodeValue(x)
+	bias := biasVariable(scope, channels, 1).NodeValue(x)
 
-	within := groupAverage(x.Graph(), channels, groups, horizon)
-	mean := Dot(sumHorizon(x), within).Product() // [batch, channels]
-	meanSquare := Dot(sumHorizon(Square(x)), within).Product()
+	within := groupAverage(x.Graph(), channels, groups, s.horizon)
+	mean := Dot(within, s.sum(x)).Product() // [channels, batch]
+	meanSquare := Dot(within, s.sum(Square(x))).Product()
 	variance := MaxScalar(Sub(meanSquare, Square(mean)), 0)
-	factor := Div(repeatRow(scale, batch), Sqrt(AddScalar(variance, groupNormEpsilon)))
-	offset := Sub(repeatRow(bias, batch), Mul(mean, factor))
+	factor := Div(repeatColumn(scale, batch), Sqrt(AddScalar(variance, groupNormEpsilon)))
+	offset := Sub(repeatColumn(bias, batch), Mul(mean, factor))
 	if shift != nil {
 		offset = Add(offset, shift)
 	}
-	return Add(Mul(x, repeatHorizon(factor, horizon)), repeatHorizon(offset, horizon))
+	return Add(Mul(x, s.spread(factor)), s.spread(offset))
 }
 
 // groupAverage is the matrix that replaces sums over the horizon by the
@@ -59,67 +150,75 @@ func groupNorm(scope *model.Scope, x *Node, groups int, shift *Node) *Node {
 func groupAverage(g *Graph, channels, groups, horizon int) *Node {
 	size := channels / groups
 	average := make([][]float32, channels)
-	for from := range average {
-		average[from] = make([]float32, channels)
-		for to := range channels {
+	for to := range average {
+		average[to] = make([]float32, channels)
+		for from := range channels {
 			if from/size == to/size {
-				average[from][to] = 1 / float32(size*horizon)
+				average[to][from] = 1 / float32(size*horizon)
 			}
 		}
 	}
 	return Const(g, average)
 }
 
-// sumHorizon adds up the horizon by a product with ones, which the pure-Go
-// backend does many times faster than a reduction.
+// repeatColumn repeats a column, by a product with ones: the pure-Go backend
+// does that many times faster than a broadcast.
 //
-//	x:      [horizon, batch, channels]
-//	result: [batch, channels]
-func sumHorizon(x *Node) *Node {
-	horizon, batch, channels := x.Shape().Dim(0), x.Shape().Dim(1), x.Shape().Dim(2)
-	sum := Dot(ones(x.Graph(), 1, horizon), Reshape(x, horizon, batch*channels)).Product()
-	return Reshape(sum, batch, channels)
-}
-
-// repeatHorizon repeats x for each position, by a product with ones for the
-// same reason.
-//
-//	x:      [batch, channels]
-//	result: [horizon, batch, channels]
-func repeatHorizon(x *Node, horizon int) *Node {
-	batch, channels := x.Shape().Dim(0), x.Shape().Dim(1)
-	return Reshape(repeatRow(Reshape(x, batch*channels), horizon), horizon, batch, channels)
-}
-
-// repeatRow repeats a row.
-//
-//	row:    [n]
-//	result: [rows, n]
-func repeatRow(row *Node, rows int) *Node {
-	return Dot(ones(row.Graph(), rows, 1), Reshape(row, 1, -1)).Product()
+//	column: [n, 1]
+//	result: [n, columns]
+func repeatColumn(column *Node, columns int) *Node {
+	return Dot(column, Ones(column.Graph(), shapes.Make(dtypes.Float32, 1, columns))).Product()
 }
 
 // addRow adds a row to each of x's.
 //
-//	x:      [..., n]
-//	row:    [n]
-//	result: [..., n]
+//	x:      [n, m]
+//	row:    [m]
+//	result: [n, m]
 func addRow(x, row *Node) *Node {
-	n := x.Shape().Dim(-1)
-	return Add(x, Reshape(repeatRow(row, x.Shape().Size()/n), x.Shape().Dimensions...))
+	ones := Ones(x.Graph(), shapes.Make(dtypes.Float32, x.Shape().Dim(0), 1))
+	return Add(x, Dot(ones, Reshape(row, 1, -1)).Product())
 }
 
-func ones(g *Graph, dims ...int) *Node {
-	return Ones(g, shapes.Make(dtypes.Float32, dims...))
+// columns is a linear layer with a bias for examples that stand in columns.
+//
+//	x:      [inputs, batch]
+//	result: [outputs, batch]
+func columns(scope *model.Scope, x *Node, outputs int) *Node {
+	inputs, batch := x.Shape().Dim(0), x.Shape().Dim(1)
+	weights := kernelVariable(scope, outputs, 1, inputs).NodeValue(x)
+	bias := biasVariable(scope, outputs, 1).NodeValue(x)
+	return Add(product(Reshape(weights, outputs, inputs), x), repeatColumn(bias, batch))
+}
+
+// product is a matrix product whose gradient leaves the large x untransposed.
+//
+//	matrix: [m, n]
+//	x:      [n, columns]
+//	result: [m, columns]
+func product(matrix, x *Node) *Node {
+	y := Dot(matrix, x).Product()
+	return withGradient(y, []*Node{matrix, x}, func(v *Node) []*Node {
+		return []*Node{Einsum("mc,nc->mn", v, x), Dot(TransposeAllAxes(matrix, 1, 0), v).Product()}
+	})
+}
+
+// kernelVariable holds a convolution's weights.
+//
+//	result: [channels, taps, inChannels]
+func kernelVariable(scope *model.Scope, channels, taps, inChannels int) *model.Variable {
+	limit := 1 / math.Sqrt(float64(taps*inChannels))
+	return scope.WithInitializer(initializer.RandomUniformFn(scope, -limit, limit)).
+		VariableWithShape("weights", shapes.Make(dtypes.Float32, channels, taps, inChannels))
 }
 
 // stepEmbedding embeds the denoising step as sinusoids and a small perceptron,
 // and adds the return where the net is guided.
 //
-//	result: [batch, channels]
+//	result: [channels, batch]
 func stepEmbedding(scope *model.Scope, cfg UNetConfig, in UNetInputs) *Node {
-	embedded := Dense(scope.At("hidden"), sinusoids(in.Step, cfg.Channels), 4*cfg.Channels)
-	embedded = Dense(scope.At("output"), Mish(embedded), cfg.Channels)
+	embedded := columns(scope.At("hidden"), sinusoids(in.Step, cfg.Channels), 4*cfg.Channels)
+	embedded = columns(scope.At("output"), Mish(embedded), cfg.Channels)
 	if cfg.WithReturn {
 		embedded = Add(embedded, returnEmbedding(scope.At("return"), cfg, in))
 	}
@@ -128,116 +227,26 @@ func stepEmbedding(scope *model.Scope, cfg UNetConfig, in UNetInputs) *Node {
 
 // returnEmbedding embeds the return, and is zero where it isn't to be heard.
 //
-//	result: [batch, channels]
+//	result: [channels, batch]
 func returnEmbedding(scope *model.Scope, cfg UNetConfig, in UNetInputs) *Node {
-	column := Mul(in.Return, in.Guided)
-	embedded := Stack([]*Node{column, in.Guided}, -1)
-	embedded = Mish(Dense(scope.At("hidden"), embedded, 4*cfg.Channels))
-	embedded = Dense(scope.At("output"), embedded, cfg.Channels)
-	return Mul(embedded, BroadcastToShape(Reshape(in.Guided, -1, 1), embedded.Shape()))
+	embedded := Stack([]*Node{Mul(in.Return, in.Guided), in.Guided}, 0) // [2, batch]
+	embedded = Mish(columns(scope.At("hidden"), embedded, 4*cfg.Channels))
+	embedded = columns(scope.At("output"), embedded, cfg.Channels)
+	return Mul(embedded, BroadcastToShape(Reshape(in.Guided, 1, -1), embedded.Shape()))
 }
 
 // sinusoids are the sines and cosines of the step at frequencies from 1 down to
 // 1/10000 (Vaswani et al. 2017).
 //
 //	step:   [batch] int32
-//	result: [batch, channels]
+//	result: [channels, batch]
 func sinusoids(step *Node, channels int) *Node {
 	half := channels / 2
-	frequencies := make([]float32, half)
+	frequencies := make([][]float32, half)
 	for i := range frequencies {
-		frequencies[i] = float32(math.Exp(-math.Log(10000) * float64(i) / float64(max(half-1, 1))))
+		frequencies[i] = []float32{float32(math.Exp(-math.Log(10000) * float64(i) / float64(max(half-1, 1))))}
 	}
-	column := Reshape(ConvertDType(step, dtypes.Float32), -1, 1)
-	angles := Dot(column, Const(step.Graph(), [][]float32{frequencies})).Product() // [batch, half]
-	return Concatenate([]*Node{Sin(angles), Cos(angles)}, -1)
-}
-
-// convolve convolves over the horizon without a bias, zeros beyond its ends.
-// It is the one place that chooses the form by the backend: a native
-// convolution on XLA, and on pure Go, where that is twenty times slower, a
-// product with the taps side by side.
-//
-//	x:      [horizon, batch, inChannels]
-//	result: [horizon/stride, batch, channels]
-func convolve(scope *model.Scope, x *Node, channels, kernel, stride int) *Node {
-	weights := weightVariable(scope, kernel, x.Shape().Dim(-1), channels).NodeValue(x)
-	if backend.IsGo(x.Graph().Backend()) {
-		return convolveByProduct(x, weights, stride)
-	}
-	return convolveNatively(x, weights, stride)
-}
-
-// convolveNatively and convolveByProduct are forms of the same convolution.
-//
-//	x:       [horizon, batch, inChannels]
-//	weights: [kernel, inChannels, channels]
-//	result:  [horizon/stride, batch, channels]
-func convolveNatively(x, weights *Node, stride int) *Node {
-	reach := weights.Shape().Dim(0) / 2
-	x = TransposeAllAxes(x, 1, 0, 2)
-	x = Convolve(x, weights).Strides(stride).PaddingPerDim([][2]int{{reach, reach}}).Done()
-	return TransposeAllAxes(x, 1, 0, 2)
-}
-
-func convolveByProduct(x, weights *Node, stride int) *Node {
-	kernel, inChannels, channels := weights.Shape().Dim(0), weights.Shape().Dim(1), weights.Shape().Dim(2)
-	taps := windows(x, -(kernel / 2), kernel, stride)
-	return product(taps, Reshape(weights, kernel*inChannels, channels))
-}
-
-// upsample doubles the horizon by a transposed convolution of four taps and
-// stride two: an even position sees x[h-1] and x[h], an odd one x[h] and x[h+1].
-//
-//	x:      [horizon, batch, inChannels]
-//	result: [2·horizon, batch, channels]
-func upsample(scope *model.Scope, x *Node, channels int) *Node {
-	horizon, batch, inChannels := x.Shape().Dim(0), x.Shape().Dim(1), x.Shape().Dim(2)
-	phases := make([]*Node, 2)
-	for phase := range phases {
-		weights := weightVariable(scope.At("phase_%d", phase), 2*inChannels, channels).NodeValue(x)
-		out := product(windows(x, phase-1, 2, 1), weights)
-		phases[phase] = Reshape(out, horizon, 1, batch, channels)
-	}
-	return Reshape(Concatenate(phases, 1), 2*horizon, batch, channels)
-}
-
-// product multiplies the last axis with a matrix.
-//
-//	x:      [horizon, batch, n]
-//	matrix: [n, m]
-//	result: [horizon, batch, m]
-func product(x, matrix *Node) *Node {
-	horizon, batch, n := x.Shape().Dim(0), x.Shape().Dim(1), x.Shape().Dim(2)
-	out := Dot(Reshape(x, horizon*batch, n), matrix).Product()
-	return Reshape(out, horizon, batch, -1)
-}
-
-// windows lays count positions side by side, from the offset first on, for each
-// stride-th position; zeros beyond the ends.
-//
-//	x:      [horizon, batch, channels]
-//	result: [horizon/stride, batch, count·channels]
-func windows(x *Node, first, count, stride int) *Node {
-	if count == 1 && first == 0 && stride == 1 {
-		return x
-	}
-	horizon := x.Shape().Dim(0)
-	padded := padAxis(x, 0, max(-first, 0), max(first+count-1, 0))
-	taps := make([]*Node, count)
-	for tap := range taps {
-		start := max(-first, 0) + first + tap
-		taps[tap] = SliceAxis(padded, 0, AxisRange(start, start+horizon).Stride(stride))
-	}
-	return Concatenate(taps, -1)
-}
-
-// padAxis adds zeros before and after an axis.
-func padAxis(x *Node, axis, before, after int) *Node {
-	if before == 0 && after == 0 {
-		return x
-	}
-	config := make([]compute.PadAxis, x.Rank())
-	config[axis] = compute.PadAxis{Start: before, End: after}
-	return Pad(x, ScalarZero(x.Graph(), x.DType()), config...)
+	row := Reshape(ConvertDType(step, dtypes.Float32), 1, -1)
+	angles := Dot(Const(step.Graph(), frequencies), row).Product() // [half, batch]
+	return Concatenate([]*Node{Sin(angles), Cos(angles)}, 0)
 }

@@ -57,7 +57,6 @@ type UNetInputs struct {
 
 // UNet predicts the noise in X: residual temporal blocks at a horizon halved
 // from level to level, and back up with skip connections (Janner et al. 2022).
-// Inside, the horizon comes first: [horizon, batch, channels].
 //
 //	result: [batch, horizon, stateDim]
 func UNet(scope *model.Scope, cfg UNetConfig, in UNetInputs) *Node {
@@ -65,53 +64,54 @@ func UNet(scope *model.Scope, cfg UNetConfig, in UNetInputs) *Node {
 	in.X.AssertDims(-1, cfg.Horizon, cfg.StateDim)
 	in.Condition.AssertDims(-1, cfg.Horizon, cfg.ConditionDim)
 
-	x := TransposeAllAxes(Concatenate([]*Node{in.X, in.Condition}, -1), 1, 0, 2)
-	x = padAxis(x, 0, 0, cfg.paddedHorizon()-cfg.Horizon)
+	top := signals{horizon: cfg.paddedHorizon(), gap: cfg.Kernel / 2}
+	x := top.extend(TransposeAllAxes(Concatenate([]*Node{in.X, in.Condition}, -1), 2, 1, 0))
 	u := unet{cfg: cfg, step: stepEmbedding(scope.At("step"), cfg, in)}
-	x = u.levels(scope, x, 0)
-	x = u.convNormMish(scope.At("head"), x, cfg.Channels, nil)
-	x = convolve(scope.At("output"), x, cfg.StateDim, 1, 1)
-	x = addRow(x, biasVariable(scope.At("output"), cfg.StateDim).NodeValue(x))
-	return TransposeAllAxes(SliceAxis(x, 0, AxisRange(0, cfg.Horizon)), 1, 0, 2)
+	x = u.levels(scope, top, x, 0)
+	x = u.convNormMish(scope.At("head"), top, x, cfg.Channels, nil)
+	x = pointwise(scope.At("output"), x, cfg.StateDim)
+	x = TransposeAllAxes(SliceAxis(x, 1, AxisRange(0, cfg.Horizon)), 2, 1, 0)
+	bias := biasVariable(scope.At("output"), cfg.StateDim).NodeValue(x)
+	return Add(x, BroadcastToShape(Reshape(bias, 1, 1, -1), x.Shape()))
 }
 
 // unet carries what every block needs.
 type unet struct {
 	cfg  UNetConfig
-	step *Node // [batch, channels], the embedded denoising step
+	step *Node // [channels, batch], the embedded denoising step
 }
 
 // levels descends from one level to the deepest and comes back up to it.
 //
-//	x:      [horizon, batch, inChannels]
-//	result: [horizon, batch, channels of the level above, or of this one at the top]
-func (u unet) levels(scope *model.Scope, x *Node, level int) *Node {
+//	x:      [inChannels, length, batch], zero on the gap
+//	result: [channels of the level, length, batch], zero on the gap
+func (u unet) levels(scope *model.Scope, s signals, x *Node, level int) *Node {
 	channels := u.cfg.Channels * u.cfg.Multipliers[level]
 	here := scope.At("level_%d", level)
-	x = u.residual(here.At("down_0"), x, channels)
-	x = u.residual(here.At("down_1"), x, channels)
+	x = u.residual(here.At("down_0"), s, x, channels)
+	x = u.residual(here.At("down_1"), s, x, channels)
 	if level == len(u.cfg.Multipliers)-1 {
-		x = u.residual(here.At("middle_0"), x, channels)
-		return u.residual(here.At("middle_1"), x, channels)
+		x = u.residual(here.At("middle_0"), s, x, channels)
+		return u.residual(here.At("middle_1"), s, x, channels)
 	}
-	below := convolve(here.At("halve"), x, channels, 3, 2)
-	below = u.levels(scope, below, level+1)
-	below = upsample(here.At("double"), below, channels)
-	x = Concatenate([]*Node{below, x}, -1)
-	x = u.residual(here.At("up_0"), x, channels)
-	return u.residual(here.At("up_1"), x, channels)
+	below := s.halve(here.At("halve"), x, channels)
+	below = u.levels(scope, s.half(), below, level+1)
+	below = s.double(here.At("double"), below, channels)
+	x = Concatenate([]*Node{below, x}, 0)
+	x = u.residual(here.At("up_0"), s, x, channels)
+	return u.residual(here.At("up_1"), s, x, channels)
 }
 
 // residual convolves over the horizon twice, conditioned on the denoising step.
 //
-//	x:      [horizon, batch, inChannels]
-//	result: [horizon, batch, channels]
-func (u unet) residual(scope *model.Scope, x *Node, channels int) *Node {
-	step := Dense(scope.At("step"), u.step, channels)
-	h := u.convNormMish(scope.At("conv_0"), x, channels, step)
-	h = u.convNormMish(scope.At("conv_1"), h, channels, nil)
-	if x.Shape().Dim(-1) != channels {
-		x = convolve(scope.At("skip"), x, channels, 1, 1)
+//	x:      [inChannels, length, batch], zero on the gap
+//	result: [channels, length, batch], zero on the gap
+func (u unet) residual(scope *model.Scope, s signals, x *Node, channels int) *Node {
+	step := columns(scope.At("step"), u.step, channels)
+	h := u.convNormMish(scope.At("conv_0"), s, x, channels, step)
+	h = u.convNormMish(scope.At("conv_1"), s, h, channels, nil)
+	if x.Shape().Dim(0) != channels {
+		x = pointwise(scope.At("skip"), x, channels)
 	}
 	return Add(h, x)
 }
@@ -120,10 +120,10 @@ func (u unet) residual(scope *model.Scope, x *Node, channels int) *Node {
 // embedded step is added to the normalised channels, where it costs nothing:
 // it joins the normalisation's own shift.
 //
-//	x:      [horizon, batch, inChannels]
-//	step:   [batch, channels], or nil
-//	result: [horizon, batch, channels]
-func (u unet) convNormMish(scope *model.Scope, x *Node, channels int, step *Node) *Node {
-	x = convolve(scope, x, channels, u.cfg.Kernel, 1)
-	return Mish(groupNorm(scope.At("norm"), x, u.cfg.Groups, step))
+//	x:      [inChannels, length, batch], zero on the gap
+//	step:   [channels, batch], or nil
+//	result: [channels, length, batch], zero on the gap
+func (u unet) convNormMish(scope *model.Scope, s signals, x *Node, channels int, step *Node) *Node {
+	x = s.convolve(scope, x, channels, u.cfg.Kernel)
+	return Mish(s.groupNorm(scope.At("norm"), x, u.cfg.Groups, step))
 }

@@ -1,0 +1,33 @@
+// Package backendtest runs numerical tests on every backend that is here.
+package backendtest
+
+import (
+	"testing"
+
+	"github.com/gomlx/compute"
+
+	"diffstitch/modelops/backend"
+)
+
+// ForEach runs the test on pure Go, and on XLA where a plugin loads; elsewhere
+// that half is skipped and says so.
+func ForEach(t *testing.T, test func(t *testing.T, engine compute.Backend)) {
+	t.Helper()
+	for _, name := range []string{backend.Go, backend.XLA} {
+		t.Run(name, func(t *testing.T) { test(t, Open(t, name)) })
+	}
+}
+
+// Open returns a backend for a test or a benchmark, which is skipped where XLA
+// is asked for and no plugin loads.
+func Open(t testing.TB, name string) compute.Backend {
+	t.Helper()
+	engine, _, err := backend.Open(name)
+	if err != nil && name == backend.XLA {
+		t.Skipf("not run on XLA: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return engine
+}
