@@ -25,13 +25,13 @@ type Part struct {
 type PartInfo struct {
 	Index              int64
 	File               string // name within the data folder
-	Rows, Bytes        int64
+	Rows               int64
 	Episodes, Stitched int64
-	StitchedRows       int64
+	StitchedRows       int64 // of stitched episodes, bridges included
+	BridgeRows         int64 // generated ones
 	// UnknownFinals counts the episodes whose last next observation the data
 	// does not hold, so that the row repeats its observation.
 	UnknownFinals int64
-	SHA256        string
 }
 
 // Episode is the bridge as an episode of its own, all of its rows generated.

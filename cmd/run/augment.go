@@ -1,0 +1,105 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"diffstitch/io/snapshot"
+	"diffstitch/io/trajectory"
+	"diffstitch/modelops/diffusion"
+	"diffstitch/pipelines"
+	"diffstitch/transforms/estimate"
+	"diffstitch/transforms/mix"
+	"diffstitch/transforms/pair"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func newAugment() *cobra.Command {
+	o := pipelines.DefaultAugment()
+	var delta, ratio string
+	var asJSON, dryRun bool
+	cmd := &cobra.Command{
+		Use:   "augment --data PATH --models DIR --out DIR (--stitches N | --transitions M)",
+		Short: "Stitch episodes and publish the mixed dataset D*",
+		Args:  args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if err := required(cmd.Flags(), "data", "models", "out"); err != nil {
+				return err
+			}
+			if o.Delta, err = pipelines.ParseDelta(delta); err != nil {
+				return usage(err)
+			}
+			if o.Mix.Ratio, err = mix.ParseRatio(ratio); err != nil {
+				return usage(err)
+			}
+			o.Runner = runner()
+			if dryRun {
+				plan, err := pipelines.PlanAugment(o)
+				if err != nil {
+					return err
+				}
+				return printJSON(cmd.OutOrStdout(), plan)
+			}
+			published, err := pipelines.Augment(cmd.Context(), o, nil, newReporter().show)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), published.Manifest)
+			}
+			printSnapshot(cmd.OutOrStdout(), published)
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	addData(flags, &o.Data)
+	addModels(flags, &o.Models, &o.Backend, &o.Seed)
+	flags.StringVar(&o.Out, "out", "", "folder to publish in (required)")
+	addStitching(flags, &o)
+	flags.StringVar(&delta, "delta", "auto", "δ of the qualification: a number, off, auto, or auto:QUANTILE of the held-out dynamics error")
+	flags.StringVar(&ratio, "mix", "concat", "original:augmented transitions, such as 4:1, or concat for all there is")
+	flags.BoolVar(&dryRun, "dry-run", false, "print what would be done, and do nothing")
+	flags.BoolVar(&asJSON, "json", false, "print the manifest as JSON")
+	addBeam(flags)
+	return cmd
+}
+
+func addStitching(flags *pflag.FlagSet, o *pipelines.AugmentOptions) {
+	flags.Int64Var(&o.Stitches, "stitches", 0, "how many stitches to attempt")
+	flags.Int64Var(&o.Transitions, "transitions", 0, "how many transitions D_aug must hold; attempts go on until it does")
+	flags.IntVar(&o.Batch, "batch", o.Batch, "stitches a batch")
+	flags.StringVar(&o.Pairing, "pairing", o.Pairing, "how pairs are drawn: "+pair.Uniform+" (the paper) or "+pair.Reference+" (the authors' retrieval)")
+	flags.IntVar(&o.Candidates, "candidates", o.Candidates, "high-return states that a batch chooses its entries from, with reference pairing")
+	flags.Float64Var(&o.Pools.Low, "low-quantile", o.Pools.Low, "episodes at or under this quantile are low")
+	flags.Float64Var(&o.Pools.High, "high-quantile", o.Pools.High, "episodes at or above this quantile are high")
+	flags.StringVar(&o.Scoring.Kind, "rank-by", o.Scoring.Kind, "what episodes are ranked by: "+trajectory.ScoreReturn+", "+trajectory.ScoreDiscounted+" or "+trajectory.ScorePerStep)
+	flags.Float64Var(&o.Scoring.Discount, "discount", 0, "γ for --rank-by "+trajectory.ScoreDiscounted)
+	flags.StringVar(&o.Estimate.Similarity.Kind, "similarity", o.Estimate.Similarity.Kind, "how states are compared: "+estimate.Cosine+" (the paper) or "+estimate.Distance)
+	flags.StringVar(&o.Estimate.Similarity.Space, "similarity-space", o.Estimate.Similarity.Space, "on which states: "+estimate.Raw+" or "+estimate.Normalised)
+	flags.IntVar(&o.Estimate.MinSteps, "min-steps", 0, "least Δ")
+	flags.IntVar(&o.Estimate.MaxSteps, "max-steps", 0, "most Δ; 0 for what the horizon allows")
+	flags.IntVar(&o.Estimate.Constant, "constant-steps", 0, "Δ for every stitch, instead of estimating it")
+	flags.StringVar(&o.Sampler.Kind, "sampler", o.Sampler.Kind, "reverse diffusion: "+diffusion.DDIM+" or "+diffusion.DDPM+" (the paper)")
+	flags.IntVar(&o.Sampler.Steps, "sampler-steps", o.Sampler.Steps, "denoising steps; 0 for all the model has")
+	flags.BoolVar(&o.RequireGain, "require-gain", false, "drop stitches that earn no more than what they replace")
+	flags.StringVar(&o.Mix.Emit, "emit", o.Mix.Emit, "what a stitch leaves in D*: "+mix.EmitTrajectory+" (the paper) or "+mix.EmitBridge+" (the authors' code)")
+	flags.Int64Var(&o.Mix.RowGroupRows, "row-group-rows", o.Mix.RowGroupRows, "rows of a row group, at least")
+	flags.Int64Var(&o.Mix.PartRows, "part-rows", o.Mix.PartRows, "rows of a file, at least")
+}
+
+// printSnapshot says what was published, and where.
+func printSnapshot(w io.Writer, s snapshot.Snapshot) {
+	m := s.Manifest
+	for _, stage := range m.Stages {
+		fmt.Fprintf(w, "%-9s %8d in %8d out  %s", stage.Stage, stage.In, stage.Out, stage.Unit)
+		for reason, n := range stage.Dropped {
+			fmt.Fprintf(w, ", %d dropped: %s", n, reason)
+		}
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintf(w, "D*: %d transitions of %d original episodes, %d of %d stitched ones\n",
+		m.Original.Transitions, m.Original.Episodes, m.Stitched.Transitions, m.Stitched.Episodes)
+	fmt.Fprintf(w, "published %s\nreport    %s\n", s.DataDir(), s.ReportPath())
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+
+	"diffstitch/pipelines"
+
+	"github.com/spf13/cobra"
+)
+
+func newDemo() *cobra.Command {
+	o := pipelines.DefaultDemo()
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "The whole job on the built-in maze: generate, train, augment, publish, judge",
+		Args:  args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Runner = runner()
+			made, err := pipelines.RunDemo(cmd.Context(), o, newReporter().show)
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			printSnapshot(out, made.Snapshot)
+			fmt.Fprintln(out, "judged by the simulator:")
+			for _, c := range made.Truth.Criteria {
+				met := "met"
+				if !c.Met {
+					met = "NOT met"
+				}
+				fmt.Fprintf(out, "  %-80s %9s  (%s: %s)\n", c.Name, c.Measured, c.Target, met)
+			}
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.Dir, "dir", o.Dir, "folder of all that the demo makes")
+	flags.StringVar(&o.Backend, "backend", o.Backend, "engine of the models: auto, go or xla")
+	flags.Uint64Var(&o.Seed, "seed", o.Seed, "seed of every random number")
+	addBeam(flags)
+	return cmd
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"diffstitch/io/dataset"
+	"diffstitch/pipelines"
+
+	"github.com/spf13/pflag"
+)
+
+// addReading offers how a dataset is read.
+func addReading(flags *pflag.FlagSet, opts *dataset.Options) {
+	flags.StringVar(&opts.Layout, "layout", "", "layout of the data, where it is not recognised: "+dataset.Transitions+" or "+dataset.Episodes)
+	flags.StringToStringVar(&opts.Columns, "column", nil, "name of a column in the data, as in observations=obs (repeatable)")
+}
+
+// addData offers which dataset is read, and how.
+func addData(flags *pflag.FlagSet, data *pipelines.Data) {
+	flags.StringVar(&data.Path, "data", "", "dataset: a Parquet file, a folder, a glob, or a published folder (required)")
+	addReading(flags, &data.Options)
+	flags.Float64Var(&data.MaxRejectShare, "max-reject-share", 0.01, "share of episodes, or of files, that may be rejected")
+}
+
+// addModels offers where the models are and what runs them.
+func addModels(flags *pflag.FlagSet, models, backend *string, seed *uint64) {
+	flags.StringVar(models, "models", "", "folder of the four models (required)")
+	flags.StringVar(backend, "backend", "auto", "engine of the models: auto, go or xla")
+	flags.Uint64Var(seed, "seed", 0, "seed of every random number")
+}
+
+// required fails where a flag is empty.
+func required(flags *pflag.FlagSet, names ...string) error {
+	var missing []string
+	for _, name := range names {
+		if f := flags.Lookup(name); f.Value.String() == "" {
+			missing = append(missing, "--"+name)
+		}
+	}
+	if len(missing) > 0 {
+		return usage(fmt.Errorf("missing %s", strings.Join(missing, ", ")))
+	}
+	return nil
+}

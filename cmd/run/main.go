@@ -1,0 +1,70 @@
+// Command run is diffstitch: it grows a trajectory dataset for offline
+// reinforcement learning by stitching low-return episodes to high-return ones
+// (DiffStitch, Li et al., ICML 2024). The same binary is Beam's worker.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+
+	"diffstitch/pipelines"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+)
+
+// Exit codes.
+const (
+	exitDone     = 0
+	exitFailed   = 1
+	exitUsage    = 2
+	exitRejected = 3
+)
+
+func main() {
+	if isWorker(os.Args[1:]) {
+		flag.Parse()
+		beam.Init() // does not come back
+	}
+	beam.Init()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:]))
+}
+
+// isWorker says whether Beam started this process as one of its workers.
+func isWorker(args []string) bool {
+	return slices.ContainsFunc(args, func(arg string) bool {
+		return arg == "--worker" || arg == "-worker" || arg == "--worker=true" || arg == "-worker=true"
+	})
+}
+
+func run(ctx context.Context, args []string) int {
+	root := newRoot()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	if pipelines.Interrupted(err) {
+		fmt.Fprintln(os.Stderr, "diffstitch: interrupted")
+		return exitFailed
+	}
+	fmt.Fprintln(os.Stderr, "diffstitch:", err)
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
+	switch {
+	case errors.Is(err, pipelines.ErrUsage):
+		return exitUsage
+	case errors.Is(err, pipelines.ErrData):
+		return exitRejected
+	}
+	return exitFailed
+}

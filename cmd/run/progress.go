@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"diffstitch/pipelines"
+
+	"github.com/schollz/progressbar/v3"
+)
+
+// plainEvery is how often progress is said where there is no terminal.
+const plainEvery = 10 * time.Second
+
+// reporter shows progress: a bar with a rate and the time left on a terminal,
+// a plain line now and then elsewhere.
+type reporter struct {
+	out      io.Writer
+	terminal bool
+
+	mu   sync.Mutex
+	task string
+	bar  *progressbar.ProgressBar
+	said time.Time
+}
+
+func newReporter() *reporter {
+	info, err := os.Stderr.Stat()
+	return &reporter{out: os.Stderr, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0}
+}
+
+// show takes one report of progress. It may be called from several goroutines.
+func (r *reporter) show(p pipelines.Progress) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.terminal {
+		r.draw(p)
+		return
+	}
+	if p.Done < p.Total && p.Task == r.task && time.Since(r.said) < plainEvery {
+		return
+	}
+	r.task, r.said = p.Task, time.Now()
+	fmt.Fprintln(r.out, plainLine(p))
+}
+
+func (r *reporter) draw(p pipelines.Progress) {
+	if r.bar == nil || r.task != p.Task {
+		if r.bar != nil {
+			_ = r.bar.Finish() // a bar that cannot be drawn is no failure
+		}
+		r.task = p.Task
+		r.bar = progressbar.NewOptions64(p.Total,
+			progressbar.OptionSetWriter(r.out), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
+			progressbar.OptionSetItsString(p.Unit), progressbar.OptionSetPredictTime(true),
+			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionOnCompletion(func() { fmt.Fprintln(r.out) }),
+		)
+	}
+	r.bar.Describe(describe(p))
+	_ = r.bar.Set64(p.Done)
+}
+
+// plainLine says the rate and the time left in one line.
+func plainLine(p pipelines.Progress) string {
+	line := fmt.Sprintf("%s: %d of %d %s", describe(p), p.Done, p.Total, p.Unit)
+	if p.Rate > 0 {
+		left := time.Duration(float64(p.Total-p.Done) / p.Rate * float64(time.Second)).Round(time.Second)
+		line += fmt.Sprintf(", %.1f a second, %s left", p.Rate, left)
+	}
+	return line
+}
+
+func describe(p pipelines.Progress) string {
+	if p.Note == "" {
+		return p.Task
+	}
+	return p.Task + " (" + p.Note + ")"
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"diffstitch/modelops/training"
+	"diffstitch/pipelines"
+
+	"github.com/spf13/cobra"
+)
+
+func newTrain() *cobra.Command {
+	var o pipelines.TrainOptions
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "train --data PATH --models DIR",
+		Short: "Train the four models on a dataset",
+		Long: `Train the denoiser, the inverse dynamics, the reward and the dynamics model.
+
+Finished models in the folder are kept, unfinished ones resumed from their last
+saved step, with the same result as if they had not been interrupted.`,
+		Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := required(cmd.Flags(), "data", "models"); err != nil {
+				return err
+			}
+			o.Runner = runner()
+			models, err := pipelines.Train(cmd.Context(), o, newReporter().show)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), models)
+			}
+			for _, m := range models {
+				fmt.Fprintf(cmd.OutOrStdout(), "%-9s held-out loss %.5f  %s\n", m.Kind, m.Details.HeldOutLoss, m.Hash)
+			}
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	addData(flags, &o.Data)
+	addModels(flags, &o.Models, &o.Backend, &o.Seed)
+	flags.StringVar(&o.Preset, "preset", training.PresetNames[0], "sizes and schedule: "+strings.Join(training.PresetNames, ", "))
+	flags.IntVar(&o.Steps, "steps", 0, "optimizer steps of each model, in place of the preset's")
+	flags.BoolVar(&asJSON, "json", false, "print the result as JSON")
+	addBeam(flags)
+	return cmd
+}

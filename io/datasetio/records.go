@@ -1,0 +1,83 @@
+package datasetio
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+	"github.com/parquet-go/parquet-go"
+
+	"diffstitch/io/dataset"
+	"diffstitch/io/trajectory"
+)
+
+func init() {
+	registerRecords[trajectory.Meta]()
+	registerRecords[trajectory.Outcome]()
+	registerRecords[trajectory.PartInfo]()
+	registerRecords[dataset.Reject]()
+	registerRecords[FileInfo]()
+}
+
+func registerRecords[T any]() {
+	register.DoFn2x1[int, func(*T) bool, error](&writeRecordsFn[T]{})
+	register.DoFn2x1[[]byte, func(T), error](&readRecordsFn[T]{})
+	register.Iter1[T]()
+	register.Emitter1[T]()
+}
+
+// WriteRecords writes a PCollection<T> of small records to one Parquet file, in
+// no particular order. An empty PCollection leaves no file.
+func WriteRecords[T any](s beam.Scope, path string, records beam.PCollection) {
+	s = s.Scope("datasetio.WriteRecords")
+	beam.ParDo0(s, &writeRecordsFn[T]{Path: path}, beam.GroupByKey(s, beam.AddFixedKey(s, records)))
+}
+
+type writeRecordsFn[T any] struct {
+	Path string `json:"path"`
+}
+
+func (fn *writeRecordsFn[T]) ProcessElement(_ int, next func(*T) bool) error {
+	var records []T
+	var r T
+	for next(&r) {
+		records = append(records, r)
+	}
+	return SaveRecords(fn.Path, records)
+}
+
+// SaveRecords writes records to a Parquet file, whole or not at all.
+func SaveRecords[T any](path string, records []T) error {
+	return WriteWhole(path, func(w io.Writer) error { return parquet.Write(w, records) })
+}
+
+// LoadRecords reads what WriteRecords wrote.
+func LoadRecords[T any](path string) ([]T, error) {
+	records, err := parquet.ReadFile[T](path)
+	if err != nil {
+		return nil, fmt.Errorf("datasetio: reading %q: %w", path, err)
+	}
+	return records, nil
+}
+
+// ReadRecords gives the records of a file as a PCollection<T>.
+func ReadRecords[T any](s beam.Scope, path string) beam.PCollection {
+	s = s.Scope("datasetio.ReadRecords")
+	return beam.ParDo(s, &readRecordsFn[T]{Path: path}, beam.Impulse(s))
+}
+
+type readRecordsFn[T any] struct {
+	Path string `json:"path"`
+}
+
+func (fn *readRecordsFn[T]) ProcessElement(_ []byte, emit func(T)) error {
+	records, err := LoadRecords[T](fn.Path)
+	if err != nil {
+		return err
+	}
+	for _, r := range records {
+		emit(r)
+	}
+	return nil
+}

@@ -1,0 +1,46 @@
+package datasetio
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"diffstitch/io/dataset"
+	"diffstitch/io/trajectory"
+)
+
+// stagedFile is the file in which Stage leaves the bridges of a batch.
+func stagedFile(dir string, batch int32) string {
+	return filepath.Join(dir, fmt.Sprintf("bridges-%08d.parquet", batch))
+}
+
+// Staged reads the bridges that Stage left in a folder. Stitches come in the
+// plan's order, so one open file at a time is enough.
+type Staged struct {
+	dir   string
+	batch int32
+	file  *dataset.File
+}
+
+// OpenStaged reads from a folder; close it when done.
+func OpenStaged(dir string) *Staged { return &Staged{dir: dir} }
+
+// Fetch reads a bridge as an episode of its own.
+func (s *Staged) Fetch(at trajectory.Location) (*trajectory.Episode, error) {
+	if s.file == nil || s.batch != at.File {
+		s.Close()
+		f, err := dataset.Open(stagedFile(s.dir, at.File), dataset.Options{})
+		if err != nil {
+			return nil, err
+		}
+		s.file, s.batch = f, at.File
+	}
+	return s.file.Fetch(at)
+}
+
+// Close closes the file that is open.
+func (s *Staged) Close() {
+	if s.file != nil {
+		s.file.Close() // read only: nothing is lost if it fails
+		s.file = nil
+	}
+}

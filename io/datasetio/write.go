@@ -1,0 +1,114 @@
+package datasetio
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"diffstitch/io/dataset"
+	"diffstitch/io/trajectory"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+)
+
+func init() {
+	register.DoFn1x2[trajectory.Part, trajectory.PartInfo, error](&writeFn{})
+}
+
+// Output says where and how D* is written.
+type Output struct {
+	Dir     string `json:"dir"`     // of the data files
+	Bridges string `json:"bridges"` // folder of the staged bridges
+	Shape   Shape  `json:"shape"`
+	// BridgesOnly leaves the two episodes around a bridge out.
+	BridgesOnly bool `json:"bridges_only,omitempty"`
+}
+
+// Write writes a PCollection<trajectory.Part>, fetching the episodes by their
+// locations, and gives a PCollection<trajectory.PartInfo>. A retry writes the
+// same file again.
+func Write(s beam.Scope, in Input, out Output, parts beam.PCollection) beam.PCollection {
+	s = s.Scope("datasetio.Write")
+	return beam.ParDo(s, &writeFn{Input: in, Output: out}, parts)
+}
+
+type writeFn struct {
+	Input  Input  `json:"input"`
+	Output Output `json:"output"`
+
+	store *Store
+}
+
+func (fn *writeFn) Setup()          { fn.store = OpenStore(fn.Input) }
+func (fn *writeFn) Teardown() error { return fn.store.Close() }
+
+func (fn *writeFn) ProcessElement(part trajectory.Part) (trajectory.PartInfo, error) {
+	info := trajectory.PartInfo{Index: part.Index, File: fmt.Sprintf("part-%05d.parquet", part.Index)}
+	staged := OpenStaged(fn.Output.Bridges)
+	defer staged.Close()
+	err := WriteWhole(filepath.Join(fn.Output.Dir, info.File), func(w io.Writer) error {
+		out, err := dataset.NewWriter(w, dataset.WriterConfig{ObservationDim: fn.Output.Shape.ObservationDim, ActionDim: fn.Output.Shape.ActionDim})
+		if err != nil {
+			return err
+		}
+		if err := fn.writeEntries(out, part.Entries, staged, &info); err != nil {
+			return err
+		}
+		return out.Close()
+	})
+	return info, err
+}
+
+func (fn *writeFn) writeEntries(out *dataset.Writer, entries []trajectory.Entry, staged *Staged, info *trajectory.PartInfo) error {
+	for i, entry := range entries {
+		if i > 0 && entry.Group != entries[i-1].Group {
+			if err := out.EndRowGroup(); err != nil {
+				return err
+			}
+		}
+		e, err := fn.episode(entry, staged)
+		if err != nil {
+			return fmt.Errorf("episode %d of D*: %w", entry.ID, err)
+		}
+		if err := out.Write(e); err != nil {
+			return err
+		}
+		info.Episodes++
+		info.Rows += int64(e.Len())
+		if entry.IsStitch {
+			info.Stitched++
+			info.StitchedRows += int64(e.Len())
+			info.BridgeRows += int64(entry.Stitch.BridgeRows())
+		}
+		if _, known := e.NextObservation(e.Len() - 1); !known {
+			info.UnknownFinals++
+		}
+	}
+	return nil
+}
+
+// episode fetches an original episode, or joins a stitched one.
+func (fn *writeFn) episode(entry trajectory.Entry, staged *Staged) (*trajectory.Episode, error) {
+	if !entry.IsStitch {
+		return fn.store.Episode(entry.Original)
+	}
+	pair := entry.Stitch.Pair
+	bridge, err := staged.Fetch(entry.Stitch.Staged)
+	if err != nil {
+		return nil, err
+	}
+	if fn.Output.BridgesOnly {
+		bridge.ID = entry.ID
+		return bridge, nil
+	}
+	low, err := fn.store.Episode(pair.Low.Episode)
+	if err != nil {
+		return nil, err
+	}
+	high, err := fn.store.Episode(pair.High.Episode)
+	if err != nil {
+		return nil, err
+	}
+	return trajectory.Join(entry.ID, low, int(pair.Low.Step), bridge, high, int(pair.High.Step))
+}

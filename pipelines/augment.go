@@ -1,0 +1,196 @@
+package pipelines
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"diffstitch/io/dataset"
+	"diffstitch/io/datasetio"
+	"diffstitch/io/snapshot"
+	"diffstitch/io/trajectory"
+	"diffstitch/modelops/backend"
+	"diffstitch/modelops/diffusion"
+	"diffstitch/modelops/session"
+	"diffstitch/transforms/estimate"
+	"diffstitch/transforms/mix"
+	"diffstitch/transforms/pair"
+	"diffstitch/transforms/qualify"
+	"diffstitch/transforms/rank"
+)
+
+// AugmentOptions configure one augmentation of a dataset.
+type AugmentOptions struct {
+	Data   Data   `json:"data"`
+	Models string `json:"models"`
+	Out    string `json:"-"`
+
+	// Stitches is how many stitches are attempted; 0 leaves it to Transitions.
+	Stitches int64 `json:"stitches,omitempty"`
+	// Transitions is how many D_aug must hold; attempts go on in rounds until it
+	// does.
+	Transitions int64 `json:"transitions,omitempty"`
+	Batch       int   `json:"batch"` // attempted stitches a batch
+
+	Scoring trajectory.Scoring `json:"scoring"`
+	Pools   rank.Config        `json:"pools"`
+	Pairing string             `json:"pairing"`
+	// Candidates is how many high-return states a batch chooses its entries from.
+	Candidates int             `json:"candidates"`
+	Estimate   estimate.Config `json:"estimate"`
+
+	Sampler     diffusion.Sampler `json:"sampler"`
+	Delta       Delta             `json:"delta"`
+	RequireGain bool              `json:"require_gain,omitempty"`
+	Mix         mix.Config        `json:"mix"`
+
+	Seed    uint64 `json:"seed"`
+	Backend string `json:"backend"`
+	Runner  string `json:"-"` // D* does not depend on it
+}
+
+// Validate reports the first setting that cannot be, or that contradicts
+// another.
+func (o AugmentOptions) Validate() error {
+	switch {
+	case o.Stitches < 0 || o.Transitions < 0:
+		return errors.New("a negative amount of stitches or transitions is asked for")
+	case o.Stitches > 0 && o.Transitions > 0:
+		return errors.New("--stitches says how many to attempt and --transitions how many to obtain: give one of them")
+	case o.Stitches == 0 && o.Transitions == 0 && (o.Mix.Ratio.Original == 0 || o.Mix.Ratio.Augmented == 0):
+		return errors.New("give --stitches, or --transitions, or a --mix ratio that says how many transitions to make")
+	}
+	return errors.Join(o.Scoring.Validate(), o.Pools.Validate(), o.plan(0, 1).Validate(), o.Estimate.Validate(), o.Mix.Validate())
+}
+
+func (o AugmentOptions) plan(first, count int64) pair.Config {
+	return pair.Config{
+		Strategy: o.Pairing, Seed: o.Seed, First: first, Count: count, BatchSize: o.Batch, Candidates: o.Candidates,
+	}
+}
+
+func (o AugmentOptions) session() session.Options {
+	return session.Options{Dir: o.Models, Backend: o.Backend, Batch: o.Batch, Sampler: o.Sampler}
+}
+
+// Delta is the threshold of the qualification.
+type Delta struct {
+	Off bool `json:"off,omitempty"`
+	// Quantile, if positive, sets δ to that quantile of the dynamics model's
+	// error on held-out real transitions.
+	Quantile float64 `json:"quantile,omitempty"`
+	Value    float64 `json:"value,omitempty"` // in the units of the observations
+}
+
+// DefaultQuantile is what "auto" means.
+const DefaultQuantile = 0.99
+
+// ParseDelta reads "auto", "auto:0.99", "off" or a number.
+func ParseDelta(s string) (Delta, error) {
+	name, quantile, given := strings.Cut(s, ":")
+	switch {
+	case s == "off":
+		return Delta{Off: true}, nil
+	case s == "auto":
+		return Delta{Quantile: DefaultQuantile}, nil
+	case name == "auto" && given:
+		q, err := strconv.ParseFloat(quantile, 64)
+		if err != nil || !(q > 0 && q <= 1) {
+			return Delta{}, fmt.Errorf("δ %q: the quantile must lie in (0, 1]", s)
+		}
+		return Delta{Quantile: q}, nil
+	}
+	v, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(v > 0) || math.IsInf(v, 0) {
+		return Delta{}, fmt.Errorf("δ %q is none: want auto, auto:QUANTILE, off or a positive number", s)
+	}
+	return Delta{Value: v}, nil
+}
+
+func (d Delta) String() string {
+	switch {
+	case d.Off:
+		return "off"
+	case d.Quantile > 0:
+		return fmt.Sprintf("%.4g (the %g quantile of the held-out dynamics error)", d.Value, d.Quantile)
+	}
+	return fmt.Sprintf("%g", d.Value)
+}
+
+// Judge looks at every attempted bridge before the report is written, so that a
+// simulator can say how true it is.
+type Judge func(outcomes []trajectory.Outcome, bridge bridges) (*Verdict, error)
+
+// bridges fetches the generated transitions of an attempted stitch.
+type bridges func(trajectory.Outcome) (*trajectory.Episode, error)
+
+// Augment makes D* of a dataset and publishes it as a new snapshot.
+func Augment(ctx context.Context, o AugmentOptions, judge Judge, progress func(Progress)) (snapshot.Snapshot, error) {
+	run, err := newAugmentation(o, progress)
+	if err != nil {
+		return snapshot.Snapshot{}, err
+	}
+	defer run.close()
+	steps := []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"read", run.read},
+		{"stitch", run.stitch},
+		{"mix", run.mix},
+	}
+	for _, step := range steps {
+		start := time.Now()
+		if err := step.do(ctx); err != nil {
+			return snapshot.Snapshot{}, err
+		}
+		run.took(step.name, time.Since(start).Seconds())
+	}
+	return run.publish(judge)
+}
+
+// augmentation is a run in progress.
+type augmentation struct {
+	options  AugmentOptions
+	input    datasetio.Input
+	shape    datasetio.Shape
+	engine   backend.Info
+	models   []Trained
+	horizon  int
+	staging  *snapshot.Staging
+	progress func(Progress)
+
+	files    []datasetio.FileInfo
+	metas    []trajectory.Meta
+	rejects  []dataset.Reject
+	pools    rank.Pools
+	outcomes []trajectory.Outcome
+	parts    []trajectory.PartInfo
+
+	durations []snapshot.Duration
+}
+
+func newAugmentation(o AugmentOptions, progress func(Progress)) (*augmentation, error) {
+	run := &augmentation{options: o, progress: progress}
+	var err error
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	if run.input, run.shape, err = o.Data.open(); err != nil {
+		return nil, err
+	}
+	if err = run.openModels(); err != nil {
+		return nil, err
+	}
+	configuration, err := json.Marshal(run.options)
+	if err != nil {
+		return nil, fmt.Errorf("pipelines: %w", err)
+	}
+	run.staging, err = snapshot.Begin(o.Out, snapshot.Options{Configuration: configuration})
+	return run, err
+}

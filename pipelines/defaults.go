@@ -1,0 +1,41 @@
+package pipelines
+
+import (
+	"diffstitch/io/trajectory"
+	"diffstitch/modelops/diffusion"
+	"diffstitch/transforms/estimate"
+	"diffstitch/transforms/mix"
+	"diffstitch/transforms/pair"
+	"diffstitch/transforms/rank"
+)
+
+// DefaultAugment is the configuration that flags change.
+func DefaultAugment() AugmentOptions {
+	return AugmentOptions{
+		Data:       Data{MaxRejectShare: 0.01},
+		Batch:      64,
+		Scoring:    trajectory.Scoring{Kind: trajectory.ScoreReturn},
+		Pools:      rank.Config{Low: 0.7, High: 0.9},
+		Pairing:    pair.Reference,
+		Candidates: 512,
+		Estimate:   estimate.Config{Similarity: estimate.Similarity{Kind: estimate.Distance, Space: estimate.Normalised}},
+		Sampler:    diffusion.Sampler{Kind: diffusion.DDIM, Steps: 20},
+		Delta:      Delta{Quantile: DefaultQuantile},
+		Mix:        mix.Config{Emit: mix.EmitTrajectory, RowGroupRows: 65_536, PartRows: 1 << 20},
+		Backend:    "auto",
+		Runner:     Runners[0],
+	}
+}
+
+// DefaultDemo is the demo's configuration.
+func DefaultDemo() DemoOptions {
+	return DemoOptions{
+		Dir:      "demo",
+		Episodes: 500,
+		Stitches: 512,
+		Delta:    Delta{Quantile: DefaultQuantile},
+		Seed:     1,
+		Backend:  "auto",
+		Runner:   Runners[0],
+	}
+}

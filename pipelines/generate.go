@@ -1,0 +1,64 @@
+package pipelines
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"diffstitch/io/dataset"
+	"diffstitch/io/datasetio"
+	"diffstitch/io/trajectory"
+	"diffstitch/modelops/env/pointmaze"
+)
+
+// GenerateOptions configure a built-in dataset.
+type GenerateOptions struct {
+	Out      string // Parquet file
+	Episodes int
+	Seed     uint64
+}
+
+// GeneratePointMaze writes episodes of the built-in maze in the canonical
+// layout, and gives the number of transitions.
+func GeneratePointMaze(ctx context.Context, o GenerateOptions) (rows int64, err error) {
+	if o.Episodes < 1 {
+		return 0, fmt.Errorf("%w: %d episodes asked for", ErrUsage, o.Episodes)
+	}
+	if err := os.MkdirAll(filepath.Dir(o.Out), 0o755); err != nil {
+		return 0, fmt.Errorf("pipelines: %w", err)
+	}
+	err = datasetio.WriteWhole(o.Out, func(w io.Writer) error {
+		out, err := dataset.NewWriter(w, dataset.WriterConfig{ObservationDim: pointmaze.ObservationDim, ActionDim: pointmaze.ActionDim})
+		if err != nil {
+			return err
+		}
+		id := int64(0)
+		for e := range pointmaze.Default().Generate(o.Episodes, o.Seed) {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err := out.Write(mazeEpisode(id, e)); err != nil {
+				return err
+			}
+			id++
+			rows += int64(len(e.Rewards))
+		}
+		return out.Close()
+	})
+	return rows, err
+}
+
+func mazeEpisode(id int64, e pointmaze.Episode) *trajectory.Episode {
+	last := len(e.Observations) - pointmaze.ObservationDim
+	return &trajectory.Episode{
+		ID:               id,
+		ObservationDim:   pointmaze.ObservationDim,
+		ActionDim:        pointmaze.ActionDim,
+		Observations:     e.Observations[:last],
+		FinalObservation: e.Observations[last:],
+		Actions:          e.Actions,
+		Rewards:          e.Rewards,
+	}
+}

@@ -1,0 +1,209 @@
+package pipelines
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"diffstitch/io/dataset"
+	"diffstitch/io/report"
+	"diffstitch/io/snapshot"
+	"diffstitch/io/trajectory"
+)
+
+// publish writes the rejects, the report and the manifest, and commits.
+func (run *augmentation) publish(judge Judge) (snapshot.Snapshot, error) {
+	none := snapshot.Snapshot{}
+	if err := run.writeRejects(); err != nil {
+		return none, err
+	}
+	start := time.Now()
+	page, err := run.report(judge)
+	if err != nil {
+		return none, err
+	}
+	run.took("report", time.Since(start).Seconds())
+	manifest := run.manifest()
+	page.Durations = manifest.Durations
+	if err := writeFile(run.staging.ReportPath(), func(w io.Writer) error { return report.Write(w, page) }); err != nil {
+		return none, err
+	}
+	if _, err := run.staging.Commit(manifest); err != nil {
+		return none, err
+	}
+	return snapshot.Current(run.options.Out)
+}
+
+// close gives up what was not published.
+func (run *augmentation) close() error { return run.staging.Abort() }
+
+// rejectedStitch is a line of rejects/stitches.jsonl.
+type rejectedStitch struct {
+	Index         int64   `json:"index"`
+	LowEpisodeID  int64   `json:"low_episode_id"`
+	LowStep       int32   `json:"low_step"`
+	HighEpisodeID int64   `json:"high_episode_id"`
+	HighStep      int32   `json:"high_step"`
+	Steps         int32   `json:"steps"`
+	MaxError      float32 `json:"max_qualification_error"`
+	Reason        string  `json:"reason"`
+}
+
+func (run *augmentation) writeRejects() error {
+	inputs := filepath.Join(run.staging.RejectsDir(), "inputs.jsonl")
+	if err := writeFile(inputs, func(w io.Writer) error { return dataset.WriteRejects(w, run.rejects) }); err != nil {
+		return err
+	}
+	stitches := filepath.Join(run.staging.RejectsDir(), "stitches.jsonl")
+	return writeFile(stitches, func(w io.Writer) error {
+		lines := json.NewEncoder(w)
+		for _, o := range run.outcomes {
+			if o.Rejected == "" {
+				continue
+			}
+			err := lines.Encode(rejectedStitch{
+				Index: o.Index, LowEpisodeID: o.Low.Episode.ID, LowStep: o.Low.Step,
+				HighEpisodeID: o.High.Episode.ID, HighStep: o.High.Step,
+				Steps: o.Steps, MaxError: o.MaxError, Reason: o.Rejected,
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// writeFile writes a file of the staging, which nobody reads before the commit.
+func writeFile(path string, write func(io.Writer) error) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("pipelines: %w", err)
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("pipelines: %w", err)
+	}
+	if err := errors.Join(write(f), f.Close()); err != nil {
+		return fmt.Errorf("pipelines: writing %q: %w", path, err)
+	}
+	return nil
+}
+
+func (run *augmentation) manifest() snapshot.Manifest {
+	m := snapshot.Manifest{
+		Software:       Software,
+		Backend:        run.engine.Name,
+		Runner:         run.options.Runner,
+		Seed:           run.options.Seed,
+		ObservationDim: run.shape.ObservationDim,
+		ActionDim:      run.shape.ActionDim,
+		Stages:         run.stages(),
+		Durations:      totals(run.durations),
+	}
+	for _, f := range run.files {
+		m.Inputs = append(m.Inputs, snapshot.Input{Path: f.Path, Bytes: f.Bytes, SHA256: f.SHA256})
+	}
+	for _, model := range run.models {
+		m.Models = append(m.Models, snapshot.Model{Kind: string(model.Kind), SHA256: model.Hash})
+	}
+	for _, p := range run.parts {
+		m.Parts = append(m.Parts, snapshot.Part{File: "data/" + p.File, Rows: p.Rows})
+		m.Original.Episodes += p.Episodes - p.Stitched
+		m.Original.Transitions += p.Rows - p.StitchedRows
+		m.Stitched.Episodes += p.Stitched
+		m.Stitched.Transitions += p.StitchedRows
+		m.Generated += p.BridgeRows
+		m.Placeholders += p.UnknownFinals
+	}
+	return m
+}
+
+// totals adds up the durations of equal stages, as rounds have.
+func totals(durations []snapshot.Duration) []snapshot.Duration {
+	var sums []snapshot.Duration
+	at := map[string]int{}
+	for _, d := range durations {
+		i, known := at[d.Stage]
+		if !known {
+			at[d.Stage] = len(sums)
+			sums = append(sums, d)
+			continue
+		}
+		sums[i].Seconds += d.Seconds
+	}
+	return sums
+}
+
+// stages is the funnel: what came in, what went out, and why the rest did not.
+func (run *augmentation) stages() []snapshot.Stage {
+	rejected := map[string]int64{}
+	for _, r := range run.rejects {
+		rejected[string(r.Reason)]++
+	}
+	unqualified := map[string]int64{}
+	for _, o := range run.outcomes {
+		if o.Rejected != "" {
+			unqualified[o.Rejected]++
+		}
+	}
+	episodes, ranked := int64(len(run.metas)), int64(len(run.pools.Low)+len(run.pools.High))
+	attempted := int64(len(run.outcomes))
+	accepted, _ := run.accepted()
+	var written int64
+	for _, p := range run.parts {
+		written += p.Episodes
+	}
+	return []snapshot.Stage{
+		{Stage: "read", Unit: "episodes", In: episodes + int64(len(run.rejects)), Out: episodes, Dropped: rejected},
+		{Stage: "rank", Unit: "episodes", In: episodes, Out: ranked, Dropped: dropped("between the pools", episodes-ranked)},
+		{Stage: "pair", Unit: "stitches", In: attempted, Out: attempted},
+		{Stage: "estimate", Unit: "stitches", In: attempted, Out: attempted},
+		{Stage: "inpaint", Unit: "stitches", In: attempted, Out: attempted},
+		{Stage: "wrap up", Unit: "stitches", In: attempted, Out: attempted},
+		{Stage: "qualify", Unit: "stitches", In: attempted, Out: accepted, Dropped: unqualified},
+		{Stage: "mix", Unit: "episodes", In: episodes + accepted, Out: written, Dropped: dropped("to hold the ratio", episodes+accepted-written)},
+	}
+}
+
+func dropped(reason string, n int64) map[string]int64 {
+	if n == 0 {
+		return nil
+	}
+	return map[string]int64{reason: n}
+}
+
+// Verdict is what a judge says of the attempted stitches.
+type Verdict struct {
+	Truth report.Truth
+	Maze  *report.Maze
+}
+
+// sampleSize bounds what the report fetches of a dataset to draw it.
+const sampleSize = 200
+
+// spread picks up to n of the items, evenly.
+func spread[T any](items []T, n int) []T {
+	if len(items) <= n {
+		return items
+	}
+	picked := make([]T, n)
+	for i := range picked {
+		picked[i] = items[i*len(items)/n]
+	}
+	return picked
+}
+
+// returnToGo is the sum of rewards from each step on, [T].
+func returnToGo(e *trajectory.Episode) []float64 {
+	sums := make([]float64, e.Len())
+	sum := 0.0
+	for i := e.Len() - 1; i >= 0; i-- {
+		sum += float64(e.Rewards[i])
+		sums[i] = sum
+	}
+	return sums
+}

@@ -1,0 +1,241 @@
+package pipelines
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+
+	"diffstitch/io/dataset"
+	"diffstitch/io/datasetio"
+	"diffstitch/io/snapshot"
+	"diffstitch/io/trajectory"
+	"diffstitch/transforms/estimate"
+	"diffstitch/transforms/inpaint"
+	"diffstitch/transforms/mix"
+	"diffstitch/transforms/pair"
+	"diffstitch/transforms/qualify"
+	"diffstitch/transforms/rank"
+	"diffstitch/transforms/wrapup"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+)
+
+// The files in which one pipeline leaves its records to the next.
+const (
+	episodesFile = "episodes.parquet"
+	rejectsFile  = "rejects.parquet"
+	inputsFile   = "inputs.parquet"
+	outcomesFile = "outcomes-%04d.parquet"
+	stitchesFile = "stitches.parquet"
+	partsFile    = "parts.parquet"
+)
+
+func (run *augmentation) work(name string) string {
+	return filepath.Join(run.staging.WorkDir(), name)
+}
+
+// took remembers the time a stage took.
+func (run *augmentation) took(stage string, seconds float64) {
+	run.durations = append(run.durations, snapshot.Duration{Stage: stage, Seconds: seconds})
+}
+
+// read scans the input for what ranking needs, and ranks it.
+func (run *augmentation) read(ctx context.Context) error {
+	_, err := execute(ctx, run.options.Runner, "reading", func(s beam.Scope) {
+		metas, rejects := datasetio.Scan(s, run.input, run.shape, run.options.Scoring)
+		datasetio.WriteRecords[trajectory.Meta](s, run.work(episodesFile), metas)
+		datasetio.WriteRecords[dataset.Reject](s, run.work(rejectsFile), rejects)
+		datasetio.WriteRecords[datasetio.FileInfo](s, run.work(inputsFile), datasetio.Hashes(s, run.input))
+	})
+	if err != nil {
+		return err
+	}
+	if run.metas, err = load[trajectory.Meta](run.work(episodesFile), rank.ByLocation); err != nil {
+		return err
+	}
+	if run.rejects, err = load(run.work(rejectsFile), byPlace); err != nil {
+		return err
+	}
+	byIndex := func(a, b datasetio.FileInfo) int { return cmp.Compare(a.Index, b.Index) }
+	if run.files, err = load(run.work(inputsFile), byIndex); err != nil {
+		return err
+	}
+	if err := run.options.Data.check(len(run.input.Files), run.metas, run.rejects); err != nil {
+		return err
+	}
+	if number(run.metas) {
+		if err := datasetio.SaveRecords(run.work(episodesFile), run.metas); err != nil {
+			return err
+		}
+	}
+	if run.pools, err = rank.Split(run.options.Pools, run.metas); err != nil {
+		return fmt.Errorf("%w: %w", ErrData, err)
+	}
+	return nil
+}
+
+// load reads records in an order that does not depend on the run; no file means
+// no records.
+func load[T any](path string, order func(a, b T) int) ([]T, error) {
+	records, err := datasetio.LoadRecords[T](path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	slices.SortFunc(records, order)
+	return records, err
+}
+
+func byPlace(a, b dataset.Reject) int {
+	return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Row, b.Row), cmp.Compare(a.Reason, b.Reason))
+}
+
+// number gives the episodes new ids, in the data's order, if files share ids.
+func number(metas []trajectory.Meta) (changed bool) {
+	seen := make(map[int64]bool, len(metas))
+	for _, m := range metas {
+		changed = changed || seen[m.ID]
+		seen[m.ID] = true
+	}
+	if changed {
+		for i := range metas {
+			metas[i].ID = int64(i)
+		}
+	}
+	return changed
+}
+
+// stitch attempts stitches: as many as asked for, or in rounds until D_aug has
+// the transitions asked for.
+func (run *augmentation) stitch(ctx context.Context) error {
+	o := run.options
+	if o.Stitches > 0 {
+		return run.round(ctx, 0, 0, o.Stitches)
+	}
+	wanted := o.Transitions
+	if wanted == 0 {
+		wanted = originalRows(run.metas) * o.Mix.Ratio.Augmented / o.Mix.Ratio.Original
+	}
+	next := int64(0)
+	for round := 0; ; round++ {
+		count, err := run.attempts(next, wanted)
+		if count == 0 || err != nil {
+			return err
+		}
+		if err := run.round(ctx, round, next, count); err != nil {
+			return err
+		}
+		next += count
+	}
+}
+
+// minAcceptance is the share of accepted stitches under which asking for more is
+// given up, once patience batches were tried.
+const (
+	minAcceptance = 0.01
+	patience      = 8
+)
+
+// attempts is how many stitches the next round should try, a whole number of
+// batches: 0 when D_aug has what is wanted.
+func (run *augmentation) attempts(tried, wanted int64) (int64, error) {
+	batch := int64(run.options.Batch)
+	accepted, rows := run.accepted()
+	switch {
+	case rows >= wanted:
+		return 0, nil
+	case tried == 0:
+		return 2 * batch, nil
+	case tried >= patience*batch && float64(accepted) < minAcceptance*float64(tried):
+		return 0, fmt.Errorf("pipelines: only %d of %d attempted stitches passed δ = %v, and D_aug has %d of %d transitions: train the models longer, raise --delta, or ask for less",
+			accepted, tried, run.options.Delta, rows, wanted)
+	case rows == 0:
+		return tried, nil
+	}
+	// A tenth more than the acceptance so far asks for, and no more than four
+	// times what was tried.
+	needed := min(int64(1.1*float64(wanted-rows)*float64(tried)/float64(rows)), 4*tried)
+	return (needed/batch + 1) * batch, nil
+}
+
+// accepted counts the accepted stitches and their rows in D_aug.
+func (run *augmentation) accepted() (stitches, rows int64) {
+	for _, o := range run.outcomes {
+		if o.Rejected == "" {
+			stitches++
+			rows += run.options.Mix.Rows(o)
+		}
+	}
+	return stitches, rows
+}
+
+func originalRows(metas []trajectory.Meta) (rows int64) {
+	for _, m := range metas {
+		rows += int64(m.Steps)
+	}
+	return rows
+}
+
+// round attempts the stitches [first, first+count) of the plan.
+func (run *augmentation) round(ctx context.Context, round int, first, count int64) error {
+	o, models := run.options, run.options.session()
+	path := run.work(fmt.Sprintf(outcomesFile, round))
+	number, _, done := announce(ctx, run.progress)
+	defer done()
+	results, err := execute(ctx, o.Runner, "stitching", func(s beam.Scope) {
+		pools := rank.Episodes(s, o.Pools, datasetio.ReadRecords[trajectory.Meta](s, run.work(episodesFile)))
+		ends := datasetio.Ends(s, run.input, pair.Plan(s, o.plan(first, count), pools))
+		pairs := estimate.Steps(s, o.Estimate, models, o.Seed, ends)
+		contexts := datasetio.Contexts(s, run.input, run.horizon, pairs)
+		bridges := wrapup.Transitions(s, models, inpaint.Bridges(s, models, o.Seed, contexts))
+		judged := qualify.Stitches(s, o.qualify(), models, bridges)
+		outcomes := datasetio.Stage(s, run.staging.WorkDir(), run.shape, watch(s, number, count, judged))
+		datasetio.WriteRecords[trajectory.Outcome](s, path, outcomes)
+	})
+	if err != nil {
+		return err
+	}
+	for _, stage := range []string{"estimate", "inpaint", "wrapup", "qualify"} {
+		run.took(stage, seconds(results, stage))
+	}
+	outcomes, err := load(path, byPair)
+	if err == nil && int64(len(outcomes)) != count {
+		err = fmt.Errorf("pipelines: %d of %d attempted stitches came back", len(outcomes), count)
+	}
+	run.outcomes = append(run.outcomes, outcomes...)
+	return err
+}
+
+func byPair(a, b trajectory.Outcome) int { return cmp.Compare(a.Index, b.Index) }
+
+func (o AugmentOptions) qualify() qualify.Config {
+	return qualify.Config{Delta: o.Delta.Value, Off: o.Delta.Off, RequireGain: o.RequireGain}
+}
+
+// mix lays out and writes D*.
+func (run *augmentation) mix(ctx context.Context) error {
+	if err := datasetio.SaveRecords(run.work(stitchesFile), run.outcomes); err != nil {
+		return err
+	}
+	out := datasetio.Output{
+		Dir:         run.staging.DataDir(),
+		Bridges:     run.staging.WorkDir(),
+		Shape:       run.shape,
+		BridgesOnly: run.options.Mix.Emit == mix.EmitBridge,
+	}
+	_, err := execute(ctx, run.options.Runner, "writing", func(s beam.Scope) {
+		originals := datasetio.ReadRecords[trajectory.Meta](s, run.work(episodesFile))
+		stitches := datasetio.ReadRecords[trajectory.Outcome](s, run.work(stitchesFile))
+		parts := mix.Parts(s, run.options.Mix, originals, stitches)
+		datasetio.WriteRecords[trajectory.PartInfo](s, run.work(partsFile), datasetio.Write(s, run.input, out, parts))
+	})
+	if err != nil {
+		return err
+	}
+	byIndex := func(a, b trajectory.PartInfo) int { return cmp.Compare(a.Index, b.Index) }
+	run.parts, err = load(run.work(partsFile), byIndex)
+	return err
+}

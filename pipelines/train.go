@@ -1,0 +1,194 @@
+package pipelines
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"path/filepath"
+
+	"diffstitch/io/datasetio"
+	"diffstitch/io/trajectory"
+	"diffstitch/modelops/backend"
+	"diffstitch/modelops/checkpoint"
+	"diffstitch/modelops/training"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+)
+
+func init() {
+	register.DoFn2x1[context.Context, string, error](&trainFn{})
+}
+
+// TrainOptions configure the training of the four models.
+type TrainOptions struct {
+	Data    Data
+	Models  string // folder of the models
+	Preset  string
+	Steps   int // optimizer steps of each model in place of the preset's; 0 keeps them
+	Seed    uint64
+	Backend string
+	Runner  string
+}
+
+// Validate reports the first setting that cannot be.
+func (o TrainOptions) Validate() error {
+	if _, err := training.Preset(o.Preset); err != nil {
+		return err
+	}
+	if o.Steps < 0 {
+		return fmt.Errorf("pipelines: %d training steps asked for", o.Steps)
+	}
+	return nil
+}
+
+// Progress is where a long piece of work stands.
+type Progress struct {
+	Task        string // what is being done, such as "denoiser"
+	Done, Total int64
+	Unit        string
+	Rate        float64 // units a second
+	Note        string  // such as the loss
+}
+
+// Trained says what training one model came to.
+type Trained struct {
+	Kind    training.Kind    `json:"kind"`
+	Hash    string           `json:"hash"`
+	Details training.Details `json:"details"`
+}
+
+// Train trains the four models: a Beam stage of four elements, each of which
+// reads the data itself. Finished models are kept, unfinished ones resumed.
+func Train(ctx context.Context, o TrainOptions, progress func(Progress)) ([]Trained, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	in, shape, err := o.Data.open()
+	if err != nil {
+		return nil, err
+	}
+	_, engine, err := backend.Open(o.Backend)
+	if err != nil {
+		return nil, err
+	}
+	o.Backend = engine.Kind
+	number, run, done := announce(ctx, progress)
+	defer done()
+	kinds := make([]string, len(training.Kinds))
+	for i, kind := range training.Kinds {
+		kinds[i] = string(kind)
+	}
+	_, err = execute(ctx, o.Runner, "training", func(s beam.Scope) {
+		s = s.Scope("pipelines.Train")
+		beam.ParDo0(s, &trainFn{Options: o, Input: in, Shape: shape, Run: number}, beam.Reshuffle(s, beam.CreateList(s, kinds)))
+	})
+	if cause := run.err.Load(); cause != nil {
+		return nil, *cause
+	}
+	if err != nil {
+		return nil, err
+	}
+	return describeModels(o.Models)
+}
+
+// describeModels reads what the four finished models say of themselves.
+func describeModels(dir string) ([]Trained, error) {
+	var models []Trained
+	for _, kind := range training.Kinds {
+		model, hash, err := checkpoint.Describe(filepath.Join(dir, string(kind)))
+		if err != nil {
+			return nil, err
+		}
+		trained := Trained{Kind: kind, Hash: hash}
+		if err := json.Unmarshal(model.Details, &trained.Details); err != nil {
+			return nil, fmt.Errorf("pipelines: reading the %s model in %q: %w", kind, dir, err)
+		}
+		models = append(models, trained)
+	}
+	return models, nil
+}
+
+type trainFn struct {
+	Options TrainOptions    `json:"options"`
+	Input   datasetio.Input `json:"input"`
+	Shape   datasetio.Shape `json:"shape"`
+	Run     int64           `json:"run"`
+}
+
+func (fn *trainFn) ProcessElement(ctx context.Context, kind string) error {
+	run := localRun(fn.Run)
+	if run != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(run.ctx, cancel)()
+	}
+	err := fn.train(ctx, training.Kind(kind), run)
+	if err != nil && run != nil {
+		run.err.CompareAndSwap(nil, &err)
+	}
+	return err
+}
+
+func (fn *trainFn) train(ctx context.Context, kind training.Kind, run *local) error {
+	data, err := loadTraining(ctx, fn.Options.Data, fn.Input, fn.Shape)
+	if err != nil {
+		return err
+	}
+	cfg, err := training.Preset(fn.Options.Preset)
+	if err != nil {
+		return err
+	}
+	opts := training.Options{Backend: fn.Options.Backend, Seed: fn.Options.Seed, Steps: fn.Options.Steps}
+	if run != nil && run.progress != nil {
+		opts.OnStep = func(p training.Progress) {
+			run.progress(Progress{
+				Task: "training " + string(p.Kind), Done: int64(p.Step), Total: int64(p.Steps),
+				Unit: "steps", Rate: p.StepsPerSecond, Note: fmt.Sprintf("loss %.4f", p.Loss),
+			})
+		}
+	}
+	_, err = training.Train(ctx, kind, cfg, data, fn.Options.Models, opts)
+	return err
+}
+
+// loadTraining reads the whole dataset into memory, where training draws from
+// it at random.
+func loadTraining(ctx context.Context, d Data, in datasetio.Input, shape datasetio.Shape) (*training.Data, error) {
+	data := &training.Data{ObservationDim: shape.ObservationDim, ActionDim: shape.ActionDim}
+	fingerprint := sha256.New()
+	metas, rejects, err := read(ctx, in, shape, func(e *trajectory.Episode) {
+		t := training.Trajectory{States: e.Observations, Actions: e.Actions, Rewards: e.Rewards}
+		if final, known := e.NextObservation(e.Len() - 1); known {
+			t.States = append(t.States[:len(t.States):len(t.States)], final...)
+		}
+		data.Trajectories = append(data.Trajectories, t)
+		hashFloats(fingerprint, t.States, t.Actions, t.Rewards)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := d.check(len(in.Files), metas, rejects); err != nil {
+		return nil, err
+	}
+	data.Fingerprint = hex.EncodeToString(fingerprint.Sum(nil))
+	return data, nil
+}
+
+func hashFloats(h hash.Hash, columns ...[]float32) {
+	var buffer []byte
+	for _, values := range columns {
+		buffer = binary.LittleEndian.AppendUint64(buffer[:0], uint64(len(values)))
+		buffer, _ = binary.Append(buffer, binary.LittleEndian, values) // float32 has a fixed size
+		h.Write(buffer)
+	}
+}
+
+// Interrupted says whether an error comes of the user's own stop.
+func Interrupted(err error) bool { return errors.Is(err, context.Canceled) }

@@ -1,0 +1,159 @@
+// Package estimate finds how many steps apart the two ends of a stitch are
+// (DiffStitch, section 4.1, step estimation): it imagines the states that follow
+// s_T and takes the step at which they are most similar to s′_1.
+package estimate
+
+import (
+	"context"
+	"fmt"
+
+	"diffstitch/io/trajectory"
+	"diffstitch/modelops/session"
+	"diffstitch/transforms/inference"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+)
+
+var (
+	pairsIn = beam.NewCounter("estimate", "pairs")
+	latency = beam.NewDistribution("estimate", "batch_milliseconds")
+)
+
+func init() {
+	register.DoFn2x2[context.Context, trajectory.Ends, trajectory.PairBatch, error](&stepsFn{})
+}
+
+// Config of the estimation.
+type Config struct {
+	Similarity Similarity `json:"similarity"`
+	// MinSteps and MaxSteps bound Δ; MaxSteps 0 leaves the horizon's own bound,
+	// H−2.
+	MinSteps int `json:"min_steps,omitempty"`
+	MaxSteps int `json:"max_steps,omitempty"`
+	// Constant, if positive, is Δ for every pair: the paper's ablation without
+	// step estimation.
+	Constant int `json:"constant,omitempty"`
+}
+
+// Validate reports settings that contradict each other.
+func (c Config) Validate() error {
+	if err := c.Similarity.Validate(); err != nil {
+		return err
+	}
+	switch {
+	case c.MinSteps < 0 || c.MaxSteps < 0 || c.Constant < 0:
+		return fmt.Errorf("estimate: a number of steps must not be negative")
+	case c.MaxSteps > 0 && c.MinSteps > c.MaxSteps:
+		return fmt.Errorf("estimate: at least %d and at most %d steps leave none", c.MinSteps, c.MaxSteps)
+	case c.Constant > 0 && (c.MinSteps > 0 || c.MaxSteps > 0):
+		return fmt.Errorf("estimate: a constant number of steps leaves no window of steps to choose from")
+	}
+	return nil
+}
+
+// bounds are the first and last step of a rollout of H states at which s′_1 may
+// stand: Δ+1, for Δ from least to most.
+func (c Config) bounds(horizon int) (first, last int, err error) {
+	most := horizon - 2
+	first, last = c.MinSteps+1, most+1
+	if c.MaxSteps > 0 {
+		last = min(c.MaxSteps, most) + 1
+	}
+	if c.Constant > 0 {
+		first, last = c.Constant+1, c.Constant+1
+	}
+	if first > most+1 {
+		return 0, 0, fmt.Errorf("estimate: %d steps between the ends do not fit the model's horizon %d: at most %d do", first-1, horizon, most)
+	}
+	return first, last, nil
+}
+
+// Steps sets Δ, and s′_1 where the plan left it open, in a
+// PCollection<trajectory.Ends>. It gives a PCollection<trajectory.PairBatch>.
+func Steps(s beam.Scope, cfg Config, models session.Options, seed uint64, ends beam.PCollection) beam.PCollection {
+	s = s.Scope("estimate.Steps")
+	return beam.ParDo(s, &stepsFn{Config: cfg, Models: inference.Models{Options: models}, Seed: seed}, ends)
+}
+
+type stepsFn struct {
+	inference.Models
+	Config Config `json:"config"`
+	Seed   uint64 `json:"seed"`
+
+	first, last int
+}
+
+func (fn *stepsFn) Setup() (err error) {
+	if err := fn.Models.Setup(); err != nil {
+		return err
+	}
+	fn.first, fn.last, err = fn.Config.bounds(fn.Session().Info().Horizon)
+	return err
+}
+
+func (fn *stepsFn) ProcessElement(ctx context.Context, ends trajectory.Ends) (trajectory.PairBatch, error) {
+	defer inference.Clock(ctx, latency)()
+	pairsIn.Inc(ctx, int64(len(ends.Batch.Pairs)))
+	batch := ends.Batch
+	choose := len(batch.Candidates) > 0
+	if fn.Config.Constant > 0 && !choose {
+		for i := range batch.Pairs {
+			batch.Pairs[i].Steps = int32(fn.Config.Constant)
+		}
+		return batch, nil
+	}
+	rollouts, err := fn.imagine(ends)
+	if err != nil {
+		return batch, fmt.Errorf("estimate: batch %d: %w", batch.Index, err)
+	}
+	info := fn.Session().Info()
+	targets := fn.comparable(ends.Targets)
+	rollouts = fn.comparable(rollouts)
+	pairs := make([]trajectory.Pair, len(batch.Pairs))
+	for i, pair := range batch.Pairs {
+		rollout := rollouts[i*info.Horizon*info.ObservationDim : (i+1)*info.Horizon*info.ObservationDim]
+		own := targets
+		if !choose {
+			own = targets[i*info.ObservationDim : (i+1)*info.ObservationDim]
+		}
+		m := fn.Config.Similarity.best(rollout, own, info.ObservationDim, fn.first, fn.last)
+		if choose {
+			pair.High = batch.Candidates[m.target]
+		}
+		pair.Steps, pair.Similarity = int32(m.step-1), float32(m.similarity)
+		pairs[i] = pair
+	}
+	return trajectory.PairBatch{Index: batch.Index, Pairs: pairs}, nil
+}
+
+// imagine rolls out H states, [batch, H, S], of which only s_T is known.
+func (fn *stepsFn) imagine(ends trajectory.Ends) ([]float32, error) {
+	info := fn.Session().Info()
+	size, horizon, dim := fn.Options.Batch, info.Horizon, info.ObservationDim
+	known := make([]float32, size*horizon*dim)
+	mask := make([]float32, size*horizon)
+	seeds := make([]uint64, size)
+	for i := range size {
+		mask[i*horizon] = 1
+		if i < len(ends.Batch.Pairs) {
+			copy(known[i*horizon*dim:], ends.Low[i*dim:(i+1)*dim])
+			seeds[i] = trajectory.StreamSeed(fn.Seed, ends.Batch.Pairs[i].Index, trajectory.StageImagine)
+		}
+	}
+	return fn.Session().Sample(known, mask, seeds)
+}
+
+// comparable brings states, [n, S], into the space of the similarity.
+func (fn *stepsFn) comparable(states []float32) []float32 {
+	if fn.Config.Similarity.Space == Raw {
+		return states
+	}
+	info := fn.Session().Info()
+	scaled := make([]float32, len(states))
+	for i, v := range states {
+		d := i % info.ObservationDim
+		scaled[i] = (v - info.StateMean[d]) / info.StateScale[d]
+	}
+	return scaled
+}

@@ -1,0 +1,74 @@
+package estimate
+
+import (
+	"fmt"
+	"math"
+)
+
+// Kinds of similarity and the spaces they compare in.
+const (
+	Cosine     = "cosine"   // the paper
+	Distance   = "distance" // negative L2 distance
+	Raw        = "raw"
+	Normalised = "normalised"
+)
+
+// Similarity compares two states.
+type Similarity struct {
+	Kind  string `json:"kind"`
+	Space string `json:"space"`
+}
+
+// Validate reports an unknown kind or space.
+func (s Similarity) Validate() error {
+	if s.Kind != Cosine && s.Kind != Distance {
+		return fmt.Errorf("estimate: unknown similarity %q: want %s or %s", s.Kind, Cosine, Distance)
+	}
+	if s.Space != Raw && s.Space != Normalised {
+		return fmt.Errorf("estimate: unknown space %q: want %s or %s", s.Space, Raw, Normalised)
+	}
+	return nil
+}
+
+// of compares two states of equal length; more is more similar.
+func (s Similarity) of(a, b []float32) float64 {
+	if s.Kind == Distance {
+		sum := 0.0
+		for i := range a {
+			d := float64(a[i] - b[i])
+			sum += d * d
+		}
+		return -math.Sqrt(sum)
+	}
+	var dot, aa, bb float64
+	for i := range a {
+		x, y := float64(a[i]), float64(b[i])
+		dot, aa, bb = dot+x*y, aa+x*x, bb+y*y
+	}
+	if aa == 0 || bb == 0 {
+		return 0
+	}
+	return dot / math.Sqrt(aa*bb)
+}
+
+// match is the best agreement of a target with a step of an imagined rollout.
+type match struct {
+	target     int
+	step       int // of the rollout; step 0 is s_T itself
+	similarity float64
+}
+
+// best searches steps [first, last] of a rollout, [H, S], for the state most
+// similar to one of the targets, [n, S]: the earliest and first among equals.
+func (s Similarity) best(rollout, targets []float32, stateDim, first, last int) match {
+	found := match{similarity: math.Inf(-1)}
+	for target := range len(targets) / stateDim {
+		wanted := targets[target*stateDim : (target+1)*stateDim]
+		for step := first; step <= last; step++ {
+			if v := s.of(rollout[step*stateDim:(step+1)*stateDim], wanted); v > found.similarity {
+				found = match{target: target, step: step, similarity: v}
+			}
+		}
+	}
+	return found
+}

@@ -1,0 +1,65 @@
+// Package inpaint generates the states between the two ends of a stitch with
+// the diffusion model (DiffStitch, section 4.1, state stitching): s_T, Δ hidden
+// states, and the states of the high episode from s′_1 on go in; the hidden ones
+// come out.
+package inpaint
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"diffstitch/io/trajectory"
+	"diffstitch/modelops/session"
+	"diffstitch/transforms/inference"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+)
+
+var (
+	bridgesOut = beam.NewCounter("inpaint", "bridges")
+	latency    = beam.NewDistribution("inpaint", "batch_milliseconds")
+)
+
+func init() {
+	register.DoFn2x2[context.Context, trajectory.Contexts, trajectory.BridgeBatch, error](&bridgeFn{})
+}
+
+// Bridges inpaints a PCollection<trajectory.Contexts>. It gives a
+// PCollection<trajectory.BridgeBatch> whose bridges hold states alone.
+func Bridges(s beam.Scope, models session.Options, seed uint64, contexts beam.PCollection) beam.PCollection {
+	s = s.Scope("inpaint.Bridges")
+	return beam.ParDo(s, &bridgeFn{Models: inference.Models{Options: models}, Seed: seed}, contexts)
+}
+
+type bridgeFn struct {
+	inference.Models
+	Seed uint64 `json:"seed"`
+}
+
+func (fn *bridgeFn) ProcessElement(ctx context.Context, c trajectory.Contexts) (trajectory.BridgeBatch, error) {
+	defer inference.Clock(ctx, latency)()
+	bridgesOut.Inc(ctx, int64(len(c.Batch.Pairs)))
+	info := fn.Session().Info()
+	size, horizon, dim := fn.Options.Batch, info.Horizon, info.ObservationDim
+	known := slices.Concat(c.Known, make([]float32, size*horizon*dim-len(c.Known)))
+	mask := slices.Concat(c.Mask, make([]float32, size*horizon-len(c.Mask)))
+	seeds := make([]uint64, size)
+	for i := range size {
+		mask[i*horizon] = 1 // the first state is always known, padding included
+		if i < len(c.Batch.Pairs) {
+			seeds[i] = trajectory.StreamSeed(fn.Seed, c.Batch.Pairs[i].Index, trajectory.StageInpaint)
+		}
+	}
+	states, err := fn.Session().Sample(known, mask, seeds)
+	if err != nil {
+		return trajectory.BridgeBatch{}, fmt.Errorf("inpaint: batch %d: %w", c.Batch.Index, err)
+	}
+	out := trajectory.BridgeBatch{Index: c.Batch.Index, Bridges: make([]trajectory.Bridge, len(c.Batch.Pairs))}
+	for i, pair := range c.Batch.Pairs {
+		row := states[i*horizon*dim:]
+		out.Bridges[i] = trajectory.Bridge{Pair: pair, States: slices.Clone(row[:(pair.BridgeRows()+1)*dim])}
+	}
+	return out, nil
+}

@@ -1,0 +1,134 @@
+// Package qualify drops the stitches that the learned dynamics contradict
+// (DiffStitch, section 4.2, eq. 9): a bridge stands only if
+// ‖f_ω(s, a) − s′‖₂ < δ for each of its transitions.
+package qualify
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"diffstitch/io/trajectory"
+	"diffstitch/modelops/session"
+	"diffstitch/transforms/inference"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+)
+
+// Reasons for rejection.
+const (
+	ReasonDynamics  = "dynamics error"
+	ReasonNotFinite = "not finite"
+	ReasonNoGain    = "no gain in return"
+)
+
+var (
+	accepted = beam.NewCounter("qualify", "stitches_accepted")
+	rejected = map[string]beam.Counter{
+		ReasonDynamics:  beam.NewCounter("qualify", "stitches_rejected_dynamics_error"),
+		ReasonNotFinite: beam.NewCounter("qualify", "stitches_rejected_not_finite"),
+		ReasonNoGain:    beam.NewCounter("qualify", "stitches_rejected_no_gain"),
+	}
+	latency = beam.NewDistribution("qualify", "batch_milliseconds")
+)
+
+func init() {
+	register.DoFn2x2[context.Context, trajectory.BridgeBatch, trajectory.BridgeBatch, error](&stitchFn{})
+}
+
+// Config of the qualification.
+type Config struct {
+	// Delta is δ, in the units of the observations.
+	Delta float64 `json:"delta"`
+	// Off keeps every finite bridge, with its error: the paper's ablation
+	// without qualification.
+	Off bool `json:"off,omitempty"`
+	// RequireGain drops a stitch that earns no more than what it replaces, as
+	// the authors' code does.
+	RequireGain bool `json:"require_gain,omitempty"`
+}
+
+// Validate reports a δ that accepts nothing.
+func (c Config) Validate() error {
+	if !c.Off && !(c.Delta > 0) {
+		return fmt.Errorf("qualify: δ %v accepts nothing", c.Delta)
+	}
+	return nil
+}
+
+// Stitches sets the errors of a PCollection<trajectory.BridgeBatch>, and a
+// reason on those that are rejected: every stitch that comes in goes out.
+func Stitches(s beam.Scope, cfg Config, models session.Options, bridges beam.PCollection) beam.PCollection {
+	s = s.Scope("qualify.Stitches")
+	return beam.ParDo(s, &stitchFn{Config: cfg, Models: inference.Models{Options: models}}, bridges)
+}
+
+type stitchFn struct {
+	inference.Models
+	Config Config `json:"config"`
+}
+
+func (fn *stitchFn) ProcessElement(ctx context.Context, in trajectory.BridgeBatch) (trajectory.BridgeBatch, error) {
+	defer inference.Clock(ctx, latency)()
+	dim := fn.Session().Info().ObservationDim
+	states, next := in.Transitions(dim)
+	var actions []float32
+	for _, b := range in.Bridges {
+		actions = append(actions, b.Actions...)
+	}
+	predicted, err := fn.Session().Dynamics(states, actions)
+	if err != nil {
+		return in, fmt.Errorf("qualify: batch %d: %w", in.Index, err)
+	}
+	out := trajectory.BridgeBatch{Index: in.Index, Bridges: make([]trajectory.Bridge, len(in.Bridges))}
+	at := 0
+	for i, b := range in.Bridges {
+		b.Errors = make([]float32, b.Pair.BridgeRows())
+		for j := range b.Errors {
+			b.Errors[j] = distance(predicted[at*dim:(at+1)*dim], next[at*dim:(at+1)*dim])
+			at++
+		}
+		b.Rejected = fn.Config.judge(b)
+		count(ctx, b.Rejected)
+		out.Bridges[i] = b
+	}
+	return out, nil
+}
+
+func count(ctx context.Context, reason string) {
+	if reason == "" {
+		accepted.Inc(ctx, 1)
+		return
+	}
+	rejected[reason].Inc(ctx, 1)
+}
+
+// judge gives the reason to reject a bridge, or "".
+func (c Config) judge(b trajectory.Bridge) string {
+	worst := float64(slices.Max(b.Errors))
+	gain := b.Pair.HighReturn - b.Pair.LowRest
+	for _, r := range b.Rewards {
+		gain += float64(r)
+	}
+	switch {
+	case math.IsNaN(worst+gain) || math.IsInf(worst+gain, 0):
+		return ReasonNotFinite
+	case !c.Off && worst >= c.Delta:
+		return ReasonDynamics
+	case c.RequireGain && gain <= 0:
+		return ReasonNoGain
+	}
+	return ""
+}
+
+// distance is ‖a − b‖₂.
+func distance(a, b []float32) float32 {
+	sum := 0.0
+	for i := range a {
+		d := float64(a[i]) - float64(b[i])
+		sum += d * d
+	}
+	return float32(math.Sqrt(sum))
+}
