@@ -42,7 +42,7 @@ type job struct {
 
 // newJob prepares the data of a kind.
 func newJob(kind Kind, cfg Config, data *Data, opts Options) (*job, error) {
-	j := &job{kind: kind, data: data, seed: opts.Seed, stepsPerCall: 1, onStep: opts.Progress}
+	j := &job{kind: kind, data: data, seed: opts.Seed, onStep: opts.Progress}
 	j.details.Statistics = data.statistics()
 	var err error
 	switch kind {

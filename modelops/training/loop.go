@@ -77,7 +77,7 @@ func newLoop(engine compute.Backend, j *job) (*loop, error) {
 	}
 	// Compiling makes the variables, in an order that does not depend on whether
 	// they will be restored.
-	_, err = l.step.Compile(l.shapes(j.stepsPerCall)...)
+	_, err = l.step.Compile(l.shapes()...)
 	return l, err
 }
 
@@ -87,50 +87,36 @@ func (l *loop) finalize() {
 	l.store.Finalize()
 }
 
-// shapes is that of the inputs of a call of so many steps: rates and decays,
-// [steps], then the objective's, each with an axis of steps before it.
-func (l *loop) shapes(steps int) []shapes.Shape {
-	list := []shapes.Shape{shapes.Make(dtypes.Float32, steps), shapes.Make(dtypes.Float32, steps)}
+// shapes is that of the inputs of a step: its learning rate and averaging decay,
+// scalars, then the objective's.
+func (l *loop) shapes() []shapes.Shape {
+	list := []shapes.Shape{shapes.Make(dtypes.Float32), shapes.Make(dtypes.Float32)}
 	for _, dims := range l.job.objective.dims(l.job.schedule.Batch) {
-		list = append(list, shapes.Make(dtypes.Float32, append([]int{steps}, dims...)...))
+		list = append(list, shapes.Make(dtypes.Float32, dims...))
 	}
 	return list
 }
 
-// stepGraph is some optimizer steps, one after the other.
+// stepGraph is one optimizer step.
 //
-//	inputs: rates [steps], decays [steps], then the objective's [steps, …]
-//	result: [steps], the loss of each step before it is taken
+//	inputs: learning rate and averaging decay, scalars, then the objective's
+//	result: scalar, the loss before the step is taken
 func (l *loop) stepGraph(scope *model.Scope, inputs []*Node) *Node {
-	losses := make([]*Node, inputs[0].Shape().Dim(0))
-	for i := range losses {
-		one := atStep(inputs, i)
-		rate, decay, batch := one[0], one[1], one[2:]
-		// Nets are independent of each other: the sum trains each on its own loss.
-		perNet := l.job.objective.loss(scope.At(weightsScope), batch)
-		optimizer.LearningRateVar(scope, dtypes.Float32, 0).SetNodeValue(rate)
-		l.adam.UpdateGraph(scope, rate.Graph(), ReduceAllSum(perNet))
-		averageWeights(scope, decay)
-		losses[i] = Reshape(ReduceAllMean(perNet), 1)
-	}
-	return Concatenate(losses, 0)
+	rate, decay, batch := inputs[0], inputs[1], inputs[2:]
+	// Nets are independent of each other: the sum trains each on its own loss.
+	losses := l.job.objective.loss(scope.At(weightsScope), batch)
+	optimizer.LearningRateVar(scope, dtypes.Float32, 0).SetNodeValue(rate)
+	l.adam.UpdateGraph(scope, rate.Graph(), ReduceAllSum(losses))
+	averageWeights(scope, decay)
+	return ReduceAllMean(losses)
 }
 
 // evaluateGraph is the loss of the averaged weights.
 //
-//	inputs: the objective's, [1, …]
+//	inputs: the objective's
 //	result: scalar
 func (l *loop) evaluateGraph(scope *model.Scope, inputs []*Node) *Node {
-	return ReduceAllMean(l.job.objective.loss(scope.At(averagesScope), atStep(inputs, 0)))
-}
-
-// atStep is the inputs of one of the steps of a call: [steps, …] -> […].
-func atStep(inputs []*Node, step int) []*Node {
-	one := make([]*Node, len(inputs))
-	for k, x := range inputs {
-		one[k] = Squeeze(Slice(x, AxisElem(step)), 0)
-	}
-	return one
+	return ReduceAllMean(l.job.objective.loss(scope.At(averagesScope), inputs))
 }
 
 // resume takes up the training state of the folder, if there is one, and returns
@@ -179,18 +165,16 @@ func (l *loop) run(ctx context.Context, save func() error) error {
 		if err := ctx.Err(); err != nil {
 			return l.interrupted(err, save)
 		}
-		before := l.progress.Done
-		if err := l.advance(min(l.job.stepsPerCall, schedule.Steps-before)); err != nil {
+		if err := l.advance(); err != nil {
 			return err
 		}
-		passed := func(every int) bool { return l.progress.Done/every > before/every }
 		finished := l.progress.Done == schedule.Steps
-		if passed(schedule.EvaluateEvery) || finished {
+		if l.progress.Done%schedule.EvaluateEvery == 0 || finished {
 			if err := l.addPoint(); err != nil {
 				return err
 			}
 		}
-		if passed(schedule.SaveEvery) && !finished {
+		if l.progress.Done%schedule.SaveEvery == 0 && !finished {
 			if err := save(); err != nil {
 				return err
 			}
@@ -209,52 +193,46 @@ func (l *loop) interrupted(cause error, save func() error) error {
 	return fmt.Errorf("interrupted at step %d of %d, run `diffstitch train` again to resume: %w", l.progress.Done, l.job.schedule.Steps, cause)
 }
 
-// advance makes so many optimizer steps in one call.
-func (l *loop) advance(steps int) error {
-	first := l.progress.Done
-	rates, decays := make([]float32, steps), make([]float32, steps)
-	for i := range steps {
-		rates[i], decays[i] = float32(l.job.schedule.rate(first+i)), float32(l.job.schedule.averaging(first+i))
+// advance makes one optimizer step.
+func (l *loop) advance() error {
+	done, schedule := l.progress.Done, l.job.schedule
+	inputs := []any{
+		tensors.FromScalar(float32(schedule.rate(done))),
+		tensors.FromScalar(float32(schedule.averaging(done))),
 	}
-	inputs := []any{tensors.FromFlatDataAndDimensions(rates, steps), tensors.FromFlatDataAndDimensions(decays, steps)}
-	inputs = append(inputs, l.draw(steps, l.job.examples.train, func(i int) *rand.Rand {
-		return stream(l.job.seed, l.job.kind, examplesStream, first+i)
-	})...)
+	inputs = append(inputs, l.draw(stream(l.job.seed, l.job.kind, examplesStream, done), l.job.examples.train)...)
 	losses, err := call(l.engine, l.step, inputs...)
 	if err != nil {
-		return fmt.Errorf("step %d: %w", first, err)
+		return fmt.Errorf("step %d: %w", done, err)
 	}
-	for i, loss := range losses {
-		if math.IsNaN(float64(loss)) || math.IsInf(float64(loss), 0) {
-			return fmt.Errorf("step %d: the loss is %v: try a lower learning rate", first+i, loss)
-		}
-		l.progress.LossSum += float64(loss)
+	loss := float64(losses[0])
+	if math.IsNaN(loss) || math.IsInf(loss, 0) {
+		return fmt.Errorf("step %d: the loss is %v: try a lower learning rate", done, loss)
 	}
-	l.progress.LossSteps += steps
-	l.progress.Done += steps
-	l.report(losses)
+	l.progress.LossSum += loss
+	l.progress.LossSteps++
+	l.progress.Done++
+	if l.job.onStep != nil {
+		l.job.onStep(Progress{
+			Kind: l.job.kind, Step: l.progress.Done, Steps: schedule.Steps,
+			Loss: loss, HeldOut: l.progress.lastHeldOut(),
+			StepsPerSecond: float64(l.progress.Done-l.began) / time.Since(l.beganAt).Seconds(),
+		})
+	}
 	return nil
 }
 
-// draw makes the objective's inputs of some steps, each [steps, …]; rng is the
-// stream of a step.
-func (l *loop) draw(steps int, from []example, rng func(i int) *rand.Rand) []any {
+// draw makes the objective's inputs of one step.
+func (l *loop) draw(rng *rand.Rand, from []example) []any {
+	var arrays [][]float32
 	dims := l.job.objective.dims(l.job.schedule.Batch)
-	arrays := make([][]float32, len(dims))
-	for k := range dims {
-		arrays[k] = make([]float32, steps*shapes.Make(dtypes.Float32, dims[k]...).Size())
+	for _, d := range dims {
+		arrays = append(arrays, make([]float32, shapes.Make(dtypes.Float32, d...).Size()))
 	}
-	for i := range steps {
-		parts := make([][]float32, len(arrays))
-		for k, array := range arrays {
-			size := len(array) / steps
-			parts[k] = array[i*size : (i+1)*size]
-		}
-		l.job.objective.draw(rng(i), from, parts)
-	}
+	l.job.objective.draw(rng, from, arrays)
 	inputs := make([]any, len(dims))
 	for k, array := range arrays {
-		inputs[k] = tensors.FromFlatDataAndDimensions(array, append([]int{steps}, dims[k]...)...)
+		inputs[k] = tensors.FromFlatDataAndDimensions(array, dims[k]...)
 	}
 	return inputs
 }
@@ -263,9 +241,7 @@ func (l *loop) draw(steps int, from []example, rng func(i int) *rand.Rand) []any
 func (l *loop) addPoint() error {
 	heldOut := 0.0
 	for i := range heldOutBatches {
-		inputs := l.draw(1, l.job.examples.heldOut, func(int) *rand.Rand {
-			return stream(l.job.seed, l.job.kind, heldOutStream, i)
-		})
+		inputs := l.draw(stream(l.job.seed, l.job.kind, heldOutStream, i), l.job.examples.heldOut)
 		loss, err := call(l.engine, l.evaluate, inputs...)
 		if err != nil {
 			return fmt.Errorf("held-out loss at step %d: %w", l.progress.Done, err)
@@ -280,20 +256,4 @@ func (l *loop) addPoint() error {
 	})
 	l.progress.LossSum, l.progress.LossSteps = 0, 0
 	return nil
-}
-
-// report tells the caller of a call's losses.
-func (l *loop) report(losses []float32) {
-	if l.job.onStep == nil {
-		return
-	}
-	sum := 0.0
-	for _, loss := range losses {
-		sum += float64(loss)
-	}
-	l.job.onStep(Progress{
-		Kind: l.job.kind, Step: l.progress.Done, Steps: l.job.schedule.Steps,
-		Loss: sum / float64(len(losses)), HeldOut: l.progress.lastHeldOut(),
-		StepsPerSecond: float64(l.progress.Done-l.began) / time.Since(l.beganAt).Seconds(),
-	})
 }

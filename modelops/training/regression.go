@@ -23,10 +23,6 @@ type regression struct {
 	members int
 }
 
-// regressorStepsPerCall is the number of optimizer steps in one call of a
-// perceptron's graph, whose own work is small against the cost of a call.
-const regressorStepsPerCall = 8
-
 // prepareRegressor sets the job up for a perceptron.
 func (j *job) prepareRegressor(cfg RegressorConfig, steps int) error {
 	if steps > 0 {
@@ -44,7 +40,7 @@ func (j *job) prepareRegressor(cfg RegressorConfig, steps int) error {
 		return err
 	}
 	m := newMapping(j.kind, j.details.Statistics)
-	j.config, j.schedule, j.stepsPerCall = cfg, cfg.Schedule, regressorStepsPerCall
+	j.config, j.schedule = cfg, cfg.Schedule
 	j.objective = &regression{data: j.data, mapping: m, net: cfg.net(m.inputs, m.outputs), members: cfg.Members}
 	return nil
 }

@@ -59,14 +59,14 @@ type Options struct {
 	Backend  string // auto, go or xla
 	Seed     uint64
 	Steps    int            // optimizer steps in place of the configuration's, 0 to keep it
-	Progress func(Progress) // called after each call of the compiled graph; may be nil
+	Progress func(Progress) // called after each optimizer step; may be nil
 }
 
 // Progress is where a training stands.
 type Progress struct {
 	Kind           Kind
 	Step, Steps    int
-	Loss           float64 // mean over the examples since the last report
+	Loss           float64 // of this step
 	HeldOut        float64 // last held-out loss; 0 before the first
 	StepsPerSecond float64 // in this run
 }
