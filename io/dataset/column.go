@@ -19,18 +19,14 @@ type leaf struct {
 	defined int16
 }
 
-// chunk reads the next levels of a column chunk and the values among them.
-type chunk[V any] func(values []V, definition, repetition []int16) (levels int64, count int, err error)
-
 // column streams one leaf, converted to V.
 type column[V any] struct {
 	leaf
-	convert func(leaf, file.ColumnChunkReader) (chunk[V], error)
+	openChunk opener[V]
 	// width is the length that a row's vectors should have.
 	width int
 
-	source file.ColumnChunkReader
-	read   chunk[V]
+	source chunk[V] // of the open row group; nil where none is
 
 	// Levels and values read ahead of the rows handed out; the first consumed
 	// ones belong to the batch handed out last.
@@ -76,25 +72,22 @@ func (c *column[V]) open(group *file.RowGroupReader) error {
 	if err := c.close(); err != nil {
 		return err
 	}
-	source, err := group.Column(c.index)
+	source, err := c.openChunk(group, c.leaf)
 	if err != nil {
 		return fmt.Errorf("column %q: %w", c.name, err)
 	}
 	c.source = source
 	c.levels, c.count, c.usedLevels, c.usedCount = 0, 0, 0, 0
-	if c.read, err = c.convert(c.leaf, source); err != nil {
-		return fmt.Errorf("column %q: %w", c.name, err)
-	}
 	return nil
 }
 
 func (c *column[V]) close() error {
-	if c == nil || c.source == nil {
+	if c.source == nil {
 		return nil
 	}
 	source := c.source
 	c.source = nil
-	if err := source.Close(); err != nil {
+	if err := source.close(); err != nil {
 		return fmt.Errorf("column %q: %w", c.name, err)
 	}
 	return nil
@@ -132,17 +125,14 @@ func (c *column[V]) compact() {
 func (c *column[V]) fill(levels int) error {
 	c.grow(levels)
 	for c.levels < levels {
-		n, count, err := c.read(c.values[c.count:c.count+levels-c.levels], c.definition[c.levels:levels], c.repetition[c.levels:levels])
-		if err == nil && n == 0 {
-			err = c.source.Err()
-		}
+		n, count, err := c.source.read(c.values[c.count:c.count+levels-c.levels], c.definition[c.levels:levels], c.repetition[c.levels:levels])
 		if err != nil {
 			return fmt.Errorf("column %q: %w", c.name, err)
 		}
 		if n == 0 {
 			return nil
 		}
-		c.levels += int(n)
+		c.levels += n
 		c.count += count
 	}
 	return nil

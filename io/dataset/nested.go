@@ -30,13 +30,13 @@ func newNested(f *File) *nested {
 	s := f.schema
 	n := &nested{
 		f:            f,
-		observations: column[float32]{leaf: f.bound["observations"], convert: toFloat32, width: s.ObservationDim},
-		actions:      column[float32]{leaf: f.bound["actions"], convert: toFloat32, width: s.ActionDim},
-		rewards:      column[float32]{leaf: f.bound["rewards"], convert: toFloat32, width: 1},
+		observations: column[float32]{leaf: f.bound["observations"], openChunk: openFloat32, width: s.ObservationDim},
+		actions:      column[float32]{leaf: f.bound["actions"], openChunk: openFloat32, width: s.ActionDim},
+		rewards:      column[float32]{leaf: f.bound["rewards"], openChunk: openFloat32, width: 1},
 	}
 	for _, name := range []string{"terminals", "dones", "timeouts"} {
 		if l, ok := f.bound[name]; ok {
-			n.flags = append(n.flags, &flagColumn{column: column[bool]{leaf: l, convert: toBool, width: 1}, name: name})
+			n.flags = append(n.flags, &flagColumn{column: column[bool]{leaf: l, openChunk: openBool, width: 1}, name: name})
 		}
 	}
 	return n

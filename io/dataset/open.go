@@ -191,7 +191,7 @@ func (f *File) width(l leaf, layout string) (int, error) {
 	if g < 0 {
 		return 0, nil // no rows
 	}
-	c := column[float32]{leaf: l, convert: toFloat32}
+	c := column[float32]{leaf: l, openChunk: openFloat32}
 	if err := c.open(f.reader.RowGroup(g)); err != nil {
 		return 0, err
 	}

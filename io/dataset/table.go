@@ -62,7 +62,7 @@ func (c *batchColumn[V]) seek(group *file.RowGroupReader, pageRow, row int64) er
 		return err
 	}
 	if pageRow > 0 {
-		if err := c.source.SeekToRow(pageRow); err != nil {
+		if err := c.source.seek(pageRow); err != nil {
 			return fmt.Errorf("column %q: %w", c.name, err)
 		}
 	}
@@ -85,26 +85,26 @@ const batchValues = 1 << 15
 func newTable(f *File) *table {
 	s := f.schema
 	t := &table{f: f, batch: max(batchValues/max(s.ObservationDim, s.ActionDim, 8), 1)}
-	addColumn(t, "episode_id", 1, toInt64, func(b *block) *vectors[int64] { return &b.ids })
-	addColumn(t, "step", 1, toInt64, func(b *block) *vectors[int64] { return &b.steps })
-	addColumn(t, "observations", s.ObservationDim, toFloat32, func(b *block) *vectors[float32] { return &b.observations })
-	addColumn(t, "next_observations", s.ObservationDim, toFloat32, func(b *block) *vectors[float32] { return &b.next })
-	addColumn(t, "actions", s.ActionDim, toFloat32, func(b *block) *vectors[float32] { return &b.actions })
-	addColumn(t, "rewards", 1, toFloat32, func(b *block) *vectors[float32] { return &b.rewards })
-	addColumn(t, "terminals", 1, toBool, func(b *block) *vectors[bool] { return &b.terminals })
-	addColumn(t, "dones", 1, toBool, func(b *block) *vectors[bool] { return &b.terminals })
-	addColumn(t, "timeouts", 1, toBool, func(b *block) *vectors[bool] { return &b.timeouts })
-	addColumn(t, "source", 1, toString, func(b *block) *vectors[string] { return &b.source })
-	addColumn(t, "generated", 1, toBool, func(b *block) *vectors[bool] { return &b.generated })
-	addColumn(t, "low_episode_id", 1, toInt64, func(b *block) *vectors[int64] { return &b.lowID })
-	addColumn(t, "high_episode_id", 1, toInt64, func(b *block) *vectors[int64] { return &b.highID })
-	addColumn(t, "qualification_error", 1, toFloat32, func(b *block) *vectors[float32] { return &b.qualification })
+	addColumn(t, "episode_id", 1, openInt64, func(b *block) *vectors[int64] { return &b.ids })
+	addColumn(t, "step", 1, openInt64, func(b *block) *vectors[int64] { return &b.steps })
+	addColumn(t, "observations", s.ObservationDim, openFloat32, func(b *block) *vectors[float32] { return &b.observations })
+	addColumn(t, "next_observations", s.ObservationDim, openFloat32, func(b *block) *vectors[float32] { return &b.next })
+	addColumn(t, "actions", s.ActionDim, openFloat32, func(b *block) *vectors[float32] { return &b.actions })
+	addColumn(t, "rewards", 1, openFloat32, func(b *block) *vectors[float32] { return &b.rewards })
+	addColumn(t, "terminals", 1, openBool, func(b *block) *vectors[bool] { return &b.terminals })
+	addColumn(t, "dones", 1, openBool, func(b *block) *vectors[bool] { return &b.terminals })
+	addColumn(t, "timeouts", 1, openBool, func(b *block) *vectors[bool] { return &b.timeouts })
+	addColumn(t, "source", 1, openString, func(b *block) *vectors[string] { return &b.source })
+	addColumn(t, "generated", 1, openBool, func(b *block) *vectors[bool] { return &b.generated })
+	addColumn(t, "low_episode_id", 1, openInt64, func(b *block) *vectors[int64] { return &b.lowID })
+	addColumn(t, "high_episode_id", 1, openInt64, func(b *block) *vectors[int64] { return &b.highID })
+	addColumn(t, "qualification_error", 1, openFloat32, func(b *block) *vectors[float32] { return &b.qualification })
 	return t
 }
 
-func addColumn[V any](t *table, name string, width int, convert func(leaf, file.ColumnChunkReader) (chunk[V], error), place func(*block) *vectors[V]) {
+func addColumn[V any](t *table, name string, width int, open opener[V], place func(*block) *vectors[V]) {
 	if l, ok := t.f.bound[name]; ok {
-		t.columns = append(t.columns, &batchColumn[V]{column: column[V]{leaf: l, convert: convert, width: width}, place: place})
+		t.columns = append(t.columns, &batchColumn[V]{column: column[V]{leaf: l, openChunk: open, width: width}, place: place})
 	}
 }
 

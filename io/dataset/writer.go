@@ -53,6 +53,8 @@ type Writer struct {
 	config WriterConfig
 	file   *file.Writer
 	rows   rowBuffer
+	// What the levels of the list columns look like.
+	observationLevels, actionLevels levelPattern
 }
 
 // rowBuffer holds the rows of the row group being filled.
@@ -125,7 +127,7 @@ func (w *Writer) EndRowGroup() error {
 	if err != nil {
 		return fmt.Errorf("dataset: beginning a row group: %w", err)
 	}
-	if err := errors.Join(w.rows.write(group, w.config), group.Close()); err != nil {
+	if err := errors.Join(w.writeRows(group), group.Close()); err != nil {
 		return fmt.Errorf("dataset: writing a row group: %w", err)
 	}
 	w.rows.reset()
@@ -217,15 +219,18 @@ type batchWriter[T any] interface {
 	WriteBatch(values []T, definition, repetition []int16) (int64, error)
 }
 
-// write writes the columns in the order of parquetSchema.
-func (r *rowBuffer) write(group file.SerialRowGroupWriter, config WriterConfig) error {
+// writeRows writes the columns in the order of parquetSchema.
+func (w *Writer) writeRows(group file.SerialRowGroupWriter) error {
+	r := &w.rows
+	w.observationLevels.extend(len(r.observations), w.config.ObservationDim, 1, 1)
+	w.actionLevels.extend(len(r.actions), w.config.ActionDim, 1, 1)
 	columns := []func() error{
 		func() error { return writeColumn(group, r.ids, nil, nil) },
 		func() error { return writeColumn(group, r.steps, nil, nil) },
-		func() error { return writeLists(group, r.observations, config.ObservationDim) },
-		func() error { return writeLists(group, r.actions, config.ActionDim) },
+		func() error { return writeLists(group, r.observations, w.observationLevels) },
+		func() error { return writeLists(group, r.actions, w.actionLevels) },
 		func() error { return writeColumn(group, r.rewards, nil, nil) },
-		func() error { return writeLists(group, r.next, config.ObservationDim) },
+		func() error { return writeLists(group, r.next, w.observationLevels) },
 		func() error { return writeColumn(group, r.terminals, nil, nil) },
 		func() error { return writeColumn(group, r.timeouts, nil, nil) },
 		func() error { return writeColumn(group, r.sources, nil, nil) },
@@ -257,10 +262,8 @@ func writeColumn[T any](group file.SerialRowGroupWriter, values []T, definition,
 
 // writeLists writes vectors of one width. Their levels follow one pattern, so
 // the values go down as a flat column's do.
-func writeLists(group file.SerialRowGroupWriter, values []float32, width int) error {
-	pattern := levelPattern{}
-	pattern.extend(len(values), width, 1, 1)
-	return writeColumn(group, values, pattern.definition, pattern.repetition)
+func writeLists(group file.SerialRowGroupWriter, values []float32, pattern levelPattern) error {
+	return writeColumn(group, values, pattern.definition[:len(values)], pattern.repetition[:len(values)])
 }
 
 var columnNames = []string{
