@@ -1,0 +1,159 @@
+package mix
+
+import (
+	"testing"
+
+	"diffstitch/io/trajectory"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func TestParseRatio(t *testing.T) {
+	tests := []struct {
+		text string
+		want Ratio
+		bad  bool
+	}{
+		{text: "concat", want: Ratio{}},
+		{text: "4:1", want: Ratio{4, 1}},
+		{text: "0:1", want: Ratio{0, 1}},
+		{text: "1:0", want: Ratio{1, 0}},
+		{text: "0:0", bad: true},
+		{text: "4", bad: true},
+		{text: "-1:2", bad: true},
+		{text: "a:b", bad: true},
+		{text: "", bad: true},
+	}
+	for _, test := range tests {
+		got, err := ParseRatio(test.text)
+		if (err != nil) != test.bad || got != test.want {
+			t.Errorf("ParseRatio(%q) = %v, %v", test.text, got, err)
+		}
+		if !test.bad && got.String() != test.text {
+			t.Errorf("ParseRatio(%q) is written as %q", test.text, got)
+		}
+	}
+}
+
+// draw makes originals and stitches of random lengths, some of them rejected.
+func draw(t *rapid.T) ([]trajectory.Meta, []trajectory.Outcome) {
+	steps := rapid.Int32Range(2, 200)
+	var metas []trajectory.Meta
+	for i, n := range rapid.SliceOfN(steps, 1, 60).Draw(t, "originals") {
+		metas = append(metas, trajectory.Meta{ID: int64(10 + i), Location: trajectory.Location{Row: int64(i)}, Steps: n})
+	}
+	var outcomes []trajectory.Outcome
+	for i, n := range rapid.SliceOfN(steps, 0, 60).Draw(t, "stitches") {
+		o := trajectory.Outcome{Pair: trajectory.Pair{Index: int64(i), Steps: n}}
+		o.High.Episode.Steps = 10
+		if rapid.Bool().Draw(t, "rejected") {
+			o.Rejected = "dynamics error"
+		}
+		outcomes = append(outcomes, o)
+	}
+	return metas, outcomes
+}
+
+// shuffled changes the order in which a runner may hand records over.
+func shuffled[E any](t *rapid.T, values []E) []E {
+	return rapid.Permutation(values).Draw(t, "order")
+}
+
+func rows(c Config, e trajectory.Entry) int64 {
+	if e.IsStitch {
+		return c.Rows(e.Stitch)
+	}
+	return int64(e.Original.Steps)
+}
+
+func TestLayoutKeepsAllAndIgnoresTheOrderOfArrival(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		metas, outcomes := draw(t)
+		cfg := Config{Emit: EmitTrajectory, RowGroupRows: 300, PartRows: 1000}
+		parts := cfg.Layout(metas, outcomes)
+		again := cfg.Layout(shuffled(t, metas), shuffled(t, outcomes))
+		if d := cmp.Diff(parts, again); d != "" {
+			t.Fatal("the layout depends on the order of arrival", d)
+		}
+		originals, stitches := 0, 0
+		ids := map[int64]bool{}
+		for _, part := range parts {
+			for _, e := range part.Entries {
+				if ids[e.ID] {
+					t.Fatalf("id %d comes twice", e.ID)
+				}
+				ids[e.ID] = true
+				if e.IsStitch {
+					stitches++
+				} else {
+					originals++
+				}
+			}
+		}
+		wanted := 0
+		for _, o := range outcomes {
+			if o.Rejected == "" {
+				wanted++
+			}
+		}
+		if originals != len(metas) || stitches != wanted {
+			t.Fatalf("%d of %d originals and %d of %d stitches", originals, len(metas), stitches, wanted)
+		}
+	})
+}
+
+func TestRatioHoldsAtEveryPoint(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		metas, outcomes := draw(t)
+		ratio := Ratio{rapid.Int64Range(1, 4).Draw(t, "original"), rapid.Int64Range(1, 4).Draw(t, "augmented")}
+		cfg := Config{Ratio: ratio, Emit: EmitTrajectory, RowGroupRows: 300, PartRows: 1000}
+		var original, augmented int64
+		const longest = 200 + 11 // rows of the longest episode
+		for _, part := range cfg.Layout(metas, outcomes) {
+			for _, e := range part.Entries {
+				if e.IsStitch {
+					augmented += rows(cfg, e)
+				} else {
+					original += rows(cfg, e)
+				}
+				if off := original*ratio.Augmented - augmented*ratio.Original; off > longest*4 || off < -longest*4 {
+					t.Fatalf("%d original and %d augmented rows are more than an episode off %v", original, augmented, ratio)
+				}
+			}
+		}
+	})
+}
+
+func TestRatioEnds(t *testing.T) {
+	metas := []trajectory.Meta{{ID: 1, Steps: 5}}
+	outcomes := []trajectory.Outcome{{Pair: trajectory.Pair{Steps: 3}}}
+	for _, test := range []struct {
+		ratio     Ratio
+		originals bool
+	}{{Ratio{1, 0}, true}, {Ratio{0, 1}, false}} {
+		parts := Config{Ratio: test.ratio, Emit: EmitBridge, RowGroupRows: 10, PartRows: 10}.Layout(metas, outcomes)
+		if len(parts) != 1 || len(parts[0].Entries) != 1 || parts[0].Entries[0].IsStitch == test.originals {
+			t.Errorf("mix %v: %+v", test.ratio, parts)
+		}
+	}
+}
+
+func TestPartition(t *testing.T) {
+	var metas []trajectory.Meta
+	for i := range 7 {
+		metas = append(metas, trajectory.Meta{ID: int64(i), Location: trajectory.Location{Row: int64(i)}, Steps: 4})
+	}
+	parts := Config{Emit: EmitTrajectory, RowGroupRows: 8, PartRows: 16}.Layout(metas, nil)
+	var groups [][]int32
+	for _, p := range parts {
+		var g []int32
+		for _, e := range p.Entries {
+			g = append(g, e.Group)
+		}
+		groups = append(groups, g)
+	}
+	if d := cmp.Diff([][]int32{{0, 0, 1, 1}, {0, 0, 1}}, groups); d != "" {
+		t.Error(d)
+	}
+}
