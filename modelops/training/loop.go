@@ -17,6 +17,7 @@ import (
 	"github.com/gomlx/gomlx/ml/train/optimizer"
 
 	"diffstitch/modelops/checkpoint"
+	"diffstitch/modelops/training/execution"
 )
 
 // adamEpsilon is PyTorch's default, which the configurations come from.
@@ -104,7 +105,7 @@ func (l *loop) shapes() []shapes.Shape {
 func (l *loop) stepGraph(scope *model.Scope, inputs []*Node) *Node {
 	rate, decay, batch := inputs[0], inputs[1], inputs[2:]
 	// Nets are independent of each other: the sum trains each on its own loss.
-	losses := l.job.objective.loss(scope.At(weightsScope), batch)
+	losses := l.job.objective.loss(scope.At(execution.WeightsScope), batch)
 	optimizer.LearningRateVar(scope, dtypes.Float32, 0).SetNodeValue(rate)
 	l.adam.UpdateGraph(scope, rate.Graph(), ReduceAllSum(losses))
 	averageWeights(scope, decay)
@@ -132,7 +133,7 @@ func (l *loop) resume(dir string, identity checkpoint.Identity) (int, error) {
 	if err := json.Unmarshal(state.Progress, &l.progress); err != nil {
 		return 0, fmt.Errorf("reading the training state of %s: %w", dir, err)
 	}
-	if err := restore(l.store, state.Variables); err != nil {
+	if err := execution.Restore(l.store, state.Variables); err != nil {
 		return 0, fmt.Errorf("%s: %w: delete the folder to start over", dir, err)
 	}
 	return l.progress.Done, nil
@@ -140,7 +141,7 @@ func (l *loop) resume(dir string, identity checkpoint.Identity) (int, error) {
 
 // save writes the training state.
 func (l *loop) save(dir string, identity checkpoint.Identity) error {
-	variables, err := snapshot(l.store, "/")
+	variables, err := execution.Snapshot(l.store, "/")
 	if err != nil {
 		return err
 	}
@@ -153,7 +154,7 @@ func (l *loop) save(dir string, identity checkpoint.Identity) error {
 
 // averages is the averaged weights, what is kept of a training.
 func (l *loop) averages() ([]checkpoint.Tensor, error) {
-	return snapshot(l.store, "/"+averagesScope+"/")
+	return execution.Snapshot(l.store, "/"+averagesScope+"/")
 }
 
 // run goes on to the last step. It saves at the schedule's intervals, and before
@@ -196,12 +197,12 @@ func (l *loop) interrupted(cause error, save func() error) error {
 // advance makes one optimizer step.
 func (l *loop) advance() error {
 	done, schedule := l.progress.Done, l.job.schedule
-	inputs := []any{
+	inputs := []*tensors.Tensor{
 		tensors.FromScalar(float32(schedule.rate(done))),
 		tensors.FromScalar(float32(schedule.averaging(done))),
 	}
 	inputs = append(inputs, l.draw(stream(l.job.seed, l.job.kind, examplesStream, done), l.job.examples.train)...)
-	losses, err := call(l.engine, l.step, inputs...)
+	losses, err := execution.Call(l.engine, l.step, inputs...)
 	if err != nil {
 		return fmt.Errorf("step %d: %w", done, err)
 	}
@@ -223,14 +224,14 @@ func (l *loop) advance() error {
 }
 
 // draw makes the objective's inputs of one step.
-func (l *loop) draw(rng *rand.Rand, from []example) []any {
+func (l *loop) draw(rng *rand.Rand, from []example) []*tensors.Tensor {
 	var arrays [][]float32
 	dims := l.job.objective.dims(l.job.schedule.Batch)
 	for _, d := range dims {
 		arrays = append(arrays, make([]float32, shapes.Make(dtypes.Float32, d...).Size()))
 	}
 	l.job.objective.draw(rng, from, arrays)
-	inputs := make([]any, len(dims))
+	inputs := make([]*tensors.Tensor, len(dims))
 	for k, array := range arrays {
 		inputs[k] = tensors.FromFlatDataAndDimensions(array, dims[k]...)
 	}
@@ -242,7 +243,7 @@ func (l *loop) addPoint() error {
 	heldOut := 0.0
 	for i := range heldOutBatches {
 		inputs := l.draw(stream(l.job.seed, l.job.kind, heldOutStream, i), l.job.examples.heldOut)
-		loss, err := call(l.engine, l.evaluate, inputs...)
+		loss, err := execution.Call(l.engine, l.evaluate, inputs...)
 		if err != nil {
 			return fmt.Errorf("held-out loss at step %d: %w", l.progress.Done, err)
 		}

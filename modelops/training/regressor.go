@@ -13,9 +13,9 @@ import (
 
 	"github.com/gomlx/compute/dtypes"
 
-	"diffstitch/modelops/backend"
 	"diffstitch/modelops/checkpoint"
 	"diffstitch/modelops/nets"
+	"diffstitch/modelops/training/execution"
 )
 
 // regressorRows is the number of rows that one call of a perceptron takes; the
@@ -51,7 +51,7 @@ func NewRegressor(engine compute.Backend, m checkpoint.Model, weights []checkpoi
 }
 
 func newRegressor(engine compute.Backend, kind Kind, cfg RegressorConfig, details Details, weights []checkpoint.Tensor) (*Regressor, error) {
-	store, err := NewStore(weights)
+	store, err := execution.NewStore(weights)
 	if err != nil {
 		return nil, err
 	}
@@ -61,21 +61,21 @@ func newRegressor(engine compute.Backend, kind Kind, cfg RegressorConfig, detail
 	r.exec, err = model.NewExec(engine, store, func(scope *model.Scope, features *Node) *Node {
 		outputs := make([]*Node, len(r.members))
 		for i, m := range r.members {
-			outputs[i] = nets.MLP(memberScope(scope.At(weightsScope), m), shape, features)
+			outputs[i] = nets.MLP(memberScope(scope.At(execution.WeightsScope), m), shape, features)
 		}
 		return Stack(outputs, 0)
 	})
 	if err != nil {
 		return nil, err
 	}
-	err = catch(func() error {
+	err = execution.Catch(func() error {
 		_, err := r.exec.Compile(shapes.Make(dtypes.Float32, regressorRows, r.mapping.inputs))
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return r, Complete(store)
+	return r, execution.Complete(store)
 }
 
 // Finalize frees the compiled graph and the weights.
@@ -100,8 +100,8 @@ func (r *Regressor) Predict(states, second []float32) (results, disagreement []f
 	for row := range n {
 		r.mapping.features(features[row*r.mapping.inputs:], states[row*stateDim:(row+1)*stateDim], second[row*secondDim:(row+1)*secondDim])
 	}
-	var outputs [][]float32
-	if err := catch(func() error { outputs, err = r.run(features); return err }); err != nil {
+	outputs, err := r.run(features)
+	if err != nil {
 		return nil, nil, fmt.Errorf("training: %s model: %w", r.mapping.kind, err)
 	}
 	all := make([]int, len(outputs))
@@ -137,7 +137,7 @@ func (r *Regressor) run(features []float32) ([][]float32, error) {
 	for start := 0; start < n; start += regressorRows {
 		rows := min(regressorRows, n-start)
 		clear(chunk[copy(chunk, features[start*width:(start+rows)*width]):])
-		flat, err := call(r.engine, r.exec, tensors.FromFlatDataAndDimensions(chunk, regressorRows, width))
+		flat, err := execution.Call(r.engine, r.exec, tensors.FromFlatDataAndDimensions(chunk, regressorRows, width))
 		if err != nil {
 			return nil, err
 		}
@@ -147,26 +147,6 @@ func (r *Regressor) run(features []float32) ([][]float32, error) {
 		}
 	}
 	return outputs, nil
-}
-
-// call runs a graph of one output and frees the inputs.
-func call(engine compute.Backend, exec *model.Exec, inputs ...any) (flat []float32, err error) {
-	err = backend.Serialize(engine, func() error {
-		output, err := exec.Call1(inputs...)
-		if err != nil {
-			return err
-		}
-		if flat, err = tensors.CopyFlatData[float32](output); err != nil {
-			return err
-		}
-		for _, input := range append(inputs, output) {
-			if err := input.(*tensors.Tensor).FinalizeAll(); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return flat, err
 }
 
 // average is the mean of some of the rows of arrays.

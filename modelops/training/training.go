@@ -23,6 +23,7 @@ import (
 
 	"diffstitch/modelops/backend"
 	"diffstitch/modelops/checkpoint"
+	"diffstitch/modelops/training/execution"
 )
 
 // Kind is one of the four models.
@@ -117,7 +118,7 @@ func train(ctx context.Context, kind Kind, cfg Config, data *Data, dir string, o
 	if reused, err := reuse(dir, identity, &result); reused || err != nil {
 		return result, err
 	}
-	err = catch(func() error { return run(ctx, engine, j, identity, &result) })
+	err = execution.Catch(func() error { return run(ctx, engine, j, identity, &result) })
 	return result, err
 }
 
@@ -185,19 +186,4 @@ func (d *Data) validate() error {
 		}
 	}
 	return nil
-}
-
-// catch turns a panic of GoMLX, which panics while a graph is built, into an
-// error.
-func catch(f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			if cause, ok := p.(error); ok {
-				err = fmt.Errorf("running a graph: %w", cause)
-				return
-			}
-			err = fmt.Errorf("running a graph: %v", p)
-		}
-	}()
-	return f()
 }

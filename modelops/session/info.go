@@ -1,0 +1,105 @@
+package session
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+
+	"diffstitch/modelops/backend"
+	"diffstitch/modelops/checkpoint"
+	"diffstitch/modelops/training"
+)
+
+// Info describes the four models of a folder.
+type Info struct {
+	ObservationDim int // S
+	ActionDim      int // A
+	Horizon        int // H, states in a window
+
+	ActionLow    []float32 // [A], the training data's range
+	ActionHigh   []float32 // [A]
+	StateScale   []float32 // [S], standard deviation of the training data's states
+	StateMean    []float32 // [S]
+	DeltaScale   []float32 // [S], root mean square of s_{t+1} − s_t
+	Conditioning string    // of the denoiser: zeros or interpolated
+
+	DatasetFingerprint string
+	// DynamicsError is f_ω's error on held-out transitions.
+	DynamicsError training.ErrorQuantiles
+
+	Models  map[training.Kind]Model
+	Backend backend.Info // zero from Describe
+}
+
+// Model is what is known of one of the models.
+type Model struct {
+	Hash     string
+	Identity checkpoint.Identity
+	Details  training.Details
+}
+
+// Describe reads what a folder's models say of themselves, and checks that all
+// four are finished and belong together. It opens no backend.
+func Describe(dir string) (Info, error) {
+	info := Info{Models: map[training.Kind]Model{}}
+	for i, kind := range training.Kinds {
+		folder := filepath.Join(dir, string(kind))
+		m, hash, err := checkpoint.Describe(folder)
+		if err != nil {
+			return Info{}, fmt.Errorf("session: %w", err)
+		}
+		if i == 0 {
+			info.ObservationDim, info.ActionDim = m.ObservationDim, m.ActionDim
+			info.DatasetFingerprint = m.Identity.DatasetFingerprint
+		}
+		if err := info.agrees(kind, m); err != nil {
+			return Info{}, fmt.Errorf("session: %s: %w", folder, err)
+		}
+		described := Model{Hash: hash, Identity: m.Identity}
+		if err := json.Unmarshal(m.Details, &described.Details); err != nil {
+			return Info{}, fmt.Errorf("session: reading the details of %s: %w", folder, err)
+		}
+		info.Models[kind] = described
+	}
+	if err := info.fill(); err != nil {
+		return Info{}, fmt.Errorf("session: %s: %w", dir, err)
+	}
+	return info, nil
+}
+
+// agrees compares a model with the first one.
+func (i Info) agrees(kind training.Kind, m checkpoint.Model) error {
+	switch {
+	case m.Kind != string(kind):
+		return fmt.Errorf("%w: it holds a %s model", errDisagree, m.Kind)
+	case m.ObservationDim != i.ObservationDim || m.ActionDim != i.ActionDim:
+		return fmt.Errorf("%w: it is for %d observation and %d action dimensions, the %s for %d and %d",
+			errDisagree, m.ObservationDim, m.ActionDim, training.Denoiser, i.ObservationDim, i.ActionDim)
+	case m.Identity.DatasetFingerprint != i.DatasetFingerprint:
+		return fmt.Errorf("%w: it was trained on dataset %s, the %s on %s",
+			errDisagree, m.Identity.DatasetFingerprint, training.Denoiser, i.DatasetFingerprint)
+	}
+	return nil
+}
+
+// fill takes the common values out of the models.
+func (i *Info) fill() error {
+	var cfg training.DenoiserConfig
+	if err := json.Unmarshal(i.Models[training.Denoiser].Identity.Config, &cfg); err != nil {
+		return fmt.Errorf("reading the denoiser's configuration: %w", err)
+	}
+	i.Horizon, i.Conditioning = cfg.Diffusion.UNet.Horizon, string(cfg.Diffusion.Conditioning)
+	stats := i.Models[training.Denoiser].Details.Statistics
+	if len(stats.ObservationScale) != i.ObservationDim || len(stats.ActionLow) != i.ActionDim {
+		return fmt.Errorf("the denoiser's statistics have %d and %d dimensions, want %d and %d",
+			len(stats.ObservationScale), len(stats.ActionLow), i.ObservationDim, i.ActionDim)
+	}
+	i.ActionLow, i.ActionHigh = stats.ActionLow, stats.ActionHigh
+	i.StateMean, i.StateScale, i.DeltaScale = stats.ObservationMean, stats.ObservationScale, stats.DeltaScale
+	heldOut := i.Models[training.Dynamics].Details.HeldOutError
+	if heldOut == nil {
+		return fmt.Errorf("the dynamics model has no held-out error")
+	}
+	i.DynamicsError = *heldOut
+	return nil
+}

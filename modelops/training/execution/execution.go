@@ -1,0 +1,131 @@
+// Package execution runs GoMLX graphs with saved weights: what training and
+// inference share.
+package execution
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"diffstitch/modelops/backend"
+	"diffstitch/modelops/checkpoint"
+)
+
+// WeightsScope is the scope of a store below which the weights are.
+const WeightsScope = "model"
+
+// NewStore holds saved weights below WeightsScope.
+func NewStore(weights []checkpoint.Tensor) (*model.Store, error) {
+	store := model.NewStore()
+	for _, w := range weights {
+		value := tensors.FromFlatDataAndDimensions(w.Data, w.Shape...)
+		if _, err := store.CreateVariable("/"+WeightsScope+"/"+w.Name, value); err != nil {
+			return nil, fmt.Errorf("loading weights %q: %w", w.Name, err)
+		}
+	}
+	return store, nil
+}
+
+// Complete reports a variable without a value, which the saved weights did not
+// have. Check it once the graph is compiled: running it would set the variable at
+// random.
+func Complete(store *model.Store) error {
+	for v := range store.IterVariables() {
+		if !v.HasValue() {
+			return fmt.Errorf("the saved weights lack %q", v.Path())
+		}
+	}
+	return nil
+}
+
+// Snapshot copies the float32 variables below a path, which becomes no part of
+// their names.
+func Snapshot(store *model.Store, below string) ([]checkpoint.Tensor, error) {
+	var list []checkpoint.Tensor
+	for v := range store.IterVariables() {
+		name, found := strings.CutPrefix(v.Path(), below)
+		if !found || v.DType() != dtypes.Float32 {
+			continue
+		}
+		value, err := v.Value()
+		if err != nil {
+			return nil, fmt.Errorf("copying %q: %w", v.Path(), err)
+		}
+		data, err := tensors.CopyFlatData[float32](value)
+		if err != nil {
+			return nil, fmt.Errorf("copying %q: %w", v.Path(), err)
+		}
+		list = append(list, checkpoint.Tensor{Name: name, Shape: v.Shape().Dimensions, Data: data})
+	}
+	return list, nil
+}
+
+// Restore sets every float32 variable of the store from a Snapshot of all of it.
+func Restore(store *model.Store, list []checkpoint.Tensor) error {
+	values := make(map[string]checkpoint.Tensor, len(list))
+	for _, t := range list {
+		values["/"+t.Name] = t
+	}
+	for v := range store.IterVariables() {
+		if v.DType() != dtypes.Float32 {
+			continue
+		}
+		t, found := values[v.Path()]
+		if !found {
+			return fmt.Errorf("the saved variables lack %q", v.Path())
+		}
+		value := tensors.FromFlatDataAndDimensions(t.Data, t.Shape...)
+		if !value.Shape().Equal(v.Shape()) {
+			return fmt.Errorf("the saved %q has shape %v, want %v", v.Path(), t.Shape, v.Shape())
+		}
+		if err := v.SetValue(value); err != nil {
+			return fmt.Errorf("restoring %q: %w", v.Path(), err)
+		}
+	}
+	return nil
+}
+
+// Call runs a graph that has one float32 output, and frees the inputs.
+func Call(engine compute.Backend, exec *model.Exec, inputs ...*tensors.Tensor) (flat []float32, err error) {
+	arguments := make([]any, len(inputs))
+	for i, input := range inputs {
+		arguments[i] = input
+	}
+	err = backend.Serialize(engine, func() error {
+		return Catch(func() error {
+			output, err := exec.Call1(arguments...)
+			if err != nil {
+				return err
+			}
+			if flat, err = tensors.CopyFlatData[float32](output); err != nil {
+				return err
+			}
+			for _, t := range append(inputs, output) {
+				if err := t.FinalizeAll(); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	return flat, err
+}
+
+// Catch turns a panic of GoMLX, which panics while a graph is built, into an
+// error.
+func Catch(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			if cause, ok := p.(error); ok {
+				err = fmt.Errorf("running a graph: %w", cause)
+				return
+			}
+			err = fmt.Errorf("running a graph: %v", p)
+		}
+	}()
+	return f()
+}
