@@ -62,6 +62,9 @@ var spellings = map[string][]string{
 
 var provenanceColumns = []string{"source", "generated", "low_episode_id", "high_episode_id", "qualification_error"}
 
+// requiredColumns are those that every layout has.
+var requiredColumns = []string{"observations", "actions", "rewards"}
+
 // depths is how deep each required column is nested in a layout. Observations
 // and actions of one value may be one level less deep.
 var depths = map[string]map[string]int{
@@ -87,7 +90,8 @@ func bind(s *schema.Schema, opts Options) (binding, error) {
 			}
 		}
 	}
-	for name, given := range opts.Columns {
+	for _, name := range slices.Sorted(maps.Keys(opts.Columns)) {
+		given := opts.Columns[name]
 		if _, ok := spellings[name]; !ok {
 			return nil, fmt.Errorf("%w: no column is called %q; those that can be named are %s",
 				ErrColumns, name, strings.Join(slices.Sorted(maps.Keys(spellings)), ", "))
@@ -98,7 +102,7 @@ func bind(s *schema.Schema, opts Options) (binding, error) {
 		}
 		bound[name] = l
 	}
-	for _, name := range []string{"observations", "actions", "rewards"} {
+	for _, name := range requiredColumns {
 		if _, ok := bound[name]; !ok {
 			return nil, fmt.Errorf("%w: none is called %s; the file has %s; say which it is with --column %s=NAME",
 				ErrColumns, strings.Join(spellings[name], " or "), describe(leaves), name)
@@ -157,13 +161,13 @@ func (b binding) layout(asked string) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("%w: layout %q is unknown; %s and %s are read", ErrColumns, asked, Transitions, Episodes)
 	}
-	for name, depth := range want {
-		l := b[name]
+	for _, name := range requiredColumns {
+		l, depth := b[name], want[name]
 		if l.depth == depth || (depth > 0 && name != "rewards" && l.depth == depth-1) {
 			continue
 		}
-		return "", fmt.Errorf("%w: layout %s wants %s at %d levels of lists, column %q has %d; the columns look like layout %s",
-			ErrColumns, asked, name, depth, l.name, l.depth, found)
+		return "", fmt.Errorf("%w: layout %s wants each row's %s to be a %snumber, column %q holds a %snumber; the columns look like layout %s",
+			ErrColumns, asked, name, strings.Repeat("list of ", depth), l.name, strings.Repeat("list of ", l.depth), found)
 	}
 	return asked, nil
 }
@@ -187,7 +191,8 @@ func (b binding) keep(layout string) error {
 	if _, terminals := b["terminals"]; terminals {
 		delete(b, "dones") // the word that says less
 	}
-	for name, l := range b {
+	for _, name := range slices.Sorted(maps.Keys(b)) {
+		l := b[name]
 		if name != "observations" && name != "next_observations" && name != "actions" && l.depth > 0 {
 			return fmt.Errorf("%w: column %q is a list, want one value for %s", ErrColumns, l.name, name)
 		}

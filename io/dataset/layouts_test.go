@@ -1,0 +1,201 @@
+package dataset
+
+import (
+	"slices"
+	"sync"
+	"testing"
+
+	"diffstitch/io/trajectory"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/compress"
+	"github.com/google/go-cmp/cmp"
+)
+
+// layoutCase is a way that a dataset is found in. What a layout cannot hold,
+// forget takes out of the episodes that reading should give back.
+type layoutCase struct {
+	name   string
+	opts   Options
+	write  func(testing.TB, []*trajectory.Episode) string
+	forget func(e *trajectory.Episode, row, index int64)
+	want   Schema // without Columns
+}
+
+func forgetFinal(e *trajectory.Episode, _, _ int64) { e.FinalObservation = nil }
+
+func layoutCases() []layoutCase {
+	table := func(float arrow.DataType, rowGroup int64, names []string, options ...parquet.WriterProperty) func(testing.TB, []*trajectory.Episode) string {
+		return func(tb testing.TB, episodes []*trajectory.Episode) string {
+			return writeTable(tb, pick(transitionColumns(episodes, float), names...), rowGroup, options...)
+		}
+	}
+	transitions := Schema{Layout: Transitions, ObservationDim: 3, ActionDim: 2, Rows: 120}
+	implicit := transitions
+	implicit.ImplicitIDs = true
+	nested := Schema{Layout: Episodes, ObservationDim: 3, ActionDim: 2, Rows: 7, ImplicitIDs: true}
+	all := []string{"episode_id", "step", "observations", "actions", "rewards", "next_observations", "terminals", "timeouts"}
+	derived := transitions
+	derived.Provenance = true
+	byRow := func(e *trajectory.Episode, row, _ int64) { e.ID = row }
+	byIndex := func(e *trajectory.Episode, _, index int64) { e.ID, e.FinalObservation = index, nil }
+	return []layoutCase{
+		{
+			name: "D*", want: derived,
+			write: func(tb testing.TB, episodes []*trajectory.Episode) string {
+				path := writeBytes(tb, nil)
+				writeFile(tb, path, WriterConfig{ObservationDim: 3, ActionDim: 2, RowGroupRows: 20}, episodes...)
+				return path
+			},
+		},
+		{name: "all columns by another writer", want: transitions, write: table(float32s, 16, all)},
+		{name: "one row group", want: transitions, write: table(float32s, 1000, all, parquet.WithCompression(compress.Codecs.Snappy))},
+		{name: "small pages with an index", want: transitions, write: table(float32s, 50, all, parquet.WithPageIndexEnabled(true), parquet.WithDataPageSize(64), parquet.WithBatchSize(4))},
+		{name: "pages of the second version", want: transitions, write: table(float32s, 50, all, parquet.WithDataPageVersion(parquet.DataPageV2), parquet.WithDictionaryDefault(false), parquet.WithCompression(compress.Codecs.Zstd))},
+		{name: "byte stream split", want: transitions, write: table(float32s, 50, all, parquet.WithDictionaryDefault(false), parquet.WithEncodingFor("observations.list.element", parquet.Encodings.ByteStreamSplit))},
+		{name: "float64", want: transitions, write: table(float64s, 50, all)},
+		{name: "int32", want: transitions, write: table(int32s, 50, all)},
+		{name: "int64", want: transitions, write: table(int64s, 50, all)},
+		{
+			name: "singular names", want: transitions, forget: forgetFinal,
+			write: table(float32s, 16, []string{"episode_id", "step", "observations:observation", "actions:action", "rewards:reward", "terminals:terminated", "timeouts:truncated"}),
+		},
+		{
+			name: "named columns", want: transitions,
+			opts:   Options{Columns: map[string]string{"observations": "obs", "actions": "act", "rewards": "r", "terminals": "end", "episode_id": "traj"}},
+			write:  table(float32s, 16, []string{"episode_id:traj", "observations:obs", "actions:act", "rewards:r", "terminals:end"}),
+			forget: forgetFinal,
+		},
+		{name: "terminals alone", want: transitions, forget: forgetFinal, write: table(float32s, 16, []string{"episode_id", "observations", "actions", "rewards", "terminals"})},
+		{
+			name: "timeouts alone", want: transitions, write: table(float32s, 16, []string{"episode_id", "observations", "actions", "rewards", "timeouts"}),
+			forget: func(e *trajectory.Episode, _, _ int64) { e.FinalObservation, e.End = nil, trajectory.Timeout },
+		},
+		{
+			name: "ids alone", want: transitions, write: table(float32s, 16, []string{"episode_id", "observations", "actions", "rewards"}),
+			forget: func(e *trajectory.Episode, _, _ int64) { e.FinalObservation, e.End = nil, trajectory.Timeout },
+		},
+		{name: "D4RL", want: implicit, forget: byRow, write: table(float32s, 16, []string{"observations", "actions", "rewards", "next_observations", "terminals", "timeouts"})},
+		{
+			name: "steps alone", want: implicit, write: table(float32s, 16, []string{"step", "observations", "actions", "rewards", "next_observations"}),
+			forget: func(e *trajectory.Episode, row, _ int64) { e.ID, e.End = row, trajectory.Timeout },
+		},
+		{
+			name: "row an episode", want: nested, forget: byIndex,
+			write: func(tb testing.TB, episodes []*trajectory.Episode) string {
+				return writeTable(tb, episodeColumns(episodes, float32s), 3)
+			},
+		},
+		{
+			name: "row an episode, forced, float64", want: nested, opts: Options{Layout: Episodes}, forget: byIndex,
+			write: func(tb testing.TB, episodes []*trajectory.Episode) string {
+				return writeTable(tb, episodeColumns(episodes, float64s), 100)
+			},
+		},
+	}
+}
+
+// TestLayouts is the suite that every layout passes: the schema, every episode
+// in order, and every episode fetched by its location.
+func TestLayouts(t *testing.T) {
+	for _, c := range layoutCases() {
+		t.Run(c.name, func(t *testing.T) {
+			path := c.write(t, testEpisodes())
+			want := testEpisodes()
+			row := int64(0)
+			for i, e := range want {
+				if c.forget != nil {
+					c.forget(e, row, int64(i))
+				}
+				row += int64(e.Len())
+			}
+			f := openFile(t, path, c.opts)
+			got := f.Schema()
+			got.Columns = nil
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("schema (-want +got):\n%s", diff)
+			}
+			items := readAll(t, f)
+			checkEpisodes(t, want, items)
+			checkFetch(t, f, items)
+		})
+	}
+}
+
+func openFile(tb testing.TB, path string, opts Options) *File {
+	tb.Helper()
+	f, err := Open(path, opts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := f.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return f
+}
+
+func readAll(tb testing.TB, f *File) []Item {
+	tb.Helper()
+	var items []Item
+	for item, err := range f.Episodes(tb.Context()) {
+		if err != nil {
+			tb.Fatal(err)
+		}
+		items = append(items, item)
+	}
+	return items
+}
+
+func checkEpisodes(t *testing.T, want []*trajectory.Episode, items []Item) {
+	t.Helper()
+	var got []*trajectory.Episode
+	for _, item := range items {
+		if item.Reject != nil {
+			t.Fatalf("rejected: %v", item.Reject)
+		}
+		got = append(got, item.Episode)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("episodes (-want +got):\n%s", diff)
+	}
+}
+
+// checkFetch fetches every episode, from the last to the first and by several
+// goroutines at once.
+func checkFetch(t *testing.T, f *File, items []Item) {
+	t.Helper()
+	var group sync.WaitGroup
+	for range 3 {
+		group.Go(func() {
+			for _, item := range slices.Backward(items) {
+				got, err := f.Fetch(item.Location)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if diff := cmp.Diff(item.Episode, got); diff != "" {
+					t.Errorf("fetching %+v (-want +got):\n%s", item.Location, diff)
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+func TestFetchRefuses(t *testing.T) {
+	path := layoutCases()[0].write(t, testEpisodes())
+	f := openFile(t, path, Options{})
+	for _, at := range []trajectory.Location{
+		{Row: -1, Rows: 2}, {Row: 0, Rows: 0}, {Row: 119, Rows: 2}, {Row: 1 << 62, Rows: 1 << 62},
+		{Row: 0, Rows: 3}, // the second episode's first row
+		{Row: 1, Rows: 8}, // the first episode's last row
+		{Row: 3, Rows: 2}, // begins late
+	} {
+		if _, err := f.Fetch(at); err == nil {
+			t.Errorf("fetching %+v went well", at)
+		}
+	}
+}

@@ -1,0 +1,235 @@
+package dataset
+
+import (
+	"bytes"
+	"math"
+	"strings"
+	"testing"
+
+	"diffstitch/io/trajectory"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestRejects spoils one episode of several, and expects the others.
+func TestRejects(t *testing.T) {
+	all := []string{"episode_id", "step", "observations", "actions", "rewards", "next_observations", "terminals", "timeouts"}
+	set := func(column string, row int, value any) func(map[string]*testColumn) {
+		return func(columns map[string]*testColumn) { columns[column].values[row] = value }
+	}
+	// The episodes lie at rows 0, 2, 9, 39, 42, 107 and 109.
+	tests := []struct {
+		name   string
+		spoil  func(map[string]*testColumn)
+		want   Reject
+		others int
+	}{
+		{"NaN observation", set("observations", 3, []any{1, math.NaN(), 2}), Reject{Row: 2, EpisodeID: 97, Reason: NotFinite, Detail: "step 1: observations holds NaN"}, 6},
+		{"infinite action", set("actions", 41, []any{math.Inf(-1), 1}), Reject{Row: 39, EpisodeID: 91, Reason: NotFinite, Detail: "step 2: actions holds -Inf"}, 6},
+		{"NaN reward", set("rewards", 0, math.NaN()), Reject{Row: 0, EpisodeID: 100, Reason: NotFinite, Detail: "step 0: rewards holds NaN"}, 6},
+		{"NaN next observation", set("next_observations", 8, []any{1, 2, math.NaN()}), Reject{Row: 2, EpisodeID: 97, Reason: NotFinite, Detail: "step 6: next_observations holds NaN"}, 6},
+		{"null reward", set("rewards", 10, nil), Reject{Row: 9, EpisodeID: 94, Reason: MissingValue, Detail: "row 10: rewards is null"}, 6},
+		{"null observation", set("observations", 38, nil), Reject{Row: 9, EpisodeID: 94, Reason: MissingValue, Detail: "row 38: observations is null"}, 6},
+		{"null inside", set("observations", 38, []any{1, nil, 3}), Reject{Row: 9, EpisodeID: 94, Reason: MissingValue, Detail: "row 38: observations is null"}, 6},
+		{"short observation", set("observations", 38, []any{1, 2}), Reject{Row: 9, EpisodeID: 94, Reason: Ragged, Detail: "row 38: observations has 2 values, want 3"}, 6},
+		{"long action", set("actions", 119, []any{1, 2, 3, 4, 5}), Reject{Row: 109, EpisodeID: 82, Reason: Ragged, Detail: "row 119: actions has 5 values, want 2"}, 6},
+		{"long first observation", set("observations", 0, []any{1, 2, 3, 4}), Reject{Row: 0, EpisodeID: 100, Reason: Ragged, Detail: "row 0: observations has 4 values, want 3"}, 6},
+		{"empty vector", set("next_observations", 42, []any{}), Reject{Row: 42, EpisodeID: 88, Reason: MissingValue, Detail: "row 42: next_observations is null"}, 6},
+		{"terminal inside", set("terminals", 50, true), Reject{Row: 42, EpisodeID: 88, Reason: FlagInside, Detail: "row 50 is followed by more of the episode"}, 6},
+		{"timeout before a row group", set("timeouts", 15, true), Reject{Row: 9, EpisodeID: 94, Reason: FlagInside, Detail: "row 15 is followed by more of the episode"}, 6},
+		{"null flag", set("timeouts", 50, nil), Reject{Row: 42, EpisodeID: 88, Reason: MissingValue, Detail: "row 50: timeouts is null"}, 6},
+		{"a step missing", set("step", 45, 9), Reject{Row: 42, EpisodeID: 88, Reason: StepGap, Detail: "row 45: step 9 where 3 is due"}, 6},
+		{"begins late", set("step", 42, 4), Reject{Row: 42, EpisodeID: 88, Reason: StartsLate, Detail: "row 42: its first step is 4"}, 6},
+		{"null step", set("step", 43, nil), Reject{Row: 42, EpisodeID: 88, Reason: MissingValue, Detail: "row 43: step is null"}, 6},
+		{
+			"one step", func(columns map[string]*testColumn) {
+				columns["episode_id"].values[41] = 5
+				columns["step"].values[41] = 0
+				columns["terminals"].values[40] = true
+			},
+			Reject{Row: 41, EpisodeID: 5, Reason: TooShort, Detail: "it has one step"}, 7,
+		},
+		{
+			"id comes back", func(columns map[string]*testColumn) {
+				columns["episode_id"].values[107] = 97
+				columns["episode_id"].values[108] = 97
+			},
+			Reject{Row: 107, EpisodeID: 97, Reason: IDReturns, Detail: "it began at row 2 already"}, 6,
+		},
+		{
+			"null id", func(columns map[string]*testColumn) {
+				columns["episode_id"].values[107] = nil
+				columns["episode_id"].values[108] = nil
+			},
+			Reject{Row: 107, Reason: MissingValue, Detail: "row 107: episode_id is null"}, 6,
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			columns := transitionColumns(testEpisodes(), float32s)
+			test.spoil(columns)
+			path := writeTable(t, pick(columns, all...), 16)
+			test.want.File = path
+			checkRejects(t, path, test.want, test.others)
+		})
+	}
+}
+
+// checkRejects expects one reject and a number of good episodes, in the stream
+// and when fetched.
+func checkRejects(t *testing.T, path string, want Reject, others int) {
+	t.Helper()
+	f := openFile(t, path, Options{})
+	var rejects []Reject
+	good := 0
+	for _, item := range readAll(t, f) {
+		_, err := f.Fetch(item.Location)
+		if item.Reject != nil {
+			rejects = append(rejects, *item.Reject)
+			continue
+		}
+		good++
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if diff := cmp.Diff([]Reject{want}, rejects); diff != "" {
+		t.Errorf("rejects (-want +got):\n%s", diff)
+	}
+	if good != others {
+		t.Errorf("%d good episodes, want %d", good, others)
+	}
+}
+
+func TestRejectsOfNestedLists(t *testing.T) {
+	tests := []struct {
+		name  string
+		spoil func(columns []testColumn)
+		want  Reject
+	}{
+		{"NaN", func(c []testColumn) { c[2].values[3] = []any{1, math.NaN(), 2} }, Reject{Row: 3, EpisodeID: 3, Reason: NotFinite, Detail: "step 1: rewards holds NaN"}},
+		{"ragged", func(c []testColumn) { c[0].values[3].([]any)[1] = []any{1, 2} }, Reject{Row: 3, EpisodeID: 3, Reason: Ragged, Detail: "step 1: observations has 2 values, want 3"}},
+		{"null vector", func(c []testColumn) { c[1].values[3].([]any)[2] = nil }, Reject{Row: 3, EpisodeID: 3, Reason: MissingValue, Detail: "step 2: actions is null or empty"}},
+		{"null list", func(c []testColumn) { c[0].values[3] = nil }, Reject{Row: 3, EpisodeID: 3, Reason: MissingValue, Detail: "step 0: observations is null or empty"}},
+		{"lengths differ", func(c []testColumn) { c[2].values[3] = []any{1, 2, 3, 4} }, Reject{Row: 3, EpisodeID: 3, Reason: LengthsDiffer, Detail: "3 observations, 3 actions, 4 rewards"}},
+		{"flag inside", func(c []testColumn) { c[3].values[3] = []any{false, true, false} }, Reject{Row: 3, EpisodeID: 3, Reason: FlagInside, Detail: "step 1 of 3"}},
+		{"flags missing", func(c []testColumn) { c[3].values[3] = []any{false, true} }, Reject{Row: 3, EpisodeID: 3, Reason: LengthsDiffer, Detail: "2 dones, 3 rewards"}},
+		{
+			"one step", func(c []testColumn) {
+				c[0].values[3] = []any{[]any{1, 2, 3}}
+				c[1].values[3] = []any{[]any{1, 2}}
+				c[2].values[3] = []any{1}
+				c[3].values[3] = []any{true}
+			},
+			Reject{Row: 3, EpisodeID: 3, Reason: TooShort, Detail: "it has one step"},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			columns := episodeColumns(testEpisodes(), float32s)
+			test.spoil(columns)
+			path := writeTable(t, columns, 3)
+			test.want.File = path
+			checkRejects(t, path, test.want, 6)
+		})
+	}
+}
+
+// TestRejectsOfProvenance spoils the columns of a stitched episode.
+func TestRejectsOfProvenance(t *testing.T) {
+	columns := func() map[string]*testColumn {
+		columns := transitionColumns(testEpisodes()[:3], float32s)
+		n := len(columns["step"].values)
+		for name, kind := range map[string]testColumn{"source": {kind: words}, "generated": {kind: bools}, "low_episode_id": {kind: int64s}, "high_episode_id": {kind: int64s}, "qualification_error": {kind: float32s}} {
+			columns[name] = &testColumn{name: name, kind: kind.kind, values: make([]any, n)}
+		}
+		for row := range n {
+			columns["source"].values[row] = trajectory.Original
+			columns["generated"].values[row] = false
+			if row >= 2 && row < 9 {
+				columns["source"].values[row] = trajectory.Stitched
+				columns["low_episode_id"].values[row] = 1
+				columns["high_episode_id"].values[row] = 2
+			}
+			if row == 4 || row == 5 {
+				columns["generated"].values[row] = true
+				columns["qualification_error"].values[row] = 0.5
+			}
+		}
+		return columns
+	}
+	tests := []struct {
+		name   string
+		column string
+		row    int
+		value  any
+		reason Reason
+	}{
+		{"sources differ", "source", 6, "tatu", BadProvenance},
+		{"null source", "source", 6, nil, MissingValue},
+		{"low ids differ", "low_episode_id", 6, 9, BadProvenance},
+		{"a low id missing", "low_episode_id", 6, nil, BadProvenance},
+		{"an error missing", "qualification_error", 5, nil, BadProvenance},
+		{"an error too many", "qualification_error", 7, 1.0, BadProvenance},
+		{"an error that is not finite", "qualification_error", 5, math.NaN(), NotFinite},
+		{"a gap in the bridge", "generated", 7, true, BadProvenance},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			spoiled := columns()
+			spoiled[test.column].values[test.row] = test.value
+			if test.name == "a gap in the bridge" {
+				spoiled["qualification_error"].values[7] = 1.0
+			}
+			names := append([]string{"episode_id", "step", "observations", "actions", "rewards"}, provenanceColumns...)
+			f := openFile(t, writeTable(t, pick(spoiled, names...), 4), Options{})
+			items := readAll(t, f)
+			if r := items[1].Reject; r == nil || r.Reason != test.reason {
+				t.Errorf("got %v, want %q", r, test.reason)
+			}
+			if len(items) != 3 || items[0].Reject != nil || items[2].Reject != nil {
+				t.Errorf("the other episodes: %v", items)
+			}
+		})
+	}
+}
+
+func TestWriteRejects(t *testing.T) {
+	var buffer bytes.Buffer
+	rejects := []Reject{
+		{File: "a.parquet", Row: 3, EpisodeID: 7, Reason: TooShort, Detail: "it has one step"},
+		{File: "b.parquet", Row: 0, EpisodeID: 0, Reason: NotFinite},
+	}
+	if err := WriteRejects(&buffer, rejects); err != nil {
+		t.Fatal(err)
+	}
+	want := strings.Join([]string{
+		`{"file":"a.parquet","row":3,"episode_id":7,"reason":"too short","detail":"it has one step"}`,
+		`{"file":"b.parquet","row":0,"episode_id":0,"reason":"not finite"}`,
+		``,
+	}, "\n")
+	if diff := cmp.Diff(want, buffer.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestNextObservations covers what is kept of stored next observations.
+func TestNextObservations(t *testing.T) {
+	observations := []float32{1, 2, 3, 4, 5, 6}
+	tests := []struct {
+		name        string
+		next        []float32
+		kept, final []float32
+	}{
+		{"none", nil, nil, nil},
+		{"shifted", []float32{3, 4, 5, 6, 7, 8}, nil, []float32{7, 8}},
+		{"placeholder", []float32{3, 4, 5, 6, 5, 6}, nil, nil},
+		{"different", []float32{3, 4, 5, 9, 7, 8}, []float32{3, 4, 5, 9, 7, 8}, []float32{7, 8}},
+	}
+	for _, test := range tests {
+		kept, final := nextObservations(observations, test.next, 2)
+		if diff := cmp.Diff(test.kept, kept) + cmp.Diff(test.final, final); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.name, diff)
+		}
+	}
+}
