@@ -30,7 +30,7 @@ func BenchmarkTrainingStep(b *testing.B) {
 func BenchmarkForward(b *testing.B) {
 	forEachShape(b, func(b *testing.B, engine compute.Backend, cfg Config, batch int) {
 		store := newStore()
-		exec := model.MustNewExec(engine, store, func(scope *model.Scope, states, mask, noise, step *Node) *Node {
+		exec := newExec(b, engine, store, func(scope *model.Scope, states, mask, noise, step *Node) *Node {
 			return predictNoise(scope.At("denoiser"), cfg, noise, Batch{States: states, Mask: mask, Step: step})
 		})
 		examples := randomExamples(cfg, batch, 1)
@@ -115,15 +115,11 @@ type trainer struct {
 func newTrainer(t testing.TB, engine compute.Backend, cfg Config) *trainer {
 	t.Helper()
 	tr := &trainer{engine: engine, store: newStore()}
-	exec, err := model.NewExec(engine, tr.store, func(scope *model.Scope, states, mask, noise, step *Node) *Node {
+	tr.exec = newExec(t, engine, tr.store, func(scope *model.Scope, states, mask, noise, step *Node) *Node {
 		loss := Loss(scope.At("denoiser"), cfg, Batch{States: states, Mask: mask, Noise: noise, Step: step})
-		optimizer.Adam().LearningRate(1e-3).Done().UpdateGraph(scope, loss.Graph(), loss)
+		optimizer.Adam().LearningRate(2e-3).Done().UpdateGraph(scope, loss.Graph(), loss)
 		return loss
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	tr.exec = exec
 	return tr
 }
 
@@ -133,8 +129,22 @@ func (tr *trainer) step(t testing.TB, e examples) float32 {
 	return tensors.ToScalar[float32](runExec(t, tr.engine, tr.exec, e.arguments()...))
 }
 
+func newExec[F model.ExecGraphFn](t testing.TB, engine compute.Backend, store *model.Store, build F) *model.Exec {
+	t.Helper()
+	exec, err := model.NewExec(engine, store, build)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return exec
+}
+
 // runExec runs a graph of one result.
 func runExec(t testing.TB, engine compute.Backend, exec *model.Exec, arguments ...any) *tensors.Tensor {
+	t.Helper()
+	return runAll(t, engine, exec, arguments...)[0]
+}
+
+func runAll(t testing.TB, engine compute.Backend, exec *model.Exec, arguments ...any) []*tensors.Tensor {
 	t.Helper()
 	var results []*tensors.Tensor
 	err := backend.Serialize(engine, func() (err error) {
@@ -144,5 +154,15 @@ func runExec(t testing.TB, engine compute.Backend, exec *model.Exec, arguments .
 	if err != nil {
 		t.Fatal(err)
 	}
-	return results[0]
+	return results
+}
+
+// local copies a tensor, which stays with the first backend that has it.
+func local(t testing.TB, tensor *tensors.Tensor) *tensors.Tensor {
+	t.Helper()
+	clone, err := tensor.LocalClone()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return clone
 }

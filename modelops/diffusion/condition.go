@@ -32,8 +32,8 @@ func keepKnown(states, mask *Node) *Node {
 //	mask:   [batch, horizon]
 //	result: [batch, horizon, stateDim] bool
 func spread(mask, states *Node) *Node {
-	wide := BroadcastToShape(ExpandAxes(mask, -1), states.Shape())
-	return GreaterThan(wide, ScalarZero(mask.Graph(), mask.DType()))
+	known := GreaterThan(mask, scalar(mask, 0))
+	return BroadcastToShape(ExpandAxes(known, -1), shapes.Make(dtypes.Bool, states.Shape().Dimensions...))
 }
 
 // interpolate fills hidden positions with the line between the nearest known

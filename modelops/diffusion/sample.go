@@ -39,8 +39,9 @@ func Sample(scope *model.Scope, cfg Config, sampler Sampler, task Task) *Node {
 		panic(fmt.Errorf("diffusion: the ddpm sampler needs a random state, the ddim sampler none"))
 	}
 	process := newProcess(scope, cfg, sampler)
-	first := process.start(task)
 	g := task.Known.Graph()
+	first := process.start(task)
+	first.weights = process.weights(g)
 	more := NewClosure(g, func(g *Graph) []*Node {
 		return []*Node{LessThan(first.parameters(g).counter, Const(g, int32(len(process.updates))))}
 	})
@@ -77,30 +78,36 @@ type state struct {
 	counter *Node // scalar int32, reverse steps done
 	x       *Node // [batch, horizon, stateDim], at the denoising step
 	known   *Node // [batch, horizon, stateDim]
-	mask    *Node // [batch, horizon]
+	keep    *Node // [batch, horizon, stateDim] bool, the known states
 	shown   *Node // [batch, horizon, stateDim+1], the condition
 	random  *Node // a random state; nil with DDIM
 	returns *Node // [batch]; nil without guidance
 	weights []*Node
 }
 
-// start puts noise at the hidden positions.
+// start puts noise at the hidden positions; the weights are added by the caller.
 func (p *process) start(task Task) state {
 	g := task.Known.Graph()
 	noise := MulScalar(task.Noise, p.sampler.noiseScale())
-	s := state{
+	keep := spread(task.Mask, noise)
+	return state{
 		counter: Const(g, int32(0)),
-		x:       Where(spread(task.Mask, noise), task.Known, noise),
-		known:   keepKnown(task.Known, task.Mask),
-		mask:    task.Mask,
+		x:       Where(keep, task.Known, noise),
+		known:   task.Known,
+		keep:    keep,
 		shown:   condition(p.cfg.Conditioning, task.Known, task.Mask),
 		random:  task.Random,
 		returns: task.Return,
 	}
-	for _, variable := range p.variables {
-		s.weights = append(s.weights, variable.NodeValue(g))
+}
+
+// weights are the net's, in the order of its variables.
+func (p *process) weights(g *Graph) []*Node {
+	weights := make([]*Node, len(p.variables))
+	for i, variable := range p.variables {
+		weights[i] = variable.NodeValue(g)
 	}
-	return s
+	return weights
 }
 
 // advance takes one reverse step.
@@ -111,7 +118,8 @@ func (p *process) advance(s state) state {
 	noise := p.predict(s, u)
 	clean := Div(Sub(s.x, Mul(noise, u.noiseShare)), u.signalShare)
 	if p.cfg.Clip > 0 {
-		clean = ClipScalar(clean, -p.cfg.Clip, p.cfg.Clip)
+		bound := scalar(clean, p.cfg.Clip)
+		clean = Min(Max(clean, Neg(bound)), bound)
 	}
 	x := Add(Mul(clean, u.fromClean), Mul(s.x, u.fromState))
 	if s.random != nil {
@@ -119,8 +127,8 @@ func (p *process) advance(s state) state {
 		s.random, fresh = RandomNormal(s.random, x.Shape())
 		x = Add(x, Mul(fresh, u.fresh))
 	}
-	s.x = Where(spread(s.mask, x), s.known, x)
-	s.counter = AddScalar(s.counter, 1)
+	s.x = Where(s.keep, s.known, x)
+	s.counter = Add(s.counter, Const(s.counter.Graph(), int32(1)))
 	return s
 }
 
@@ -150,14 +158,20 @@ func (p *process) predict(s state, u coefficients) *Node {
 		return nets.UNet(p.scope, p.cfg.UNet, in)
 	}
 	twice := func(x *Node) *Node { return Concatenate([]*Node{x, x}, 0) }
-	ones := OnesLike(s.returns)
+	guided := BroadcastToDims(scalar(s.x, 1), batch)
+	free := BroadcastToDims(scalar(s.x, 0), batch)
 	in.X, in.Condition, in.Return = twice(s.x), twice(s.shown), twice(s.returns)
 	in.Step = BroadcastToDims(u.step, 2*batch)
-	in.Guided = Concatenate([]*Node{ones, ZerosLike(s.returns)}, 0)
+	in.Guided = Concatenate([]*Node{guided, free}, 0)
 	both := nets.UNet(p.scope, p.cfg.UNet, in)
-	guided := SliceAxis(both, 0, AxisRange(0, batch))
-	free := SliceAxis(both, 0, AxisRange(batch))
-	return Add(free, MulScalar(Sub(guided, free), p.cfg.Guidance.Weight))
+	heard, unheard := SliceAxis(both, 0, AxisRange(0, batch)), SliceAxis(both, 0, AxisRange(batch))
+	return Add(unheard, Mul(Sub(heard, unheard), scalar(both, p.cfg.Guidance.Weight)))
+}
+
+// scalar is a constant that a loop's body may use: GoMLX's own scalars are kept
+// for the whole graph, and XLA refuses those that were made outside.
+func scalar(x *Node, value float64) *Node {
+	return Const(x.Graph(), float32(value))
 }
 
 // coefficients are an update's, as scalars of the graph.
@@ -190,7 +204,7 @@ func (p *process) coefficients(counter *Node) coefficients {
 
 // fields lists where the nodes are, those of the state that are set.
 func (s *state) fields() []**Node {
-	all := []**Node{&s.counter, &s.x, &s.known, &s.mask, &s.shown, &s.random, &s.returns}
+	all := []**Node{&s.counter, &s.x, &s.known, &s.keep, &s.shown, &s.random, &s.returns}
 	for i := range s.weights {
 		all = append(all, &s.weights[i])
 	}

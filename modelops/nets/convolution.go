@@ -1,8 +1,6 @@
 package nets
 
 import (
-	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 
@@ -63,10 +61,9 @@ func convolveByProduct(x, weights *Node) *Node {
 //	weights: [channels, taps, inChannels]
 //	result:  [channels, taps·(inChannels+1)]
 func flatKernel(weights *Node) *Node {
-	dims := weights.Shape().Clone()
-	dims.Dimensions[2] = 1
-	padded := Concatenate([]*Node{weights, Zeros(weights.Graph(), dims)}, 2)
-	return Reshape(padded, dims.Dimensions[0], -1)
+	channels, taps := weights.Shape().Dim(0), weights.Shape().Dim(1)
+	padded := Concatenate([]*Node{weights, constant(weights, 0, channels, taps, 1)}, 2)
+	return Reshape(padded, channels, -1)
 }
 
 // shifts lays copies of x under each other, each one position further along
@@ -83,9 +80,7 @@ func flatKernel(weights *Node) *Node {
 func shifts(x *Node, taps int) *Node {
 	channels, length, batch := x.Shape().Dim(0), x.Shape().Dim(1), x.Shape().Dim(2)
 	reach := taps / 2
-	zeros := func(positions int) *Node {
-		return Zeros(x.Graph(), shapes.Make(dtypes.Float32, positions*batch))
-	}
+	zeros := func(positions int) *Node { return constant(x, 0, positions*batch) }
 	flat, between := Reshape(x, -1), zeros(length-1)
 	parts := []*Node{zeros(reach)}
 	for range taps {
@@ -142,10 +137,10 @@ func (s signals) crop(x *Node) *Node {
 //	x:      [channels, at most length, batch]
 //	result: [channels, length, batch]
 func (s signals) extend(x *Node) *Node {
-	dims := x.Shape().Clone()
-	dims.Dimensions[1] = s.length() - x.Shape().Dim(1)
-	if dims.Dimensions[1] == 0 {
+	missing := s.length() - x.Shape().Dim(1)
+	if missing == 0 {
 		return x
 	}
-	return Concatenate([]*Node{x, Zeros(x.Graph(), dims)}, 1)
+	zeros := constant(x, 0, x.Shape().Dim(0), missing, x.Shape().Dim(2))
+	return Concatenate([]*Node{x, zeros}, 1)
 }

@@ -17,13 +17,13 @@ const mishLinear = 20
 // Mish is x·tanh(ln(1+eˣ)), written with a single transcendental function:
 // with n = eˣ(eˣ+2) it is x·n/(n+2).
 func Mish(x *Node) *Node {
-	e := Exp(MinScalar(x, mishLinear))
-	n := Mul(e, AddScalar(e, 2))
-	d := AddScalar(n, 2)
+	e := Exp(Min(x, scalar(x, mishLinear)))
+	n := Mul(e, Add(e, scalar(x, 2)))
+	d := Add(n, scalar(x, 2))
 	share := Div(n, d)
 	return withGradient(Mul(x, share), []*Node{x}, func(v *Node) []*Node {
 		// d(n/(n+2))/dx = 4eˣ(eˣ+1)/(n+2)²
-		slope := Div(Mul(MulScalar(e, 4), AddScalar(e, 1)), Square(d))
+		slope := Div(Mul(Mul(e, scalar(x, 4)), Add(e, scalar(x, 1))), Square(d))
 		return []*Node{Mul(v, Add(share, Mul(x, slope)))}
 	})
 }
@@ -41,12 +41,25 @@ func withGradient(y *Node, inputs []*Node, gradient func(v *Node) []*Node) *Node
 	y = StopGradient(y)
 	for i, input := range inputs {
 		tagged := IdentityWithCustomGradient(input, func(_, _ *Node) *Node { return gradients[i] })
-		y = Add(y, MulScalar(first(tagged), 0))
+		y = Add(y, Mul(first(tagged), scalar(y, 0)))
 	}
 	return IdentityWithCustomGradient(y, func(_, v *Node) *Node {
 		gradients = gradient(v)
 		return v
 	})
+}
+
+// scalar is a constant of x's graph. GoMLX's own scalars are kept for the whole
+// graph, and on XLA a loop's body can't use one that was made outside of it.
+func scalar(x *Node, value float64) *Node {
+	return Const(x.Graph(), float32(value))
+}
+
+// constant is a scalar repeated.
+//
+//	result: [dims...]
+func constant(x *Node, value float64, dims ...int) *Node {
+	return BroadcastToDims(scalar(x, value), dims...)
 }
 
 // first is one number of x, as a scalar.
@@ -134,8 +147,8 @@ func (s signals) groupNorm(scope *model.Scope, x *Node, groups int, shift *Node)
 	within := groupAverage(x.Graph(), channels, groups, s.horizon)
 	mean := Dot(within, s.sum(x)).Product() // [channels, batch]
 	meanSquare := Dot(within, s.sum(Square(x))).Product()
-	variance := MaxScalar(Sub(meanSquare, Square(mean)), 0)
-	factor := Div(repeatColumn(scale, batch), Sqrt(AddScalar(variance, groupNormEpsilon)))
+	variance := Max(Sub(meanSquare, Square(mean)), scalar(x, 0))
+	factor := Div(repeatColumn(scale, batch), Sqrt(Add(variance, scalar(x, groupNormEpsilon))))
 	offset := Sub(repeatColumn(bias, batch), Mul(mean, factor))
 	if shift != nil {
 		offset = Add(offset, shift)
@@ -162,12 +175,24 @@ func groupAverage(g *Graph, channels, groups, horizon int) *Node {
 }
 
 // repeatColumn repeats a column, by a product with ones: the pure-Go backend
-// does that many times faster than a broadcast.
+// does that many times faster than a broadcast, and a broadcast that feeds an
+// operation of two operands goes wrong in a loop's body (compute v0.1.2 fuses
+// the two after it has compiled the body).
 //
 //	column: [n, 1]
 //	result: [n, columns]
 func repeatColumn(column *Node, columns int) *Node {
-	return Dot(column, Ones(column.Graph(), shapes.Make(dtypes.Float32, 1, columns))).Product()
+	return Dot(column, constant(column, 1, 1, columns)).Product()
+}
+
+// addColumn adds a number to each channel.
+//
+//	x:      [channels, horizon, batch]
+//	column: [channels, 1]
+//	result: [channels, horizon, batch]
+func addColumn(x, column *Node) *Node {
+	size := x.Shape().Dim(1) * x.Shape().Dim(2)
+	return Add(x, Reshape(repeatColumn(column, size), x.Shape().Dimensions...))
 }
 
 // addRow adds a row to each of x's.
@@ -176,8 +201,8 @@ func repeatColumn(column *Node, columns int) *Node {
 //	row:    [m]
 //	result: [n, m]
 func addRow(x, row *Node) *Node {
-	ones := Ones(x.Graph(), shapes.Make(dtypes.Float32, x.Shape().Dim(0), 1))
-	return Add(x, Dot(ones, Reshape(row, 1, -1)).Product())
+	column := constant(x, 1, x.Shape().Dim(0), 1)
+	return Add(x, Dot(column, Reshape(row, 1, -1)).Product())
 }
 
 // columns is a linear layer with a bias for examples that stand in columns.
@@ -232,7 +257,8 @@ func returnEmbedding(scope *model.Scope, cfg UNetConfig, in UNetInputs) *Node {
 	embedded := Stack([]*Node{Mul(in.Return, in.Guided), in.Guided}, 0) // [2, batch]
 	embedded = Mish(columns(scope.At("hidden"), embedded, 4*cfg.Channels))
 	embedded = columns(scope.At("output"), embedded, cfg.Channels)
-	return Mul(embedded, BroadcastToShape(Reshape(in.Guided, 1, -1), embedded.Shape()))
+	heard := Dot(constant(embedded, 1, cfg.Channels, 1), Reshape(in.Guided, 1, -1)).Product()
+	return Mul(embedded, heard)
 }
 
 // sinusoids are the sines and cosines of the step at frequencies from 1 down to

@@ -39,7 +39,7 @@ func (c MLPConfig) Validate() error {
 
 // activations by their names in a configuration.
 var activations = map[string]func(*Node) *Node{
-	"relu":  func(x *Node) *Node { return MaxScalar(x, 0) },
+	"relu":  func(x *Node) *Node { return Max(x, scalar(x, 0)) },
 	"swish": func(x *Node) *Node { return Mul(x, Logistic(x)) },
 	"mish":  Mish,
 }

@@ -199,31 +199,28 @@ func smallNet(horizon int) UNetConfig {
 	}
 }
 
-// TestUNetGradient holds the gradient by all weights to a difference of losses,
-// for horizons that are and aren't a multiple of the down-sampling.
+// TestUNetGradient holds the gradient by all weights to a difference of losses
+// on pure Go, for horizons that are and aren't a multiple of the down-sampling.
 func TestUNetGradient(t *testing.T) {
 	for _, horizon := range []int{8, 11} {
 		cfg := smallNet(horizon)
 		t.Run(fmt.Sprint(horizon), func(t *testing.T) {
-			backendtest.ForEach(t, func(t *testing.T, engine compute.Backend) {
-				store := seededStore(t)
-				in := unetArguments(cfg, 2)
-				const stride = 2e-3
-				got := run(t, engine, store, func(scope *model.Scope, in []*Node) []*Node {
-					loss := func() *Node { return ReduceAllMean(Square(UNet(scope, cfg, unetInputs(in)))) }
-					gradients := scope.BuildTrainableVariablesGradientsGraph(loss())
-					slope := ScalarZero(in[0].Graph(), in[0].DType())
-					for _, gradient := range gradients {
-						slope = Add(slope, ReduceAllSum(Square(gradient)))
-					}
-					length := Sqrt(slope)
-					ahead, behind := movedLoss(scope, gradients, length, stride, loss), movedLoss(scope, gradients, length, -stride, loss)
-					return []*Node{length, DivScalar(Sub(ahead, behind), 2*stride)}
-				}, in...)
-				if diff := cmp.Diff(got[0], got[1], near(0.01)); diff != "" {
-					t.Errorf("the gradient's length, and the slope along it (-want +got):\n%s", diff)
+			store := seededStore(t)
+			const stride = 2e-3
+			got := run(t, backendtest.Open(t, backend.Go), store, func(scope *model.Scope, in []*Node) []*Node {
+				loss := func() *Node { return ReduceAllMean(Square(UNet(scope, cfg, unetInputs(in)))) }
+				gradients := scope.BuildTrainableVariablesGradientsGraph(loss())
+				slope := ScalarZero(in[0].Graph(), in[0].DType())
+				for _, gradient := range gradients {
+					slope = Add(slope, ReduceAllSum(Square(gradient)))
 				}
-			})
+				length := Sqrt(slope)
+				ahead, behind := movedLoss(scope, gradients, length, stride, loss), movedLoss(scope, gradients, length, -stride, loss)
+				return []*Node{length, DivScalar(Sub(ahead, behind), 2*stride)}
+			}, unetArguments(cfg, 2)...)
+			if diff := cmp.Diff(got[0], got[1], near(0.01)); diff != "" {
+				t.Errorf("the gradient's length, and the slope along it (-want +got):\n%s", diff)
+			}
 		})
 	}
 }
@@ -248,7 +245,7 @@ func movedLoss(scope *model.Scope, gradients []*Node, length *Node, distance flo
 	return moved
 }
 
-// TestUNetBackends holds the whole net equal on both backends.
+// TestUNetBackends holds the whole net and its gradients equal on both backends.
 func TestUNetBackends(t *testing.T) {
 	cfg := smallNet(11)
 	in := unetArguments(cfg, 3)
@@ -256,7 +253,9 @@ func TestUNetBackends(t *testing.T) {
 	for _, name := range []string{backend.Go, backend.XLA} {
 		engine := backendtest.Open(t, name)
 		results[name] = run(t, engine, fixedStore(t, cfg), func(scope *model.Scope, in []*Node) []*Node {
-			return []*Node{UNet(scope, cfg, unetInputs(in))}
+			y := UNet(scope, cfg, unetInputs(in))
+			loss := ReduceAllMean(Square(y))
+			return append([]*Node{y}, scope.BuildTrainableVariablesGradientsGraph(loss)...)
 		}, in...)
 	}
 	if diff := cmp.Diff(results[backend.Go], results[backend.XLA], near(tolerance)); diff != "" {

@@ -69,10 +69,9 @@ func UNet(scope *model.Scope, cfg UNetConfig, in UNetInputs) *Node {
 	u := unet{cfg: cfg, step: stepEmbedding(scope.At("step"), cfg, in)}
 	x = u.levels(scope, top, x, 0)
 	x = u.convNormMish(scope.At("head"), top, x, cfg.Channels, nil)
-	x = pointwise(scope.At("output"), x, cfg.StateDim)
-	x = TransposeAllAxes(SliceAxis(x, 1, AxisRange(0, cfg.Horizon)), 2, 1, 0)
-	bias := biasVariable(scope.At("output"), cfg.StateDim).NodeValue(x)
-	return Add(x, BroadcastToShape(Reshape(bias, 1, 1, -1), x.Shape()))
+	x = top.crop(pointwise(scope.At("output"), x, cfg.StateDim))
+	x = addColumn(x, biasVariable(scope.At("output"), cfg.StateDim, 1).NodeValue(x))
+	return TransposeAllAxes(SliceAxis(x, 1, AxisRange(0, cfg.Horizon)), 2, 1, 0)
 }
 
 // unet carries what every block needs.
