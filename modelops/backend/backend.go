@@ -39,7 +39,10 @@ func Open(name string) (compute.Backend, Info, error) {
 		return opened.backend, opened.info, err
 	case XLA:
 		opened, err := openXLA()
-		return opened.backend, opened.info, err
+		if err != nil {
+			return nil, Info{}, fmt.Errorf("backend: %w", err)
+		}
+		return opened.backend, opened.info, nil
 	case Auto:
 		return openAuto()
 	default:
@@ -75,7 +78,7 @@ func openAuto() (compute.Backend, Info, error) {
 	}
 	always, err := openGo()
 	always.info.Name = Auto
-	always.info.Notice = fmt.Sprintf("%v: using the pure-Go backend; `diffstitch backends install cpu` fetches the faster one", why)
+	always.info.Notice = fmt.Sprintf("%v: using the pure-Go backend%s", why, installHint)
 	return always.backend, always.info, err
 }
 

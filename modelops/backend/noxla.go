@@ -4,7 +4,10 @@ package backend
 
 import "errors"
 
+// installHint is empty: a plugin would not help this binary.
+const installHint = ""
+
 // openXLA says why there is no XLA: its plugins are loaded through cgo.
 func openXLA() (opened, error) {
-	return opened{}, errors.New("backend: this binary was built without XLA (it needs a C compiler)")
+	return opened{}, errors.New("this binary was built without XLA (it needs a C compiler)")
 }

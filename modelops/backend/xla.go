@@ -14,11 +14,15 @@ import (
 	"github.com/gomlx/go-xla/compute/xla"
 )
 
+// installHint ends the notice of a fall-back to pure Go.
+const installHint = "; `diffstitch backends install cpu` fetches the faster one"
+
 var errNoPlugin = errors.New("no XLA plugin found")
 
 // openXLA loads the plugin that GOMLX_BACKEND names (xla:NAME or xla:/PATH,
 // with options), else the first one that loads of those in
 // PJRT_PLUGIN_LIBRARY_PATH or in go-xla's usual folders, CUDA before CPU.
+// go-xla's own wish to download one is turned off, for the whole process.
 var openXLA = sync.OnceValues(func() (opened, error) {
 	xla.EnableAutoInstall(false)
 	configs, err := xlaConfigs()
@@ -34,7 +38,7 @@ var openXLA = sync.OnceValues(func() (opened, error) {
 		}
 		return opened{backend: engine, info: Info{Name: XLA, Kind: XLA, Description: engine.Description()}}, nil
 	}
-	return opened{}, fmt.Errorf("backend: %w", why)
+	return opened{}, why
 })
 
 // xlaConfigs lists the configurations to try, in order.
@@ -48,7 +52,7 @@ func xlaConfigs() ([]string, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("backend: searching XLA plugins: %w", err)
+		return nil, fmt.Errorf("searching XLA plugins: %w", err)
 	}
 	slices.SortFunc(plugins, func(a, b string) int {
 		return strings.Compare(pluginRank(a), pluginRank(b))

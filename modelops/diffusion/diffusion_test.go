@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
+	"diffstitch/modelops/backend"
 	"diffstitch/modelops/backend/backendtest"
 	"diffstitch/modelops/nets"
 )
@@ -144,6 +145,7 @@ func TestLoopTakesTheSteps(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := toyConfig()
+			cfg.UNet.Multipliers = []int{1}
 			test.change(&cfg)
 			cfg = NewConfig(cfg.UNet, cfg)
 			backendtest.ForEach(t, func(t *testing.T, engine compute.Backend) {
@@ -172,11 +174,18 @@ type sampling struct {
 }
 
 func newSampling(t *testing.T, engine compute.Backend, cfg Config, sampler Sampler) *sampling {
-	s := &sampling{engine: engine, store: newStore(), cfg: cfg, sampler: sampler, examples: randomExamples(cfg, 2, 1)}
-	exec := newExec(t, engine, s.store, func(scope *model.Scope, in []*Node) *Node {
+	t.Helper()
+	s := &sampling{engine: engine, store: model.NewStore(), cfg: cfg, sampler: sampler, examples: randomExamples(cfg, 2, 1)}
+	onGo, drawn := backendtest.Open(t, backend.Go), newStore()
+	exec := newExec(t, onGo, drawn, func(scope *model.Scope, in []*Node) *Node {
 		return Loss(scope.At("denoiser"), cfg, s.batch(in))
 	})
-	runExec(t, engine, exec, s.examples.arguments()...) // makes the weights
+	runExec(t, onGo, exec, s.examples.arguments()...) // draws the weights
+	for variable := range drawn.Scope("/denoiser").IterVariables() {
+		if _, err := s.store.CreateVariable(variable.Path(), local(t, variable.MustValue())); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return s
 }
 

@@ -3,8 +3,6 @@ package nets
 import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
-
-	"diffstitch/modelops/backend"
 )
 
 // convolve convolves over the horizon, without a bias. It is the one place that
@@ -15,7 +13,7 @@ import (
 //	result: [channels, length, batch], anything on the gap
 func (s signals) convolve(scope *model.Scope, x *Node, channels, taps int) *Node {
 	weights := kernelVariable(scope, channels, taps, x.Shape().Dim(0)).NodeValue(x)
-	if backend.IsGo(x.Graph().Backend()) {
+	if byProducts(x) {
 		return convolveByProduct(x, weights)
 	}
 	return convolveNatively(x, weights)

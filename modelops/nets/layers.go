@@ -8,6 +8,8 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 	"github.com/gomlx/gomlx/ml/model/initializer"
+
+	"diffstitch/modelops/backend"
 )
 
 // mishLinear is where Mish(x) is x to the last bit of a float32, and e^2x still
@@ -62,6 +64,13 @@ func constant(x *Node, value float64, dims ...int) *Node {
 	return BroadcastToDims(scalar(x, value), dims...)
 }
 
+// byProducts tells whether convolutions, sums and repetitions are to be written
+// as matrix products: so on pure Go, whose products are fast and whose other
+// operations aren't, and not on XLA, which fuses the natural forms.
+func byProducts(x *Node) bool {
+	return backend.IsGo(x.Graph().Backend())
+}
+
 // first is one number of x, as a scalar.
 func first(x *Node) *Node {
 	spec := make([]SliceAxisSpec, x.Rank())
@@ -102,6 +111,9 @@ func (s signals) places(g *Graph, rows int) *Node {
 //	x:      [channels, length, batch]
 //	result: [channels, batch]
 func (s signals) sum(x *Node) *Node {
+	if !byProducts(x) {
+		return ReduceSum(s.crop(x), 1)
+	}
 	return withGradient(s.sumForward(x), []*Node{x}, func(v *Node) []*Node {
 		return []*Node{s.spreadForward(v)}
 	})
@@ -112,6 +124,10 @@ func (s signals) sum(x *Node) *Node {
 //	x:      [channels, batch]
 //	result: [channels, length, batch], zero on the gap
 func (s signals) spread(x *Node) *Node {
+	if !byProducts(x) {
+		channels, batch := x.Shape().Dim(0), x.Shape().Dim(1)
+		return s.extend(BroadcastToDims(Reshape(x, channels, 1, batch), channels, s.horizon, batch))
+	}
 	return withGradient(s.spreadForward(x), []*Node{x}, func(v *Node) []*Node {
 		return []*Node{s.sumForward(v)}
 	})
@@ -182,6 +198,9 @@ func groupAverage(g *Graph, channels, groups, horizon int) *Node {
 //	column: [n, 1]
 //	result: [n, columns]
 func repeatColumn(column *Node, columns int) *Node {
+	if !byProducts(column) {
+		return BroadcastToDims(column, column.Shape().Dim(0), columns)
+	}
 	return Dot(column, constant(column, 1, 1, columns)).Product()
 }
 
@@ -223,6 +242,9 @@ func columns(scope *model.Scope, x *Node, outputs int) *Node {
 //	result: [m, columns]
 func product(matrix, x *Node) *Node {
 	y := Dot(matrix, x).Product()
+	if !byProducts(x) {
+		return y
+	}
 	return withGradient(y, []*Node{matrix, x}, func(v *Node) []*Node {
 		return []*Node{Einsum("mc,nc->mn", v, x), Dot(TransposeAllAxes(matrix, 1, 0), v).Product()}
 	})
