@@ -68,7 +68,7 @@ type Identity struct {
 func (id Identity) Difference(other Identity) string {
 	switch {
 	case id.DatasetFingerprint != other.DatasetFingerprint:
-		return fmt.Sprintf("dataset %s against %s", id.DatasetFingerprint, other.DatasetFingerprint)
+		return fmt.Sprintf("dataset %.12s against %.12s", id.DatasetFingerprint, other.DatasetFingerprint)
 	case id.Seed != other.Seed:
 		return fmt.Sprintf("seed %d against %d", id.Seed, other.Seed)
 	case id.Backend != other.Backend:

@@ -76,7 +76,7 @@ func (i Info) agrees(kind training.Kind, m checkpoint.Model) error {
 		return fmt.Errorf("%w: it is for %d observation and %d action dimensions, the %s for %d and %d",
 			errDisagree, m.ObservationDim, m.ActionDim, training.Denoiser, i.ObservationDim, i.ActionDim)
 	case m.Identity.DatasetFingerprint != i.DatasetFingerprint:
-		return fmt.Errorf("%w: it was trained on dataset %s, the %s on %s",
+		return fmt.Errorf("%w: it was trained on dataset %.12s, the %s on %.12s",
 			errDisagree, m.Identity.DatasetFingerprint, training.Denoiser, i.DatasetFingerprint)
 	}
 	return nil

@@ -34,3 +34,12 @@ type ErrorQuantiles struct {
 	Raw        []float32 `json:"raw"`        // in the units of the observations
 	Normalized []float32 `json:"normalized"` // in standard deviations of the observations
 }
+
+// Quantile is the error that a share p of real transitions stays below, in the
+// units of the observations.
+func (e ErrorQuantiles) Quantile(p float64) float64 {
+	position := min(max(p, 0), 1) * float64(len(e.Raw)-1)
+	below := int(position)
+	above := min(below+1, len(e.Raw)-1)
+	return float64(e.Raw[below]) + (position-float64(below))*(float64(e.Raw[above])-float64(e.Raw[below]))
+}

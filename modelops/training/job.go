@@ -3,13 +3,11 @@ package training
 import (
 	"encoding/json"
 	"fmt"
-
-	. "github.com/gomlx/gomlx/core/graph"
-	"github.com/gomlx/gomlx/ml/model"
-
 	"math/rand/v2"
 
 	"github.com/gomlx/compute"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
 
 	"diffstitch/modelops/checkpoint"
 )

@@ -45,7 +45,7 @@ func tiny() Config {
 	return Config{
 		Denoiser: DenoiserConfig{
 			Schedule: Schedule{
-				Steps: 800, Batch: 32, LearningRate: 1e-3, WarmupSteps: 40, Decay: Cosine, EMA: 0.99,
+				Steps: 1200, Batch: 32, LearningRate: 1e-3, WarmupSteps: 50, Decay: Cosine, EMA: 0.99,
 				EvaluateEvery: 100, SaveEvery: 100,
 			},
 			Normalizer: checkpoint.Gaussian,

@@ -6,12 +6,11 @@ import (
 	"math"
 
 	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
-
-	"github.com/gomlx/compute/dtypes"
 
 	"diffstitch/modelops/checkpoint"
 	"diffstitch/modelops/nets"

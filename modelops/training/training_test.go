@@ -150,8 +150,17 @@ func checkErrors(t *testing.T, e ErrorQuantiles) {
 		}
 	}
 	// A step moves the point by 0.1.
-	if median := e.Raw[errorQuantiles/2]; median <= 0 || median > 0.01 {
+	if median := e.Quantile(0.5); median <= 0 || median > 0.01 {
 		t.Errorf("median error %v, want at most a tenth of a step", median)
+	}
+}
+
+func TestErrorQuantile(t *testing.T) {
+	e := ErrorQuantiles{Raw: []float32{1, 2, 4}}
+	for p, want := range map[float64]float64{-1: 1, 0: 1, 0.25: 1.5, 0.5: 2, 0.75: 3, 1: 4, 2: 4} {
+		if got := e.Quantile(p); got != want {
+			t.Errorf("quantile %v is %v, want %v", p, got, want)
+		}
 	}
 }
 
