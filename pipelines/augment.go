@@ -20,7 +20,6 @@ import (
 	"diffstitch/transforms/estimate"
 	"diffstitch/transforms/mix"
 	"diffstitch/transforms/pair"
-	"diffstitch/transforms/qualify"
 	"diffstitch/transforms/rank"
 )
 
@@ -74,8 +73,12 @@ func (o AugmentOptions) plan(first, count int64) pair.Config {
 	}
 }
 
+// guidedReturn is what a denoiser guided by the return aims at, as a share of
+// the data's best: near the top of the range the authors' code uses.
+const guidedReturn = 0.9
+
 func (o AugmentOptions) session() session.Options {
-	return session.Options{Dir: o.Models, Backend: o.Backend, Batch: o.Batch, Sampler: o.Sampler}
+	return session.Options{Dir: o.Models, Backend: o.Backend, Batch: o.Batch, Sampler: o.Sampler, Return: guidedReturn}
 }
 
 // Delta is the threshold of the qualification.
@@ -131,7 +134,7 @@ type bridges func(trajectory.Outcome) (*trajectory.Episode, error)
 
 // Augment makes D* of a dataset and publishes it as a new snapshot.
 func Augment(ctx context.Context, o AugmentOptions, judge Judge, progress func(Progress)) (snapshot.Snapshot, error) {
-	run, err := newAugmentation(o, progress)
+	run, err := begin(o, progress)
 	if err != nil {
 		return snapshot.Snapshot{}, err
 	}
@@ -160,10 +163,11 @@ type augmentation struct {
 	input    datasetio.Input
 	shape    datasetio.Shape
 	engine   backend.Info
-	models   []Trained
-	horizon  int
+	models   session.Info
 	staging  *snapshot.Staging
 	progress func(Progress)
+
+	configuration json.RawMessage // the options, δ settled
 
 	files    []datasetio.FileInfo
 	metas    []trajectory.Meta
@@ -175,22 +179,49 @@ type augmentation struct {
 	durations []snapshot.Duration
 }
 
-func newAugmentation(o AugmentOptions, progress func(Progress)) (*augmentation, error) {
-	run := &augmentation{options: o, progress: progress}
-	var err error
+// begin checks what was asked for and locks the output folder.
+func begin(o AugmentOptions, progress func(Progress)) (*augmentation, error) {
+	run, err := checked(o)
+	if err != nil {
+		return nil, err
+	}
+	run.progress = progress
+	if run.configuration, err = json.Marshal(run.options); err != nil {
+		return nil, fmt.Errorf("pipelines: %w", err)
+	}
+	run.staging, err = snapshot.Begin(o.Out, snapshot.Options{Configuration: run.configuration})
+	return run, err
+}
+
+// checked opens the data and the models, writing nothing.
+func checked(o AugmentOptions) (*augmentation, error) {
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
+	run := &augmentation{options: o}
+	var err error
 	if run.input, run.shape, err = o.Data.open(); err != nil {
 		return nil, err
 	}
-	if err = run.openModels(); err != nil {
-		return nil, err
+	return run, run.openModels()
+}
+
+// openModels checks that the models fit the data, and settles δ.
+func (run *augmentation) openModels() (err error) {
+	o := &run.options
+	if run.models, err = session.Describe(o.Models); err != nil {
+		return err
 	}
-	configuration, err := json.Marshal(run.options)
-	if err != nil {
-		return nil, fmt.Errorf("pipelines: %w", err)
+	if _, run.engine, err = backend.Open(o.Backend); err != nil {
+		return err
 	}
-	run.staging, err = snapshot.Begin(o.Out, snapshot.Options{Configuration: configuration})
-	return run, err
+	o.Backend = run.engine.Kind
+	if m := run.models; m.ObservationDim != run.shape.ObservationDim || m.ActionDim != run.shape.ActionDim {
+		return fmt.Errorf("%w: %q has observations of %d values and actions of %d, the models in %q were trained on %d and %d",
+			ErrData, o.Data.Path, run.shape.ObservationDim, run.shape.ActionDim, o.Models, m.ObservationDim, m.ActionDim)
+	}
+	if o.Delta.Quantile > 0 {
+		o.Delta.Value = run.models.DynamicsError.Quantile(o.Delta.Quantile)
+	}
+	return nil
 }

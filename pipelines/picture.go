@@ -8,6 +8,7 @@ import (
 	"diffstitch/io/datasetio"
 	"diffstitch/io/report"
 	"diffstitch/io/trajectory"
+	"diffstitch/modelops/session"
 	"diffstitch/modelops/training"
 )
 
@@ -28,7 +29,7 @@ func (run *augmentation) report(judge Judge) (report.Report, error) {
 		Headline:      run.headline(),
 		Stages:        run.stages(),
 		Threshold:     run.options.Delta.Value,
-		Losses:        losses(run.models),
+		Losses:        losses(run.models.Models),
 		Configuration: run.configuration,
 		Pools:         run.poolReturns(),
 	}
@@ -145,8 +146,8 @@ func (run *augmentation) columns() []string {
 func (run *augmentation) summary() []report.Fact {
 	o := run.options
 	return []report.Fact{
-		{Name: "backend", Value: run.engine.Name},
-		{Name: "conditioning", Value: run.conditioning},
+		{Name: "backend", Value: run.engine.Description},
+		{Name: "conditioning", Value: run.models.Conditioning},
 		{Name: "sampler", Value: fmt.Sprintf("%s, %d steps", o.Sampler.Kind, o.Sampler.Steps)},
 		{Name: "pairing", Value: o.Pairing},
 		{Name: "similarity", Value: o.Estimate.Similarity.Kind + ", " + o.Estimate.Similarity.Space},
@@ -184,11 +185,11 @@ func (run *augmentation) poolReturns() *report.Pools {
 	return pools
 }
 
-func losses(models []Trained) []report.Loss {
+func losses(models map[training.Kind]session.Model) []report.Loss {
 	var all []report.Loss
-	for _, m := range models {
-		loss := report.Loss{Model: names[m.Kind]}
-		for _, p := range m.Details.Curve {
+	for _, kind := range training.Kinds {
+		loss := report.Loss{Model: names[kind]}
+		for _, p := range models[kind].Details.Curve {
 			loss.Train = append(loss.Train, report.LossPoint{Step: p.Step, Value: p.Loss})
 			loss.HeldOut = append(loss.HeldOut, report.LossPoint{Step: p.Step, Value: p.HeldOut})
 		}
@@ -200,7 +201,7 @@ func losses(models []Trained) []report.Loss {
 // names of the models for readers of the report.
 var names = map[training.Kind]string{
 	training.Denoiser: "denoiser G_θ",
-	training.Inverse:  "inverse dynamics f_ψ",
+	training.InverseDynamics:  "inverse dynamics f_ψ",
 	training.Reward:   "reward f_ϕ",
 	training.Dynamics: "dynamics f_ω",
 }

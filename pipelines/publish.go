@@ -13,6 +13,7 @@ import (
 	"diffstitch/io/report"
 	"diffstitch/io/snapshot"
 	"diffstitch/io/trajectory"
+	"diffstitch/modelops/training"
 )
 
 // publish writes the rejects, the report and the manifest, and commits.
@@ -96,7 +97,7 @@ func writeFile(path string, write func(io.Writer) error) error {
 func (run *augmentation) manifest() snapshot.Manifest {
 	m := snapshot.Manifest{
 		Software:       Software,
-		Backend:        run.engine.Name,
+		Backend:        run.engine.Kind,
 		Runner:         run.options.Runner,
 		Seed:           run.options.Seed,
 		ObservationDim: run.shape.ObservationDim,
@@ -107,8 +108,8 @@ func (run *augmentation) manifest() snapshot.Manifest {
 	for _, f := range run.files {
 		m.Inputs = append(m.Inputs, snapshot.Input{Path: f.Path, Bytes: f.Bytes, SHA256: f.SHA256})
 	}
-	for _, model := range run.models {
-		m.Models = append(m.Models, snapshot.Model{Kind: string(model.Kind), SHA256: model.Hash})
+	for _, kind := range training.Kinds {
+		m.Models = append(m.Models, snapshot.Model{Kind: string(kind), SHA256: run.models.Models[kind].Hash})
 	}
 	for _, p := range run.parts {
 		m.Parts = append(m.Parts, snapshot.Part{File: "data/" + p.File, Rows: p.Rows})

@@ -189,7 +189,7 @@ func (run *augmentation) round(ctx context.Context, round int, first, count int6
 		pools := rank.Episodes(s, o.Pools, datasetio.ReadRecords[trajectory.Meta](s, run.work(episodesFile)))
 		ends := datasetio.Ends(s, run.input, pair.Plan(s, o.plan(first, count), pools))
 		pairs := estimate.Steps(s, o.Estimate, models, o.Seed, ends)
-		contexts := datasetio.Contexts(s, run.input, run.horizon, pairs)
+		contexts := datasetio.Contexts(s, run.input, run.models.Horizon, pairs)
 		bridges := wrapup.Transitions(s, models, inpaint.Bridges(s, models, o.Seed, contexts))
 		judged := qualify.Stitches(s, o.qualify(), models, bridges)
 		outcomes := datasetio.Stage(s, run.staging.WorkDir(), run.shape, watch(s, number, count, judged))

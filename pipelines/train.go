@@ -5,16 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
-	"path/filepath"
 
 	"diffstitch/io/datasetio"
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/backend"
-	"diffstitch/modelops/checkpoint"
+	"diffstitch/modelops/session"
 	"diffstitch/modelops/training"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -56,26 +54,19 @@ type Progress struct {
 	Note        string  // such as the loss
 }
 
-// Trained says what training one model came to.
-type Trained struct {
-	Kind    training.Kind    `json:"kind"`
-	Hash    string           `json:"hash"`
-	Details training.Details `json:"details"`
-}
-
 // Train trains the four models: a Beam stage of four elements, each of which
 // reads the data itself. Finished models are kept, unfinished ones resumed.
-func Train(ctx context.Context, o TrainOptions, progress func(Progress)) ([]Trained, error) {
+func Train(ctx context.Context, o TrainOptions, progress func(Progress)) (models session.Info, err error) {
 	if err := o.Validate(); err != nil {
-		return nil, err
+		return models, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
 	in, shape, err := o.Data.open()
 	if err != nil {
-		return nil, err
+		return models, err
 	}
 	_, engine, err := backend.Open(o.Backend)
 	if err != nil {
-		return nil, err
+		return models, err
 	}
 	o.Backend = engine.Kind
 	number, run, done := announce(ctx, progress)
@@ -89,29 +80,12 @@ func Train(ctx context.Context, o TrainOptions, progress func(Progress)) ([]Trai
 		beam.ParDo0(s, &trainFn{Options: o, Input: in, Shape: shape, Run: number}, beam.Reshuffle(s, beam.CreateList(s, kinds)))
 	})
 	if cause := run.err.Load(); cause != nil {
-		return nil, *cause
+		return models, *cause
 	}
 	if err != nil {
-		return nil, err
+		return models, err
 	}
-	return describeModels(o.Models)
-}
-
-// describeModels reads what the four finished models say of themselves.
-func describeModels(dir string) ([]Trained, error) {
-	var models []Trained
-	for _, kind := range training.Kinds {
-		model, hash, err := checkpoint.Describe(filepath.Join(dir, string(kind)))
-		if err != nil {
-			return nil, err
-		}
-		trained := Trained{Kind: kind, Hash: hash}
-		if err := json.Unmarshal(model.Details, &trained.Details); err != nil {
-			return nil, fmt.Errorf("pipelines: reading the %s model in %q: %w", kind, dir, err)
-		}
-		models = append(models, trained)
-	}
-	return models, nil
+	return session.Describe(o.Models)
 }
 
 type trainFn struct {
@@ -147,7 +121,7 @@ func (fn *trainFn) train(ctx context.Context, kind training.Kind, run *local) er
 	}
 	opts := training.Options{Backend: fn.Options.Backend, Seed: fn.Options.Seed, Steps: fn.Options.Steps}
 	if run != nil && run.progress != nil {
-		opts.OnStep = func(p training.Progress) {
+		opts.Progress = func(p training.Progress) {
 			run.progress(Progress{
 				Task: "training " + string(p.Kind), Done: int64(p.Step), Total: int64(p.Steps),
 				Unit: "steps", Rate: p.StepsPerSecond, Note: fmt.Sprintf("loss %.4f", p.Loss),

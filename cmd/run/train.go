@@ -33,8 +33,9 @@ saved step, with the same result as if they had not been interrupted.`,
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), models)
 			}
-			for _, m := range models {
-				fmt.Fprintf(cmd.OutOrStdout(), "%-9s held-out loss %.5f  %s\n", m.Kind, m.Details.HeldOutLoss, m.Hash)
+			for _, kind := range training.Kinds {
+				m := models.Models[kind]
+				fmt.Fprintf(cmd.OutOrStdout(), "%-9s held-out loss %.6f  %s\n", kind, m.Details.HeldOutLoss, m.Hash)
 			}
 			return nil
 		},

@@ -36,8 +36,8 @@ func kolmogorovSmirnov(a, b []float64) float64 {
 	return stat.KolmogorovSmirnov(slices.Sorted(slices.Values(a)), nil, slices.Sorted(slices.Values(b)), nil)
 }
 
-// spearman is the correlation of ranks, and 0 where one side is constant.
-func spearman(a, b []float64) float64 {
+// Spearman is the correlation of ranks, and 0 where one side is constant.
+func Spearman(a, b []float64) float64 {
 	if len(a) < 2 {
 		return 0
 	}

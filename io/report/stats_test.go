@@ -40,7 +40,7 @@ func TestSpearman(t *testing.T) {
 		"mixed":    {[]float64{2, 1, 4, 3, 5}, 0.8}, // 1 − 6·Σd²/(n(n²−1)), Σd² = 4
 	}
 	for name, test := range tests {
-		if got := spearman(a, test.b); math.Abs(got-test.want) > 1e-9 {
+		if got := Spearman(a, test.b); math.Abs(got-test.want) > 1e-9 {
 			t.Errorf("%s: %v, want %v", name, got, test.want)
 		}
 	}

@@ -30,7 +30,7 @@ func truthSection(r Report) (section, error) {
 	qualification, truth := errorColumns(t.Judged)
 	cloud := figure{
 		Title:  "True error against qualification error",
-		Note:   fmt.Sprintf("Spearman %.2f over %s stitches.", spearman(qualification, truth), whole(int64(len(truth)))),
+		Note:   fmt.Sprintf("Spearman %.2f over %s stitches.", Spearman(qualification, truth), whole(int64(len(truth)))),
 		Legend: []key{keyOf(blue, "dot", "accepted"), keyOf(grey, "dot", "rejected")},
 	}
 	if err := s.add(cloud, truthCloud(t, r.Threshold), half); err != nil {

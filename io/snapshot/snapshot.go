@@ -47,6 +47,9 @@ type Snapshot struct {
 // DataDir is the folder of the Parquet files.
 func (s Snapshot) DataDir() string { return filepath.Join(s.Dir, "data") }
 
+// ReportPath is the HTML report.
+func (s Snapshot) ReportPath() string { return filepath.Join(s.Dir, "report", "index.html") }
+
 // Current is the snapshot that OUT/CURRENT names. A folder where nothing is
 // published gives ErrNoSnapshot.
 func Current(out string) (Snapshot, error) {

@@ -127,19 +127,18 @@ func (fn *stepsFn) ProcessElement(ctx context.Context, ends trajectory.Ends) (tr
 	return trajectory.PairBatch{Index: batch.Index, Pairs: pairs}, nil
 }
 
-// imagine rolls out H states, [batch, H, S], of which only s_T is known.
+// imagine rolls out H states for each pair, [pairs, H, S], of which only s_T is
+// known.
 func (fn *stepsFn) imagine(ends trajectory.Ends) ([]float32, error) {
 	info := fn.Session().Info()
-	size, horizon, dim := fn.Options.Batch, info.Horizon, info.ObservationDim
-	known := make([]float32, size*horizon*dim)
-	mask := make([]float32, size*horizon)
-	seeds := make([]uint64, size)
-	for i := range size {
+	n, horizon, dim := len(ends.Batch.Pairs), info.Horizon, info.ObservationDim
+	known := make([]float32, n*horizon*dim)
+	mask := make([]float32, n*horizon)
+	seeds := make([]uint64, n)
+	for i, pair := range ends.Batch.Pairs {
 		mask[i*horizon] = 1
-		if i < len(ends.Batch.Pairs) {
-			copy(known[i*horizon*dim:], ends.Low[i*dim:(i+1)*dim])
-			seeds[i] = trajectory.StreamSeed(fn.Seed, ends.Batch.Pairs[i].Index, trajectory.StageImagine)
-		}
+		copy(known[i*horizon*dim:], ends.Low[i*dim:(i+1)*dim])
+		seeds[i] = trajectory.StreamSeed(fn.Seed, pair.Index, trajectory.StageImagine)
 	}
 	return fn.Session().Sample(known, mask, seeds)
 }

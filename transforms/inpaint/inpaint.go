@@ -42,24 +42,18 @@ func (fn *bridgeFn) ProcessElement(ctx context.Context, c trajectory.Contexts) (
 	defer inference.Clock(ctx, latency)()
 	bridgesOut.Inc(ctx, int64(len(c.Batch.Pairs)))
 	info := fn.Session().Info()
-	size, horizon, dim := fn.Options.Batch, info.Horizon, info.ObservationDim
-	known := slices.Concat(c.Known, make([]float32, size*horizon*dim-len(c.Known)))
-	mask := slices.Concat(c.Mask, make([]float32, size*horizon-len(c.Mask)))
-	seeds := make([]uint64, size)
-	for i := range size {
-		mask[i*horizon] = 1 // the first state is always known, padding included
-		if i < len(c.Batch.Pairs) {
-			seeds[i] = trajectory.StreamSeed(fn.Seed, c.Batch.Pairs[i].Index, trajectory.StageInpaint)
-		}
+	seeds := make([]uint64, len(c.Batch.Pairs))
+	for i, pair := range c.Batch.Pairs {
+		seeds[i] = trajectory.StreamSeed(fn.Seed, pair.Index, trajectory.StageInpaint)
 	}
-	states, err := fn.Session().Sample(known, mask, seeds)
+	states, err := fn.Session().Sample(c.Known, c.Mask, seeds)
 	if err != nil {
 		return trajectory.BridgeBatch{}, fmt.Errorf("inpaint: batch %d: %w", c.Batch.Index, err)
 	}
 	out := trajectory.BridgeBatch{Index: c.Batch.Index, Bridges: make([]trajectory.Bridge, len(c.Batch.Pairs))}
 	for i, pair := range c.Batch.Pairs {
-		row := states[i*horizon*dim:]
-		out.Bridges[i] = trajectory.Bridge{Pair: pair, States: slices.Clone(row[:(pair.BridgeRows()+1)*dim])}
+		window := states[i*info.Horizon*info.ObservationDim:]
+		out.Bridges[i] = trajectory.Bridge{Pair: pair, States: slices.Clone(window[:(pair.BridgeRows()+1)*info.ObservationDim])}
 	}
 	return out, nil
 }
