@@ -136,3 +136,26 @@ func BenchmarkReadCanonical(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkFetch fetches episodes in a scattered order: from a file with a page
+// index, and from one without, of which row groups are decoded.
+func BenchmarkFetch(b *testing.B) {
+	indexed := benchFile(b)
+	b.Run("indexed", func(b *testing.B) { fetchScattered(b, indexed) })
+	columns := transitionColumns(benchEpisodes()[:20], float32s)
+	plain := writeTable(b, pick(columns, "episode_id", "observations", "actions", "rewards", "terminals"), 5000)
+	b.Run("not indexed", func(b *testing.B) { fetchScattered(b, plain) })
+}
+
+func fetchScattered(b *testing.B, path string) {
+	f := openFile(b, path, Options{})
+	items := readAll(b, f)
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		i = (i + 37) % len(items)
+		if _, err := f.Fetch(items[i].Location); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -185,14 +185,12 @@ func (c *column[V]) nextIrregular(rows int) (vectors[V], error) {
 	}
 	row := -1
 	for {
-		if c.usedLevels == c.levels {
-			c.compact()
-			if err := c.fill(max(rows*c.width, 1)); err != nil {
-				return out, err
-			}
-			if c.levels == 0 {
-				break
-			}
+		more, err := c.refill(max(rows*c.width, 1))
+		if err != nil {
+			return out, err
+		}
+		if !more {
+			break
 		}
 		if c.repetition[c.usedLevels] == 0 {
 			if row+1 == rows {
@@ -252,53 +250,77 @@ type list[V any] struct {
 const episodeLevels = 1 << 14
 
 // nextList is the next row, which holds a list of vectors (depth 2) or a list of
-// numbers (depth 1), of at most limit values.
+// numbers (depth 1), of at most limit values. It appends to into[:0].
 func (c *column[V]) nextList(into []V, limit int) (list[V], error) {
 	out := list[V]{values: into[:0]}
 	length := 0 // of the current vector
-	closeVector := func() {
-		if length != c.width && out.steps > 0 && out.fault == "" {
-			out.fault, out.detail = Ragged, fmt.Sprintf("step %d: %s has %d values, want %d", out.steps-1, c.name, length, c.width)
-		}
-		length = 0
-	}
 	for began := false; ; began = true {
-		if c.usedLevels == c.levels {
-			c.compact()
-			if err := c.fill(episodeLevels); err != nil {
-				return out, err
-			}
-			if c.levels == 0 {
-				if !began {
-					return out, fmt.Errorf("column %q ends early", c.name)
-				}
-				break
-			}
+		more, err := c.refill(episodeLevels)
+		if err != nil {
+			return out, err
 		}
-		repetition := c.repetition[c.usedLevels]
-		if repetition == 0 && began {
+		if !more && !began {
+			return out, fmt.Errorf("column %q ends early", c.name)
+		}
+		if !more || (began && c.repetition[c.usedLevels] == 0) {
 			break
 		}
-		if repetition < 2 { // a number at depth 1, a vector at depth 2
-			closeVector()
+		if c.repetition[c.usedLevels] < 2 { // a number at depth 1, a vector at depth 2
+			c.endVector(&out, length)
 			out.steps++
+			length = 0
 		}
-		c.usedLevels++
-		if c.definition[c.usedLevels-1] != c.defined {
-			out.fault, out.detail = MissingValue, fmt.Sprintf("step %d: %s is null or empty", out.steps-1, c.name)
-			continue
-		}
-		if c.usedCount == c.count {
-			return out, c.shortPage()
-		}
-		if len(out.values) < limit {
-			out.values = append(out.values, c.values[c.usedCount])
-		} else if out.fault == "" {
-			out.fault, out.detail = TooLong, fmt.Sprintf("%s has more than %d values", c.name, limit)
-		}
-		c.usedCount++
 		length++
+		if err := c.takeInto(&out, limit); err != nil {
+			return out, err
+		}
 	}
-	closeVector()
+	c.endVector(&out, length)
 	return out, nil
+}
+
+// refill reads on where all levels were handed out; false at the row group's end.
+func (c *column[V]) refill(levels int) (more bool, err error) {
+	if c.usedLevels < c.levels {
+		return true, nil
+	}
+	c.compact()
+	if err := c.fill(levels); err != nil {
+		return false, err
+	}
+	return c.levels > 0, nil
+}
+
+// takeInto moves one level, and its value if it has one, into the list.
+func (c *column[V]) takeInto(out *list[V], limit int) error {
+	defined := c.definition[c.usedLevels] == c.defined
+	c.usedLevels++
+	if !defined {
+		out.reject(MissingValue, "step %d: %s is null or empty", out.steps-1, c.name)
+		return nil
+	}
+	if c.usedCount == c.count {
+		return c.shortPage()
+	}
+	if len(out.values) < limit {
+		out.values = append(out.values, c.values[c.usedCount])
+	} else {
+		out.reject(TooLong, "%s has more than %d values", c.name, limit)
+	}
+	c.usedCount++
+	return nil
+}
+
+// endVector checks the length of the list's last vector.
+func (c *column[V]) endVector(out *list[V], length int) {
+	if out.steps > 0 && length != c.width {
+		out.reject(Ragged, "step %d: %s has %d values, want %d", out.steps-1, c.name, length, c.width)
+	}
+}
+
+// reject keeps the first reason.
+func (l *list[V]) reject(reason Reason, format string, args ...any) {
+	if l.fault == "" {
+		l.fault, l.detail = reason, fmt.Sprintf(format, args...)
+	}
 }

@@ -62,7 +62,11 @@ func (f *File) fetchRows(d *draft, g int, from, to int64) error {
 		start := f.starts[g]
 		return d.addAll(cached.rows, int(from-start), int(to-start))
 	}
-	t := newTable(f)
+	t, _ := f.tables.Get().(*table)
+	if t == nil {
+		t = newTable(f)
+	}
+	defer f.tables.Put(t)
 	defer t.close() // nothing was written
 	if err := t.openGroup(g, from); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -151,16 +152,25 @@ func readAll(tb testing.TB, f *File) []Item {
 
 func checkEpisodes(t *testing.T, want []*trajectory.Episode, items []Item) {
 	t.Helper()
-	var got []*trajectory.Episode
-	for _, item := range items {
+	if len(items) != len(want) {
+		t.Fatalf("%d episodes, want %d", len(items), len(want))
+	}
+	for i, item := range items {
 		if item.Reject != nil {
 			t.Fatalf("rejected: %v", item.Reject)
 		}
-		got = append(got, item.Episode)
+		if diff := diffEpisodes(want[i], item.Episode); diff != "" {
+			t.Errorf("episode %d (-want +got):\n%s", i, diff)
+		}
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("episodes (-want +got):\n%s", diff)
+}
+
+// diffEpisodes is cmp.Diff, which takes long over long slices, where they differ.
+func diffEpisodes(want, got *trajectory.Episode) string {
+	if reflect.DeepEqual(want, got) {
+		return ""
 	}
+	return cmp.Diff(want, got)
 }
 
 // checkFetch fetches every episode, from the last to the first and by several
@@ -176,7 +186,7 @@ func checkFetch(t *testing.T, f *File, items []Item) {
 					t.Error(err)
 					return
 				}
-				if diff := cmp.Diff(item.Episode, got); diff != "" {
+				if diff := diffEpisodes(item.Episode, got); diff != "" {
 					t.Errorf("fetching %+v (-want +got):\n%s", item.Location, diff)
 				}
 			}

@@ -24,14 +24,16 @@ type File struct {
 	// starts is the first row of each row group, and one more for the end.
 	starts []int64
 
-	mu    sync.Mutex
-	cache *groupCache // the row group fetched from last, where it has no page index
+	tables sync.Pool // of *table, for Fetch to use their buffers again
+	mu     sync.Mutex
+	cache  *groupCache // the row group fetched from last, where it has no page index
 }
 
 const (
-	tail         = 8 // the footer's length and the magic word
-	magic        = "PAR1"
-	streamBuffer = 64 << 10
+	tail  = 8 // the footer's length and the magic word
+	magic = "PAR1"
+	// streamBuffer holds a page's header; pages themselves pass it by.
+	streamBuffer = 16 << 10
 	// maxPage is the largest page, decompressed, that is taken from any file.
 	maxPage = 256 << 20
 	// minPage is the page size that is taken from the smallest file.

@@ -132,7 +132,7 @@ func TestEpisodesStops(t *testing.T) {
 // reject or another value, never a panic.
 func TestDamagedFile(t *testing.T) {
 	for _, good := range fuzzSeeds(t) {
-		step := max(len(good)/400, 1)
+		step := max(len(good)/150, 1)
 		for i := 0; i < len(good); i += step {
 			data := append([]byte(nil), good...)
 			data[i] ^= 0xff
