@@ -145,7 +145,6 @@ func TestLoopTakesTheSteps(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := toyConfig()
-			cfg.UNet.Multipliers = []int{1}
 			test.change(&cfg)
 			cfg = NewConfig(cfg.UNet, cfg)
 			backendtest.ForEach(t, func(t *testing.T, engine compute.Backend) {
@@ -247,7 +246,7 @@ func (s *sampling) oneByOne(t *testing.T) []float32 {
 
 // toyConfig is a denoiser of one number, small enough to learn in a second.
 func toyConfig() Config {
-	unet := nets.UNetConfig{StateDim: 1, Horizon: 10, Channels: 8, Multipliers: []int{1, 2}, Kernel: 3, Groups: 4}
+	unet := nets.UNetConfig{StateDim: 1, Horizon: 10, Channels: 8, Multipliers: []int{1}, Kernel: 3, Groups: 4}
 	return NewConfig(unet, Config{DenoisingSteps: 10, Conditioning: ConditionInterpolated, Masks: TwoHidden})
 }
 
@@ -256,15 +255,16 @@ func TestLearns(t *testing.T) {
 	cfg := toyConfig()
 	backendtest.ForEach(t, func(t *testing.T, engine compute.Backend) {
 		trainer := newTrainer(t, engine, cfg)
-		const steps, window = 300, 20
+		const steps, window = 200, 20
 		var late float32
 		for step := range steps {
-			loss := trainer.step(t, lines(cfg, 64, uint64(step)))
+			loss := trainer.step(t, lines(cfg, 32, uint64(step)))
 			if step >= steps-window {
 				late += loss / window
 			}
 		}
 		// A net that learns nothing predicts no noise, for a loss of 1.
+		t.Logf("loss %g", late)
 		if late > 0.3 {
 			t.Errorf("the loss is still %g", late)
 		}
