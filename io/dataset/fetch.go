@@ -160,13 +160,13 @@ func (f *File) decodeRows(g int) (*block, error) {
 	if err := t.openGroup(g, f.starts[g]); err != nil {
 		return nil, err
 	}
-	all := &block{first: f.starts[g]}
+	all, total := &block{first: f.starts[g]}, t.left
 	for t.left > 0 {
 		b, err := t.next(int64(t.left))
 		if err != nil {
 			return nil, err
 		}
-		all.grow(b)
+		all.grow(b, total)
 	}
 	return all, nil
 }

@@ -150,6 +150,9 @@ func (f *File) checkGroups(size int64) error {
 			if err != nil {
 				return fmt.Errorf("row group %d, column %q: %w", g, l.name, err)
 			}
+			if c.NumValues() < rows { // a row is a level at least
+				return fmt.Errorf("row group %d, column %q claims %d values in %d rows", g, l.name, c.NumValues(), rows)
+			}
 			begin, length := c.DataPageOffset(), c.TotalCompressedSize()
 			if c.HasDictionaryPage() && c.DictionaryPageOffset() > 0 {
 				begin = min(begin, c.DictionaryPageOffset())

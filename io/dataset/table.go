@@ -200,33 +200,37 @@ func (f *File) groupBytes(g int) int64 {
 	total := int64(0)
 	for _, l := range f.bound {
 		if c, err := f.reader.MetaData().RowGroup(g).ColumnChunk(l.index); err == nil {
-			total += 4 * c.NumValues()
+			total += 4 * min(c.NumValues(), maxCache) // a claim may be any number
 		}
 	}
 	return total
 }
 
-// grow appends another block that follows this one.
-func (b *block) grow(o *block) {
+// grow appends another block that follows this one, in arrays with room for
+// total rows.
+func (b *block) grow(o *block, total int) {
 	b.rows += o.rows
-	b.ids.grow(&o.ids, o.rows)
-	b.steps.grow(&o.steps, o.rows)
-	b.observations.grow(&o.observations, o.rows)
-	b.next.grow(&o.next, o.rows)
-	b.actions.grow(&o.actions, o.rows)
-	b.rewards.grow(&o.rewards, o.rows)
-	b.terminals.grow(&o.terminals, o.rows)
-	b.timeouts.grow(&o.timeouts, o.rows)
-	b.source.grow(&o.source, o.rows)
-	b.generated.grow(&o.generated, o.rows)
-	b.lowID.grow(&o.lowID, o.rows)
-	b.highID.grow(&o.highID, o.rows)
-	b.qualification.grow(&o.qualification, o.rows)
+	b.ids.grow(&o.ids, o.rows, total)
+	b.steps.grow(&o.steps, o.rows, total)
+	b.observations.grow(&o.observations, o.rows, total)
+	b.next.grow(&o.next, o.rows, total)
+	b.actions.grow(&o.actions, o.rows, total)
+	b.rewards.grow(&o.rewards, o.rows, total)
+	b.terminals.grow(&o.terminals, o.rows, total)
+	b.timeouts.grow(&o.timeouts, o.rows, total)
+	b.source.grow(&o.source, o.rows, total)
+	b.generated.grow(&o.generated, o.rows, total)
+	b.lowID.grow(&o.lowID, o.rows, total)
+	b.highID.grow(&o.highID, o.rows, total)
+	b.qualification.grow(&o.qualification, o.rows, total)
 }
 
-func (v *vectors[V]) grow(o *vectors[V], rows int) {
+func (v *vectors[V]) grow(o *vectors[V], rows, total int) {
 	if o.width == 0 {
 		return
+	}
+	if v.values == nil {
+		v.values = make([]V, 0, min(total*o.width, maxCache/4))
 	}
 	before := len(v.values) / o.width
 	v.width = o.width
