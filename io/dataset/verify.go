@@ -86,13 +86,13 @@ type verifier struct {
 
 // verifiedRow is what is remembered of the row before.
 type verifiedRow struct {
-	there             bool
-	row, id, step     int64
-	flags             int
-	source            string
-	lowID, highID     int64
-	next              []float32
-	nextShouldBeFirst bool // the row is not an original's, so next must be continuous
+	there         bool
+	row, id, step int64
+	flags         int
+	source        string
+	lowID, highID int64
+	next          []float32
+	continuous    bool // the row is not an original's: its next observation must follow
 }
 
 func (v *verifier) file(ctx context.Context, path string) (err error) {
@@ -185,8 +185,8 @@ func (v *verifier) row(b *block, i int) {
 	v.prev = verifiedRow{
 		there: true, row: row, id: id, step: b.steps.values[i], flags: flags(b, i),
 		source: b.source.values[i], lowID: b.lowID.values[i], highID: b.highID.values[i],
-		next:              append(v.prev.next[:0], b.next.row(i)...),
-		nextShouldBeFirst: b.source.values[i] != trajectory.Original,
+		next:       append(v.prev.next[:0], b.next.row(i)...),
+		continuous: b.source.values[i] != trajectory.Original,
 	}
 }
 
@@ -243,7 +243,7 @@ func (v *verifier) follows(b *block, i int, row, id int64) {
 	if b.source.values[i] != p.source || b.lowID.values[i] != p.lowID || b.highID.values[i] != p.highID {
 		v.report(row, id, RuleProvenance, "source or ids differ from the row before")
 	}
-	if p.nextShouldBeFirst && !sameBits(p.next, b.observations.row(i)) {
+	if p.continuous && !sameBits(p.next, b.observations.row(i)) {
 		v.report(row, id, RuleContinuous, "the observation is not the next observation of the row before")
 	}
 }
