@@ -168,6 +168,7 @@ func TestDenoiserLearns(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, name string) {
 		cfg := toyConfig()
 		cfg.Denoiser.Steps, cfg.Denoiser.Batch = 150, 16
+		cfg.Denoiser.Diffusion.UNet.Multipliers = []int{1} // XLA compiles for long as it is
 		details := mustTrain(t, Denoiser, cfg, toy(20, 30), t.TempDir(), Options{Backend: name}).Details
 		if details.HeldOutLoss >= 0.7 {
 			t.Errorf("held-out loss %v, want clearly less than the 1 of an untrained net", details.HeldOutLoss)
