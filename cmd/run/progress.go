@@ -22,14 +22,14 @@ type reporter struct {
 	terminal bool
 
 	mu   sync.Mutex
-	task string
+	said map[string]time.Time // by task; several may run at once
+	task string               // of the bar
 	bar  *progressbar.ProgressBar
-	said time.Time
 }
 
 func newReporter() *reporter {
 	info, err := os.Stderr.Stat()
-	return &reporter{out: os.Stderr, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0}
+	return &reporter{out: os.Stderr, said: map[string]time.Time{}, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0}
 }
 
 // show takes one report of progress. It may be called from several goroutines.
@@ -40,18 +40,18 @@ func (r *reporter) show(p pipelines.Progress) {
 		r.draw(p)
 		return
 	}
-	if p.Done < p.Total && p.Task == r.task && time.Since(r.said) < plainEvery {
+	if p.Done < p.Total && time.Since(r.said[p.Task]) < plainEvery {
 		return
 	}
-	r.task, r.said = p.Task, time.Now()
+	r.said[p.Task] = time.Now()
 	fmt.Fprintln(r.out, plainLine(p))
 }
 
 func (r *reporter) draw(p pipelines.Progress) {
+	if r.bar != nil && r.task != p.Task && !r.bar.IsFinished() {
+		return // one bar at a time: that of the task that began first
+	}
 	if r.bar == nil || r.task != p.Task {
-		if r.bar != nil {
-			_ = r.bar.Finish() // a bar that cannot be drawn is no failure
-		}
 		r.task = p.Task
 		r.bar = progressbar.NewOptions64(p.Total,
 			progressbar.OptionSetWriter(r.out), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
@@ -60,7 +60,7 @@ func (r *reporter) draw(p pipelines.Progress) {
 		)
 	}
 	r.bar.Describe(describe(p))
-	_ = r.bar.Set64(p.Done)
+	_ = r.bar.Set64(p.Done) // a bar that cannot be drawn is no failure
 }
 
 // plainLine says the rate and the time left in one line.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"diffstitch/pipelines"
 
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -85,10 +87,7 @@ func passToBeam(flags *pflag.FlagSet) (err error) {
 
 // runner is the runner that was chosen.
 func runner() string {
-	if name := flag.Lookup("runner").Value.String(); name != "" {
-		return name
-	}
-	return pipelines.Runners[0]
+	return cmp.Or(*runners.Runner, pipelines.Runners[0])
 }
 
 func printJSON(w io.Writer, v any) error {

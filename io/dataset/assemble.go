@@ -251,8 +251,9 @@ func (d *draft) addProvenance(b *block, from, to int) {
 // finish hands out the episode, and makes room for the next.
 func (d *draft) finish() Item {
 	location := trajectory.Location{Row: d.first, Rows: d.rows}
-	if d.rows < 2 {
-		d.reject(TooShort, "it has one step")
+	bridge := d.f.schema.Provenance && d.source != trajectory.Original
+	if d.rows < 2 && !bridge {
+		d.reject(TooShort, "it has one step") // a bridge may be a single transition
 	}
 	d.checkFinite()
 	d.rows = 0
