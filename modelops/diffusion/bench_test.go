@@ -31,7 +31,7 @@ func BenchmarkForward(b *testing.B) {
 	forEachShape(b, func(b *testing.B, engine compute.Backend, cfg Config, batch int) {
 		store := newStore()
 		exec := newExec(b, engine, store, func(scope *model.Scope, states, mask, noise, step *Node) *Node {
-			return predictNoise(scope.At("denoiser"), cfg, noise, Batch{States: states, Mask: mask, Step: step})
+			return predictNoise(scope.At("denoiser"), cfg, noise, condition(cfg.Conditioning, states, mask), Batch{Mask: mask, Step: step})
 		})
 		examples := randomExamples(cfg, batch, 1)
 		run := func() { runExec(b, engine, exec, examples.arguments()...) }

@@ -14,10 +14,23 @@ import (
 //	result: [batch, horizon, stateDim+1]
 func condition(conditioning Conditioning, known, mask *Node) *Node {
 	shown := keepKnown(known, mask)
-	if conditioning == ConditionInterpolated {
+	if conditioning != ConditionZeros {
 		shown = interpolate(shown, mask)
 	}
 	return Concatenate([]*Node{shown, ExpandAxes(mask, -1)}, -1)
+}
+
+// baseline is what the denoised numbers are deviations from: the lines that the
+// condition shows, or nothing.
+//
+//	shown:  [batch, horizon, stateDim+1], the condition
+//	result: [batch, horizon, stateDim]
+func baseline(conditioning Conditioning, shown *Node) *Node {
+	lines := SliceAxis(shown, -1, AxisRange(0, shown.Shape().Dim(-1)-1))
+	if conditioning == ConditionDeviation {
+		return lines
+	}
+	return ZerosLike(lines)
 }
 
 // keepKnown puts zeros at the hidden positions, whatever is there.

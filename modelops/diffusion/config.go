@@ -5,6 +5,7 @@ package diffusion
 
 import (
 	"fmt"
+	"slices"
 
 	"diffstitch/modelops/nets"
 )
@@ -18,6 +19,10 @@ const (
 	// ConditionInterpolated shows lines from each known state to the next over the hidden
 	// positions, flat before the first and after the last.
 	ConditionInterpolated Conditioning = "interpolated"
+	// ConditionDeviation shows the same lines, and denoises the deviations from
+	// them instead of the states. Next to a known state a deviation is small, so
+	// that even a briefly trained net goes on from it without a jump.
+	ConditionDeviation Conditioning = "deviation"
 )
 
 // Config describes a denoiser.
@@ -63,8 +68,8 @@ func (c Config) Validate() error {
 	if c.DenoisingSteps < 2 {
 		return fmt.Errorf("diffusion: denoising_steps must be at least 2, not %d", c.DenoisingSteps)
 	}
-	if c.Conditioning != ConditionZeros && c.Conditioning != ConditionInterpolated {
-		return fmt.Errorf("diffusion: unknown conditioning %q: it is zeros or interpolated", c.Conditioning)
+	if !slices.Contains([]Conditioning{ConditionZeros, ConditionInterpolated, ConditionDeviation}, c.Conditioning) {
+		return fmt.Errorf("diffusion: unknown conditioning %q: it is zeros, interpolated or deviation", c.Conditioning)
 	}
 	if c.Masks != TwoHidden && c.Masks != OneKnown {
 		return fmt.Errorf("diffusion: unknown masks %q: they are two_hidden or one_known", c.Masks)

@@ -27,7 +27,9 @@ type Batch struct {
 //	result: scalar
 func Loss(scope *model.Scope, cfg Config, batch Batch) *Node {
 	check(cfg.Validate())
-	predicted := predictNoise(scope, cfg, noisy(cfg, batch), batch)
+	shown := condition(cfg.Conditioning, batch.States, batch.Mask)
+	batch.States = Sub(batch.States, baseline(cfg.Conditioning, shown))
+	predicted := predictNoise(scope, cfg, noisy(cfg, batch), shown, batch)
 	hidden := OneMinus(batch.Mask)
 	weight := BroadcastToShape(ExpandAxes(hidden, -1), batch.States.Shape())
 	squares := Mul(Square(Sub(predicted, batch.Noise)), weight)
@@ -56,11 +58,12 @@ func noisy(cfg Config, batch Batch) *Node {
 // predictNoise runs the net on noisy states.
 //
 //	x:      [batch, horizon, stateDim]
+//	shown:  [batch, horizon, stateDim+1], the condition
 //	result: [batch, horizon, stateDim]
-func predictNoise(scope *model.Scope, cfg Config, x *Node, batch Batch) *Node {
+func predictNoise(scope *model.Scope, cfg Config, x, shown *Node, batch Batch) *Node {
 	return nets.UNet(scope, cfg.UNet, nets.UNetInputs{
 		X:         x,
-		Condition: condition(cfg.Conditioning, batch.States, batch.Mask),
+		Condition: shown,
 		Step:      ConvertDType(batch.Step, dtypes.Int32),
 		Return:    batch.Return,
 		Guided:    batch.Guided,

@@ -48,7 +48,8 @@ func Sample(scope *model.Scope, cfg Config, sampler Sampler, task Task) *Node {
 	advance := NewClosure(g, func(g *Graph) []*Node {
 		return process.advance(first.parameters(g)).nodes()
 	})
-	return first.replace(While(more, advance, first.nodes()...)).x
+	last := first.replace(While(more, advance, first.nodes()...)).x
+	return Where(first.keep, task.Known, Add(last, baseline(cfg.Conditioning, first.shown)))
 }
 
 // process is the reverse process of a net.
@@ -76,8 +77,8 @@ func newProcess(scope *model.Scope, cfg Config, sampler Sampler) *process {
 // random change; the others are there because the body sees nothing else.
 type state struct {
 	counter *Node // scalar int32, reverse steps done
-	x       *Node // [batch, horizon, stateDim], at the denoising step
-	known   *Node // [batch, horizon, stateDim]
+	x       *Node // [batch, horizon, stateDim], at the denoising step, less the baseline
+	known   *Node // [batch, horizon, stateDim], less the baseline
 	keep    *Node // [batch, horizon, stateDim] bool, the known states
 	shown   *Node // [batch, horizon, stateDim+1], the condition
 	random  *Node // a random state; nil with DDIM
@@ -90,12 +91,14 @@ func (p *process) start(task Task) state {
 	g := task.Known.Graph()
 	noise := MulScalar(task.Noise, p.sampler.noiseScale())
 	keep := spread(task.Mask, noise)
+	shown := condition(p.cfg.Conditioning, task.Known, task.Mask)
+	known := Sub(task.Known, baseline(p.cfg.Conditioning, shown))
 	return state{
 		counter: Const(g, int32(0)),
-		x:       Where(keep, task.Known, noise),
-		known:   task.Known,
+		x:       Where(keep, known, noise),
+		known:   known,
 		keep:    keep,
-		shown:   condition(p.cfg.Conditioning, task.Known, task.Mask),
+		shown:   shown,
 		random:  task.Random,
 		returns: task.Return,
 	}
@@ -118,8 +121,8 @@ func (p *process) advance(s state) state {
 	noise := p.predict(s, u)
 	clean := Div(Sub(s.x, Mul(noise, u.noiseShare)), u.signalShare)
 	if p.cfg.Clip > 0 {
-		bound := scalar(clean, p.cfg.Clip)
-		clean = Min(Max(clean, Neg(bound)), bound)
+		bound, base := scalar(clean, p.cfg.Clip), baseline(p.cfg.Conditioning, s.shown)
+		clean = Sub(Min(Max(Add(clean, base), Neg(bound)), bound), base)
 	}
 	x := Add(Mul(clean, u.fromClean), Mul(s.x, u.fromState))
 	if s.random != nil {

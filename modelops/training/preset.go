@@ -45,11 +45,11 @@ func tiny() Config {
 	return Config{
 		Denoiser: DenoiserConfig{
 			Schedule: Schedule{
-				Steps: 1200, Batch: 32, LearningRate: 1e-3, WarmupSteps: 50, Decay: Cosine, EMA: 0.99,
-				EvaluateEvery: 100, SaveEvery: 100,
+				Steps: 2500, Batch: 32, LearningRate: 1e-3, WarmupSteps: 50, Decay: Cosine, EMA: 0.99,
+				EvaluateEvery: 250, SaveEvery: 500,
 			},
 			Normalizer: checkpoint.Gaussian,
-			Diffusion:  interpolated(nets.UNetConfig{Horizon: 24, Channels: 16, Multipliers: []int{1, 2, 4}, Kernel: 5, Groups: 8}),
+			Diffusion:  interpolated(nets.UNetConfig{Horizon: 16, Channels: 16, Multipliers: []int{1, 2, 4}, Kernel: 5, Groups: 8}),
 		},
 		Inverse:  withLayers(regressor, 2),
 		Reward:   regressor,
@@ -129,7 +129,7 @@ func literal(masks diffusion.Masks) diffusion.Config {
 // interpolated shows the known states with lines between them, with which a
 // briefly trained net follows them far better.
 func interpolated(unet nets.UNetConfig) diffusion.Config {
-	return diffusion.Config{UNet: unet, DenoisingSteps: 100, Conditioning: diffusion.ConditionInterpolated, Masks: diffusion.TwoHidden}
+	return diffusion.Config{UNet: unet, DenoisingSteps: 100, Conditioning: diffusion.ConditionDeviation, Masks: diffusion.TwoHidden, Clip: 2.5}
 }
 
 func withLayers(cfg RegressorConfig, layers int) RegressorConfig {
