@@ -127,10 +127,10 @@ func (d Delta) String() string {
 
 // Judge looks at every attempted bridge before the report is written, so that a
 // simulator can say how true it is.
-type Judge func(outcomes []trajectory.Outcome, bridge bridges) (*Verdict, error)
+type Judge func(outcomes []trajectory.Outcome, bridge BridgeOf) (*Verdict, error)
 
-// bridges fetches the generated transitions of an attempted stitch.
-type bridges func(trajectory.Outcome) (*trajectory.Episode, error)
+// BridgeOf fetches the generated transitions of an attempted stitch.
+type BridgeOf func(trajectory.Outcome) (*trajectory.Episode, error)
 
 // Augment makes D* of a dataset and publishes it as a new snapshot.
 func Augment(ctx context.Context, o AugmentOptions, judge Judge, progress func(Progress)) (snapshot.Snapshot, error) {

@@ -50,8 +50,9 @@ func RunDemo(ctx context.Context, o DemoOptions, progress func(Progress)) (Demo,
 	augment.Data = Data{Path: made.Data}
 	augment.Models, augment.Out = models, filepath.Join(o.Dir, "dataset")
 	augment.Stitches, augment.Delta = o.Stitches, o.Delta
+	augment.Estimate.MinSteps = 2 // so that every bridge has states to judge
 	augment.Seed, augment.Backend, augment.Runner = o.Seed, o.Backend, o.Runner
-	judge := func(outcomes []trajectory.Outcome, bridge bridges) (*Verdict, error) {
+	judge := func(outcomes []trajectory.Outcome, bridge BridgeOf) (*Verdict, error) {
 		verdict, err := judgeMaze(pointmaze.Default(), outcomes, bridge)
 		if err == nil {
 			made.Truth = verdict.Truth
@@ -71,7 +72,7 @@ const (
 )
 
 // judgeMaze replays every generated transition in the simulator.
-func judgeMaze(maze *pointmaze.Maze, outcomes []trajectory.Outcome, bridge bridges) (*Verdict, error) {
+func judgeMaze(maze *pointmaze.Maze, outcomes []trajectory.Outcome, bridge BridgeOf) (*Verdict, error) {
 	truth := report.Truth{Judge: "the maze's own simulator", Unit: "cells"}
 	var worst, gains []float64
 	clear := 0

@@ -12,6 +12,7 @@ import (
 	"diffstitch/io/datasetio"
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/backend"
+	"diffstitch/modelops/diffusion"
 	"diffstitch/modelops/session"
 	"diffstitch/modelops/training"
 
@@ -29,6 +30,9 @@ type TrainOptions struct {
 	Models  string // folder of the models
 	Preset  string
 	Steps   int // optimizer steps of each model in place of the preset's; 0 keeps them
+	// Conditioning is how the denoiser is shown the known states, in place of the
+	// preset's; "" keeps it.
+	Conditioning string
 	Seed    uint64
 	Backend string
 	Runner  string
@@ -36,13 +40,23 @@ type TrainOptions struct {
 
 // Validate reports the first setting that cannot be.
 func (o TrainOptions) Validate() error {
-	if _, err := training.Preset(o.Preset); err != nil {
+	if _, err := o.config(); err != nil {
 		return err
 	}
 	if o.Steps < 0 {
 		return fmt.Errorf("pipelines: %d training steps asked for", o.Steps)
 	}
 	return nil
+}
+
+// config is the preset's, with what was asked for in its place.
+func (o TrainOptions) config() (training.Config, error) {
+	cfg, err := training.Preset(o.Preset)
+	if err == nil && o.Conditioning != "" {
+		cfg.Denoiser.Diffusion.Conditioning = diffusion.Conditioning(o.Conditioning)
+		err = cfg.Denoiser.Diffusion.Conditioning.Validate()
+	}
+	return cfg, err
 }
 
 // Progress is where a long piece of work stands.
@@ -115,7 +129,7 @@ func (fn *trainFn) train(ctx context.Context, kind training.Kind, run *local) er
 	if err != nil {
 		return err
 	}
-	cfg, err := training.Preset(fn.Options.Preset)
+	cfg, err := fn.Options.config()
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,14 @@ const (
 	ConditionDeviation Conditioning = "deviation"
 )
 
+// Validate tells an unknown conditioning.
+func (c Conditioning) Validate() error {
+	if !slices.Contains([]Conditioning{ConditionZeros, ConditionInterpolated, ConditionDeviation}, c) {
+		return fmt.Errorf("diffusion: unknown conditioning %q: it is zeros, interpolated or deviation", c)
+	}
+	return nil
+}
+
 // Config describes a denoiser.
 type Config struct {
 	UNet           nets.UNetConfig `json:"unet"`
@@ -68,8 +76,8 @@ func (c Config) Validate() error {
 	if c.DenoisingSteps < 2 {
 		return fmt.Errorf("diffusion: denoising_steps must be at least 2, not %d", c.DenoisingSteps)
 	}
-	if !slices.Contains([]Conditioning{ConditionZeros, ConditionInterpolated, ConditionDeviation}, c.Conditioning) {
-		return fmt.Errorf("diffusion: unknown conditioning %q: it is zeros, interpolated or deviation", c.Conditioning)
+	if err := c.Conditioning.Validate(); err != nil {
+		return err
 	}
 	if c.Masks != TwoHidden && c.Masks != OneKnown {
 		return fmt.Errorf("diffusion: unknown masks %q: they are two_hidden or one_known", c.Masks)

@@ -45,11 +45,11 @@ func tiny() Config {
 	return Config{
 		Denoiser: DenoiserConfig{
 			Schedule: Schedule{
-				Steps: 2500, Batch: 32, LearningRate: 1e-3, WarmupSteps: 50, Decay: Cosine, EMA: 0.99,
-				EvaluateEvery: 250, SaveEvery: 500,
+				Steps: 3000, Batch: 32, LearningRate: 1e-3, WarmupSteps: 50, Decay: Cosine, EMA: 0.99,
+				EvaluateEvery: 300, SaveEvery: 500,
 			},
 			Normalizer: checkpoint.Gaussian,
-			Diffusion:  interpolated(nets.UNetConfig{Horizon: 16, Channels: 16, Multipliers: []int{1, 2, 4}, Kernel: 5, Groups: 8}),
+			Diffusion:  deviating(nets.UNetConfig{Horizon: 16, Channels: 16, Multipliers: []int{1, 2, 4}, Kernel: 5, Groups: 8}),
 		},
 		Inverse:  withLayers(regressor, 2),
 		Reward:   regressor,
@@ -72,7 +72,7 @@ func small() Config {
 				EvaluateEvery: 200, SaveEvery: 200,
 			},
 			Normalizer: checkpoint.Gaussian,
-			Diffusion:  interpolated(nets.UNetConfig{Horizon: 32, Channels: 32, Multipliers: []int{1, 2, 4}, Kernel: 5, Groups: 8}),
+			Diffusion:  deviating(nets.UNetConfig{Horizon: 32, Channels: 32, Multipliers: []int{1, 2, 4}, Kernel: 5, Groups: 8}),
 		},
 		Inverse:  withLayers(regressor, 2),
 		Reward:   regressor,
@@ -126,11 +126,15 @@ func literal(masks diffusion.Masks) diffusion.Config {
 	}
 }
 
-// interpolated shows the known states with lines between them, with which a
-// briefly trained net follows them far better.
-func interpolated(unet nets.UNetConfig) diffusion.Config {
-	return diffusion.Config{UNet: unet, DenoisingSteps: 100, Conditioning: diffusion.ConditionDeviation, Masks: diffusion.TwoHidden, Clip: 2.5}
+// deviating denoises the deviations from lines between the known states, which
+// a briefly trained net follows far better than zeros. The clip is what keeps
+// the first reverse steps, in which hardly any signal is left, from running off.
+func deviating(unet nets.UNetConfig) diffusion.Config {
+	return diffusion.Config{UNet: unet, DenoisingSteps: 100, Conditioning: diffusion.ConditionDeviation, Masks: diffusion.TwoHidden, Clip: clip}
 }
+
+// clip is in standard deviations of the states.
+const clip = 2.5
 
 func withLayers(cfg RegressorConfig, layers int) RegressorConfig {
 	cfg.Layers = layers

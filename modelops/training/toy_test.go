@@ -49,7 +49,7 @@ func toyConfig() Config {
 	regressor := RegressorConfig{Schedule: schedule, Hidden: 16, Layers: 3, Activation: "swish", Members: 1, Elites: 1}
 	denoiser := DenoiserConfig{
 		Schedule: schedule, Normalizer: checkpoint.Gaussian,
-		Diffusion: interpolated(nets.UNetConfig{Horizon: 8, Channels: 8, Multipliers: []int{1, 2}, Kernel: 3, Groups: 4}),
+		Diffusion: deviating(nets.UNetConfig{Horizon: 8, Channels: 8, Multipliers: []int{1, 2}, Kernel: 3, Groups: 4}),
 	}
 	denoiser.Batch = 4
 	return Config{Denoiser: denoiser, Inverse: withLayers(regressor, 2), Reward: regressor, Dynamics: regressor}
