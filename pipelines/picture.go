@@ -200,8 +200,8 @@ func losses(models map[training.Kind]session.Model) []report.Loss {
 
 // names of the models for readers of the report.
 var names = map[training.Kind]string{
-	training.Denoiser: "denoiser G_θ",
-	training.InverseDynamics:  "inverse dynamics f_ψ",
-	training.Reward:   "reward f_ϕ",
-	training.Dynamics: "dynamics f_ω",
+	training.Denoiser:        "denoiser G_θ",
+	training.InverseDynamics: "inverse dynamics f_ψ",
+	training.Reward:          "reward f_ϕ",
+	training.Dynamics:        "dynamics f_ω",
 }

@@ -26,16 +26,16 @@ func init() {
 
 // TrainOptions configure the training of the four models.
 type TrainOptions struct {
-	Data    Data
-	Models  string // folder of the models
-	Preset  string
-	Steps   int // optimizer steps of each model in place of the preset's; 0 keeps them
+	Data   Data
+	Models string // folder of the models
+	Preset string
+	Steps  int // optimizer steps of each model in place of the preset's; 0 keeps them
 	// Conditioning is how the denoiser is shown the known states, in place of the
 	// preset's; "" keeps it.
 	Conditioning string
-	Seed    uint64
-	Backend string
-	Runner  string
+	Seed         uint64
+	Backend      string
+	Runner       string
 }
 
 // Validate reports the first setting that cannot be.

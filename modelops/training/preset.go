@@ -42,6 +42,8 @@ func tiny() Config {
 		},
 		Hidden: 128, Layers: 4, Activation: "swish", Members: 1, Elites: 1,
 	}
+	diffusion := deviating(nets.UNetConfig{Horizon: 16, Channels: 16, Multipliers: []int{1, 2, 4}, Kernel: 5, Groups: 8})
+	diffusion.Clip = 2.5 // what a maze needs
 	return Config{
 		Denoiser: DenoiserConfig{
 			Schedule: Schedule{
@@ -49,7 +51,7 @@ func tiny() Config {
 				EvaluateEvery: 300, SaveEvery: 500,
 			},
 			Normalizer: checkpoint.Gaussian,
-			Diffusion:  deviating(nets.UNetConfig{Horizon: 16, Channels: 16, Multipliers: []int{1, 2, 4}, Kernel: 5, Groups: 8}),
+			Diffusion:  diffusion,
 		},
 		Inverse:  withLayers(regressor, 2),
 		Reward:   regressor,
@@ -122,19 +124,19 @@ func reference() Config {
 func literal(masks diffusion.Masks) diffusion.Config {
 	return diffusion.Config{
 		UNet:           nets.UNetConfig{Horizon: 100, Channels: 128, Multipliers: []int{1, 4, 8}, Kernel: 5, Groups: 8},
-		DenoisingSteps: 100, Conditioning: diffusion.ConditionZeros, Masks: masks,
+		DenoisingSteps: 100, Conditioning: diffusion.ConditionZeros, Masks: masks, Clip: clip,
 	}
 }
 
 // deviating denoises the deviations from lines between the known states, which
-// a briefly trained net follows far better than zeros. The clip is what keeps
-// the first reverse steps, in which hardly any signal is left, from running off.
+// a briefly trained net follows far better than zeros.
 func deviating(unet nets.UNetConfig) diffusion.Config {
 	return diffusion.Config{UNet: unet, DenoisingSteps: 100, Conditioning: diffusion.ConditionDeviation, Masks: diffusion.TwoHidden, Clip: clip}
 }
 
-// clip is in standard deviations of the states.
-const clip = 2.5
+// clip bounds the predicted clean states, in standard deviations. It keeps the
+// first reverse steps, in which hardly any signal is left, from running off.
+const clip = 4
 
 func withLayers(cfg RegressorConfig, layers int) RegressorConfig {
 	cfg.Layers = layers
