@@ -220,6 +220,12 @@ func (run *augmentation) openModels() (err error) {
 		return fmt.Errorf("%w: %q has observations of %d values and actions of %d, the models in %q were trained on %d and %d",
 			ErrData, o.Data.Path, run.shape.ObservationDim, run.shape.ActionDim, o.Models, m.ObservationDim, m.ActionDim)
 	}
+	if err := o.Sampler.Validate(run.models.DenoisingSteps); err != nil {
+		return fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	if _, _, err := o.Estimate.Bounds(run.models.Horizon); err != nil {
+		return fmt.Errorf("%w: %w", ErrUsage, err)
+	}
 	if o.Delta.Quantile > 0 {
 		o.Delta.Value = run.models.DynamicsError.Quantile(o.Delta.Quantile)
 	}

@@ -33,7 +33,7 @@ func DefaultDemo() DemoOptions {
 		Dir:      "demo",
 		Episodes: 500,
 		Stitches: 512,
-		Delta:    Delta{Value: 0.4},
+		Delta:    Delta{Value: 0.35},
 		Seed:     1,
 		Backend:  "auto",
 		Runner:   Runners[0],

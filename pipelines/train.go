@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"log/slog"
 
 	"diffstitch/io/datasetio"
 	"diffstitch/io/trajectory"
@@ -21,7 +22,9 @@ import (
 )
 
 func init() {
-	register.DoFn2x1[context.Context, string, error](&trainFn{})
+	register.DoFn2x2[context.Context, string, string, error](&trainFn{})
+	register.DoFn3x0[context.Context, int, func(*string) bool](&trainedFn{})
+	register.Iter1[string]()
 }
 
 // TrainOptions configure the training of the four models.
@@ -91,7 +94,8 @@ func Train(ctx context.Context, o TrainOptions, progress func(Progress)) (models
 	}
 	_, err = execute(ctx, o.Runner, "training", func(s beam.Scope) {
 		s = s.Scope("pipelines.Train")
-		beam.ParDo0(s, &trainFn{Options: o, Input: in, Shape: shape, Run: number}, beam.Reshuffle(s, beam.CreateList(s, kinds)))
+		trained := beam.ParDo(s, &trainFn{Options: o, Input: in, Shape: shape, Run: number}, beam.Reshuffle(s, beam.CreateList(s, kinds)))
+		beam.ParDo0(s, &trainedFn{}, beam.GroupByKey(s, beam.AddFixedKey(s, trained)))
 	})
 	if cause := run.err.Load(); cause != nil {
 		return models, *cause
@@ -109,7 +113,7 @@ type trainFn struct {
 	Run     int64           `json:"run"`
 }
 
-func (fn *trainFn) ProcessElement(ctx context.Context, kind string) error {
+func (fn *trainFn) ProcessElement(ctx context.Context, kind string) (string, error) {
 	run := localRun(fn.Run)
 	if run != nil {
 		var cancel context.CancelFunc
@@ -121,7 +125,17 @@ func (fn *trainFn) ProcessElement(ctx context.Context, kind string) error {
 	if err != nil && run != nil {
 		run.err.CompareAndSwap(nil, &err)
 	}
-	return err
+	return kind, err
+}
+
+// trainedFn takes up the kinds that were trained. A bundle without an output
+// would have prism wait for its end in a busy loop, which costs a core.
+type trainedFn struct{}
+
+func (*trainedFn) ProcessElement(ctx context.Context, _ int, kinds func(*string) bool) {
+	for kind := ""; kinds(&kind); {
+		slog.InfoContext(ctx, "trained", "model", kind)
+	}
 }
 
 func (fn *trainFn) train(ctx context.Context, kind training.Kind, run *local) error {

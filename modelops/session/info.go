@@ -15,6 +15,7 @@ type Info struct {
 	ObservationDim int // S
 	ActionDim      int // A
 	Horizon        int // H, states in a window
+	DenoisingSteps int // K of the denoiser
 
 	ActionLow    []float32 // [A], the training data's range
 	ActionHigh   []float32 // [A]
@@ -88,6 +89,7 @@ func (i *Info) fill() error {
 	if err := json.Unmarshal(i.Models[training.Denoiser].Identity.Config, &cfg); err != nil {
 		return fmt.Errorf("reading the denoiser's configuration: %w", err)
 	}
+	i.DenoisingSteps = cfg.Diffusion.DenoisingSteps
 	i.Horizon, i.Conditioning = cfg.Diffusion.UNet.Horizon, string(cfg.Diffusion.Conditioning)
 	stats := i.Models[training.Denoiser].Details.Statistics
 	if len(stats.ObservationScale) != i.ObservationDim || len(stats.ActionLow) != i.ActionDim {

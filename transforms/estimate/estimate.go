@@ -6,6 +6,7 @@ package estimate
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/session"
@@ -52,9 +53,9 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// bounds are the first and last step of a rollout of H states at which s′_1 may
+// Bounds are the first and last step of a rollout of H states at which s′_1 may
 // stand: Δ+1, for Δ from least to most.
-func (c Config) bounds(horizon int) (first, last int, err error) {
+func (c Config) Bounds(horizon int) (first, last int, err error) {
 	most := horizon - 2
 	first, last = c.MinSteps+1, most+1
 	if c.MaxSteps > 0 {
@@ -88,7 +89,7 @@ func (fn *stepsFn) Setup() (err error) {
 	if err := fn.Models.Setup(); err != nil {
 		return err
 	}
-	fn.first, fn.last, err = fn.Config.bounds(fn.Session().Info().Horizon)
+	fn.first, fn.last, err = fn.Config.Bounds(fn.Session().Info().Horizon)
 	return err
 }
 
@@ -98,6 +99,7 @@ func (fn *stepsFn) ProcessElement(ctx context.Context, ends trajectory.Ends) (tr
 	batch := ends.Batch
 	choose := len(batch.Candidates) > 0
 	if fn.Config.Constant > 0 && !choose {
+		batch.Pairs = slices.Clone(batch.Pairs) // elements must not be changed
 		for i := range batch.Pairs {
 			batch.Pairs[i].Steps = int32(fn.Config.Constant)
 		}

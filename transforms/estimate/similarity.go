@@ -60,8 +60,10 @@ type match struct {
 
 // best searches steps [first, last] of a rollout, [H, S], for the state most
 // similar to one of the targets, [n, S]: the earliest and first among equals.
+// Where nothing can be compared, as with states that are not finite, that is the
+// first step and target, for qualification to reject.
 func (s Similarity) best(rollout, targets []float32, stateDim, first, last int) match {
-	found := match{similarity: math.Inf(-1)}
+	found := match{step: first, similarity: math.Inf(-1)}
 	for target := range len(targets) / stateDim {
 		wanted := targets[target*stateDim : (target+1)*stateDim]
 		for step := first; step <= last; step++ {
