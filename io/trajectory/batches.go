@@ -1,5 +1,7 @@
 package trajectory
 
+import "slices"
+
 // Ends holds the states that step estimation needs for a batch of pairs.
 type Ends struct {
 	Batch   PairBatch
@@ -24,6 +26,13 @@ type Bridge struct {
 	Errors  []float32 // [Δ+1], qualification error of each transition
 	// Rejected is the reason, empty while the stitch stands.
 	Rejected string
+}
+
+// Finite is whether every value of the bridge is a finite number.
+func (b Bridge) Finite() bool {
+	return !slices.ContainsFunc([][]float32{b.States, b.Actions, b.Rewards, b.Errors}, func(values []float32) bool {
+		return slices.ContainsFunc(values, notFinite)
+	})
 }
 
 // BridgeBatch holds the bridges of one batch of the plan, in its order.

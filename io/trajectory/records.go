@@ -62,11 +62,12 @@ type Outcome struct {
 	// Rejected is the reason, empty for an accepted stitch.
 	Rejected string
 	// MaxError is the largest qualification error of the bridge's transitions,
-	// in the units of the observations.
+	// in the units of the observations; NaN if one is.
 	MaxError float32
 	// BridgeReturn is the sum of the bridge's inferred rewards.
 	BridgeReturn float64
-	// Staged is where the bridge's rows lie in the run's staged files.
+	// Staged is where the bridge's rows lie in the run's staged files: none where
+	// the bridge is not finite.
 	Staged Location
 }
 
