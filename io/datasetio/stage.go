@@ -1,6 +1,7 @@
 package datasetio
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,8 +25,8 @@ type Shape struct {
 	ActionDim      int `json:"action_dim"`
 }
 
-// Stage writes every bridge of a PCollection<trajectory.BridgeBatch>, rejected
-// ones too, to a file a batch in dir, and gives a
+// Stage writes the bridges of a PCollection<trajectory.BridgeBatch>, rejected
+// ones too if they are finite, to a file a batch in dir, and gives a
 // PCollection<trajectory.Outcome>. A retry writes the same file again.
 func Stage(s beam.Scope, dir string, shape Shape, bridges beam.PCollection) beam.PCollection {
 	s = s.Scope("datasetio.Stage")
@@ -39,23 +40,30 @@ type stageFn struct {
 
 func (fn *stageFn) ProcessElement(batch trajectory.BridgeBatch, emit func(trajectory.Outcome)) error {
 	rows := int64(0)
+	finite := make([]trajectory.Bridge, 0, len(batch.Bridges))
 	for _, b := range batch.Bridges {
 		o := trajectory.Outcome{Pair: b.Pair, Rejected: b.Rejected}
 		for i, e := range b.Errors {
 			o.MaxError = max(o.MaxError, e)
 			o.BridgeReturn += float64(b.Rewards[i])
 		}
-		o.Staged = trajectory.Location{File: int32(batch.Index), Row: rows, Rows: int64(b.Pair.BridgeRows())}
-		rows += o.Staged.Rows
+		if b.Finite() {
+			o.Staged = trajectory.Location{File: int32(batch.Index), Row: rows, Rows: int64(b.Pair.BridgeRows())}
+			rows += o.Staged.Rows
+			finite = append(finite, b)
+		}
 		emit(o)
 	}
-	path := stagedFile(fn.Dir, int32(batch.Index))
+	return fn.write(stagedFile(fn.Dir, int32(batch.Index)), finite)
+}
+
+func (fn *stageFn) write(path string, bridges []trajectory.Bridge) error {
 	return WriteWhole(path, func(w io.Writer) error {
 		out, err := dataset.NewWriter(w, dataset.WriterConfig{ObservationDim: fn.Shape.ObservationDim, ActionDim: fn.Shape.ActionDim})
 		if err != nil {
 			return err
 		}
-		for _, b := range batch.Bridges {
+		for _, b := range bridges {
 			if err := out.Write(b.Episode(fn.Shape.ObservationDim, fn.Shape.ActionDim)); err != nil {
 				return err
 			}
@@ -81,10 +89,7 @@ func WriteWhole(path string, write func(io.Writer) error) (err error) {
 	if err := write(f); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
+	if err := errors.Join(f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)

@@ -3,6 +3,7 @@ package datasetio
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"diffstitch/io/dataset"
 	"diffstitch/io/trajectory"
@@ -24,7 +25,8 @@ type Staged struct {
 // OpenStaged reads from a folder; close it when done.
 func OpenStaged(dir string) *Staged { return &Staged{dir: dir} }
 
-// Fetch reads a bridge as an episode of its own.
+// Fetch reads a bridge as an episode of its own, whose final observation is
+// always known.
 func (s *Staged) Fetch(at trajectory.Location) (*trajectory.Episode, error) {
 	if s.file == nil || s.batch != at.File {
 		s.Close()
@@ -34,7 +36,13 @@ func (s *Staged) Fetch(at trajectory.Location) (*trajectory.Episode, error) {
 		}
 		s.file, s.batch = f, at.File
 	}
-	return s.file.Fetch(at)
+	e, err := s.file.Fetch(at)
+	if err == nil && e.FinalObservation == nil {
+		// The file's way to say "unknown" is to repeat the last observation, and
+		// here the bridge's last step did stay in place.
+		e.FinalObservation = slices.Clone(e.Observation(e.Len() - 1))
+	}
+	return e, err
 }
 
 // Close closes the file that is open.

@@ -20,6 +20,7 @@ const cacheBytes = 256 << 20
 type Store struct {
 	input Input
 	users int
+	bound int // bytes of episodes that are kept
 
 	mu      sync.Mutex
 	files   map[int32]*dataset.File
@@ -47,6 +48,7 @@ func OpenStore(in Input) *Store {
 	if st == nil {
 		st = &Store{
 			input:   in,
+			bound:   cacheBytes,
 			files:   map[int32]*dataset.File{},
 			byPlace: map[trajectory.Location]*list.Element{},
 			recent:  list.New(),
@@ -110,7 +112,7 @@ func (st *Store) fetch(place trajectory.Location) (*trajectory.Episode, error) {
 func (st *Store) keep(place trajectory.Location, e *trajectory.Episode) {
 	st.byPlace[place] = st.recent.PushFront(cached{place, e})
 	st.bytes += size(e)
-	for st.bytes > cacheBytes && st.recent.Len() > 1 {
+	for st.bytes > st.bound && st.recent.Len() > 1 {
 		oldest := st.recent.Remove(st.recent.Back()).(cached)
 		delete(st.byPlace, oldest.place)
 		st.bytes -= size(oldest.episode)
