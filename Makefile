@@ -5,6 +5,8 @@ export GOMLX_NO_AUTO_INSTALL := 1
 
 SHELL := /bin/bash -o pipefail
 GO ?= go
+# For what is compared with Python packages (.ci/requirements.txt).
+PYTHON ?= python3
 BINARY := bin/diffstitch
 
 # Packages in which several goroutines meet.
@@ -64,8 +66,12 @@ tidy-check: ## check that go.mod and go.sum are tidy
 	$(GO) mod tidy -diff
 
 .PHONY: bench
-bench: build ## measure reading, writing, stitching and Beam's overhead (docs/benchmarks.md)
-	$(BINARY) bench
+bench: ## measure reading and writing against pyarrow, stitching, Beam's overhead, memory (docs/benchmarks.md)
+	file=$$(mktemp) && trap 'rm -f "$$file"' EXIT && \
+		DIFFSTITCH_BENCH_FILE=$$file $(GO) test ./io/dataset -run '^$$' -bench Canonical -benchtime 5x && \
+		$(PYTHON) tools/bench/parquet_peer.py "$$file"
+	$(GO) test ./testing/bench -run '^$$' -bench 'Stitching|Forward|Beam' -benchtime 3x -timeout 60m
+	$(GO) test ./testing/bench -run '^$$' -bench Planning -benchtime 1x -timeout 60m
 
 .PHONY: golden
 golden: ## rewrite the golden files of every package that has some

@@ -73,7 +73,7 @@ const (
 
 // judgeMaze replays every generated transition in the simulator.
 func judgeMaze(maze *pointmaze.Maze, outcomes []trajectory.Outcome, bridge BridgeOf) (*Verdict, error) {
-	truth := report.Truth{Judge: "the maze's own simulator", Unit: "cells"}
+	truth := report.Truth{Judge: "The maze's own simulator", Unit: "cells"}
 	var worst, gains []float64
 	clear := 0
 	for _, o := range outcomes {

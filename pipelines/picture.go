@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -21,7 +22,7 @@ func (run *augmentation) report(judge Judge) (report.Report, error) {
 	defer staged.Close()
 
 	page := report.Report{
-		Title:         "DiffStitch",
+		Title:         filepath.Base(run.options.Data.Path) + ", stitched",
 		Snapshot:      run.staging.ID(),
 		Created:       time.Now().UTC(),
 		Software:      Software,

@@ -9,7 +9,7 @@ import (
 )
 
 func newGenerate() *cobra.Command {
-	cmd := &cobra.Command{Use: "generate", Short: "Make a built-in dataset"}
+	cmd := &cobra.Command{Use: "generate", Short: "Make a built-in dataset", Args: cobra.ArbitraryArgs, RunE: helpOrUnknown}
 	var o pipelines.GenerateOptions
 	maze := &cobra.Command{
 		Use:   "pointmaze --out FILE",

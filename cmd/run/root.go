@@ -24,6 +24,8 @@ func newRoot() *cobra.Command {
 		Version:       pipelines.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE:          helpOrUnknown,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	verbose := root.PersistentFlags().BoolP("verbose", "v", false, "show the runner's own log")
@@ -35,6 +37,14 @@ func newRoot() *cobra.Command {
 		newDemo(), newGenerate(), newInspect(), newTrain(), newAugment(), newBackends(),
 	)
 	return root
+}
+
+// helpOrUnknown is for a command that only has subcommands.
+func helpOrUnknown(cmd *cobra.Command, given []string) error {
+	if len(given) > 0 {
+		return usage(fmt.Errorf("unknown command %q (see %s --help)", given[0], cmd.CommandPath()))
+	}
+	return cmd.Help()
 }
 
 // usage marks an error as one of wrong usage.

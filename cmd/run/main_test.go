@@ -1,0 +1,73 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"diffstitch/pipelines"
+)
+
+func TestExitCodes(t *testing.T) {
+	maze := filepath.Join(t.TempDir(), "maze.parquet")
+	tests := []struct {
+		name string
+		args []string
+		want int
+	}{
+		{"generate", []string{"generate", "pointmaze", "--out", maze, "--episodes", "5"}, exitDone},
+		{"inspect", []string{"inspect", maze}, exitDone},
+		{"verify", []string{"inspect", "--verify", maze}, exitDone},
+		{"help", []string{"--help"}, exitDone},
+		{"backends", []string{"backends"}, exitDone},
+		{"unknown command", []string{"stitch"}, exitUsage},
+		{"unknown dataset", []string{"generate", "hopper"}, exitUsage},
+		{"unknown flag", []string{"train", "--speed", "high"}, exitUsage},
+		{"missing flags", []string{"train"}, exitUsage},
+		{"unknown preset", []string{"train", "--data", maze, "--models", t.TempDir(), "--preset", "huge"}, exitUsage},
+		{"wrong delta", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--delta", "-1"}, exitUsage},
+		{"wrong mix", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--mix", "4"}, exitUsage},
+		{"contradiction", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--transitions", "2"}, exitUsage},
+		{"unknown plugin", []string{"backends", "install", "tpu"}, exitUsage},
+		{"no such data", []string{"inspect", filepath.Join(t.TempDir(), "nothing")}, exitRejected},
+		{"no models", []string{"augment", "--data", maze, "--models", t.TempDir(), "--out", "o", "--stitches", "1"}, exitFailed},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := run(context.Background(), test.args); got != test.want {
+				t.Errorf("exit code %d, want %d", got, test.want)
+			}
+		})
+	}
+}
+
+func TestInspectPrintsJSON(t *testing.T) {
+	maze := filepath.Join(t.TempDir(), "maze.parquet")
+	if _, err := pipelines.GeneratePointMaze(t.Context(), pipelines.GenerateOptions{Out: maze, Episodes: 3}); err != nil {
+		t.Fatal(err)
+	}
+	root := newRoot()
+	var out bytes.Buffer
+	root.SetOut(&out)
+	root.SetArgs([]string{"inspect", "--json", maze})
+	if err := root.Execute(); err != nil || !strings.Contains(out.String(), `"episodes": 3`) {
+		t.Errorf("%v: %s", err, out.String())
+	}
+}
+
+func TestIsWorker(t *testing.T) {
+	for args, want := range map[string]bool{"--worker --id 3": true, "--worker=true": true, "demo": false, "--worker_binary x": false} {
+		if got := isWorker(strings.Fields(args)); got != want {
+			t.Errorf("isWorker(%s) = %v", args, got)
+		}
+	}
+}
+
+func TestPlainLine(t *testing.T) {
+	got := plainLine(pipelines.Progress{Task: "training reward", Done: 50, Total: 100, Unit: "steps", Rate: 10, Note: "loss 0.5"})
+	if want := "training reward (loss 0.5): 50 of 100 steps, 10.0 a second, 5s left"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
