@@ -53,7 +53,7 @@ race: ## run the tests of the concurrent packages under the race detector (needs
 
 .PHONY: lint
 lint: ## check formatting, go vet, staticcheck
-	@unformatted=$$(gofmt -l .) && { test -z "$$unformatted" || { echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; }; }
+	@unformatted=$$(gofmt -l $$(git ls-files "*.go")) && { test -z "$$unformatted" || { echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; }; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 

@@ -50,6 +50,7 @@ type rejectedStitch struct {
 	HighEpisodeID int64   `json:"high_episode_id"`
 	HighStep      int32   `json:"high_step"`
 	Steps         int32   `json:"steps"`
+	Similarity    float32 `json:"similarity"`
 	MaxError      float32 `json:"max_qualification_error"`
 	Reason        string  `json:"reason"`
 }
@@ -69,7 +70,7 @@ func (run *augmentation) writeRejects() error {
 			err := lines.Encode(rejectedStitch{
 				Index: o.Index, LowEpisodeID: o.Low.Episode.ID, LowStep: o.Low.Step,
 				HighEpisodeID: o.High.Episode.ID, HighStep: o.High.Step,
-				Steps: o.Steps, MaxError: o.MaxError, Reason: o.Rejected,
+				Steps: o.Steps, Similarity: o.Similarity, MaxError: o.MaxError, Reason: o.Rejected,
 			})
 			if err != nil {
 				return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/metrics"
+	//lint:ignore SA1019 the direct runner stays a choice while Beam ships it
 	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/direct" // --runner direct
 	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"  // --runner prism
 )

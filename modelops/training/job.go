@@ -26,16 +26,15 @@ type objective interface {
 
 // job is one model to be trained.
 type job struct {
-	kind         Kind
-	data         *Data
-	seed         uint64
-	schedule     Schedule
-	config       any // the kind's own configuration, dimensions filled in
-	examples     examples
-	objective    objective
-	stepsPerCall int            // optimizer steps in one call of the graph
-	onStep       func(Progress) // may be nil
-	details      Details
+	kind      Kind
+	data      *Data
+	seed      uint64
+	schedule  Schedule
+	config    any // the kind's own configuration, dimensions filled in
+	examples  examples
+	objective objective
+	onStep    func(Progress) // may be nil
+	details   Details
 }
 
 // newJob prepares the data of a kind.
