@@ -1,8 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"diffstitch/io/snapshot"
 	"diffstitch/io/trajectory"
@@ -42,6 +45,7 @@ func newAugment() *cobra.Command {
 				}
 				return printJSON(cmd.OutOrStdout(), plan)
 			}
+			sayBackend(cmd.ErrOrStderr(), o.Backend)
 			published, err := pipelines.Augment(cmd.Context(), o, nil, newReporter().show)
 			if err != nil {
 				return err
@@ -94,10 +98,14 @@ func printSnapshot(w io.Writer, s snapshot.Snapshot) {
 	m := s.Manifest
 	for _, stage := range m.Stages {
 		fmt.Fprintf(w, "%-9s %8d in %8d out  %s", stage.Stage, stage.In, stage.Out, stage.Unit)
-		for reason, n := range stage.Dropped {
-			fmt.Fprintf(w, ", %d dropped: %s", n, reason)
+		for _, reason := range slices.Sorted(maps.Keys(stage.Dropped)) {
+			fmt.Fprintf(w, ", %d dropped: %s", stage.Dropped[reason], reason)
 		}
 		fmt.Fprintln(w)
+	}
+	var o pipelines.AugmentOptions
+	if err := json.Unmarshal(m.Configuration, &o); err == nil {
+		fmt.Fprintf(w, "δ: %v\n", o.Delta)
 	}
 	fmt.Fprintf(w, "D*: %d transitions of %d original episodes, %d of %d stitched ones\n",
 		m.Original.Transitions, m.Original.Episodes, m.Stitched.Transitions, m.Stitched.Episodes)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"diffstitch/modelops/backend"
 
@@ -38,4 +39,17 @@ func newBackends() *cobra.Command {
 		RunE:      func(_ *cobra.Command, given []string) error { return backend.Install(given[0]) },
 	})
 	return cmd
+}
+
+// sayBackend says in one line which engine runs the models, and what to do for
+// a faster one. A backend that does not open is reported by the run itself.
+func sayBackend(w io.Writer, name string) {
+	_, info, err := backend.Open(name)
+	switch {
+	case err != nil:
+	case info.Notice != "":
+		fmt.Fprintln(w, info.Notice)
+	default:
+		fmt.Fprintln(w, "backend:", info.Description)
+	}
 }

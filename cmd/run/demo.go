@@ -16,6 +16,7 @@ func newDemo() *cobra.Command {
 		Args:  args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Runner = runner()
+			sayBackend(cmd.ErrOrStderr(), o.Backend)
 			made, err := pipelines.RunDemo(cmd.Context(), o, newReporter().show)
 			if err != nil {
 				return err

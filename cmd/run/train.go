@@ -26,6 +26,7 @@ saved step, with the same result as if they had not been interrupted.`,
 				return err
 			}
 			o.Runner = runner()
+			sayBackend(cmd.ErrOrStderr(), o.Backend)
 			models, err := pipelines.Train(cmd.Context(), o, newReporter().show)
 			if err != nil {
 				return err

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,13 +90,16 @@ func TestPointMaze(t *testing.T) {
 	}
 }
 
+// python is the interpreter that has pyarrow: DIFFSTITCH_PYTHON, or python3.
+func python() string { return cmp.Or(os.Getenv("DIFFSTITCH_PYTHON"), "python3") }
+
 // runPython runs a script that reads the file at path with pyarrow.
 func runPython(t *testing.T, script string, args ...string) string {
 	t.Helper()
-	if err := exec.Command("python3", "-c", "import pyarrow.parquet").Run(); err != nil {
+	if err := exec.Command(python(), "-c", "import pyarrow.parquet").Run(); err != nil {
 		t.Skipf("no python3 with pyarrow: %v", err)
 	}
-	out, err := exec.Command("python3", append([]string{"-c", script}, args...)...).CombinedOutput()
+	out, err := exec.Command(python(), append([]string{"-c", script}, args...)...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -2,6 +2,8 @@
 package backendtest
 
 import (
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/gomlx/compute"
@@ -18,12 +20,13 @@ func ForEach(t *testing.T, test func(t *testing.T, engine compute.Backend)) {
 	}
 }
 
-// Open returns a backend for a test or a benchmark, which is skipped where XLA
-// is asked for and no plugin loads.
+// Open returns a backend for a test or a benchmark, which is skipped where no XLA
+// plugin loads; unless GOMLX_BACKEND names one, for then it has to load.
 func Open(t testing.TB, name string) compute.Backend {
 	t.Helper()
 	engine, _, err := backend.Open(name)
-	if err != nil && name == backend.XLA {
+	named := strings.HasPrefix(os.Getenv(compute.ConfigEnvVar), backend.XLA)
+	if err != nil && name == backend.XLA && !named {
 		t.Skipf("not run on XLA: %v", err)
 	}
 	if err != nil {
