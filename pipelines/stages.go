@@ -13,6 +13,7 @@ import (
 	"diffstitch/io/datasetio"
 	"diffstitch/io/snapshot"
 	"diffstitch/io/trajectory"
+	"diffstitch/modelops/session"
 	"diffstitch/transforms/estimate"
 	"diffstitch/transforms/inpaint"
 	"diffstitch/transforms/mix"
@@ -112,6 +113,12 @@ func number(metas []trajectory.Meta) (changed bool) {
 // the transitions asked for.
 func (run *augmentation) stitch(ctx context.Context) error {
 	o := run.options
+	// Held over all rounds, so that workers in this process compile once.
+	models, err := session.Shared(o.session())
+	if err != nil {
+		return err
+	}
+	defer models.Release()
 	if o.Stitches > 0 {
 		return run.round(ctx, 0, 0, o.Stitches)
 	}
