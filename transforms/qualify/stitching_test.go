@@ -1,0 +1,177 @@
+package qualify_test
+
+import (
+	"cmp"
+	"math"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"diffstitch/io/dataset"
+	"diffstitch/io/datasetio"
+	"diffstitch/io/trajectory"
+	"diffstitch/modelops/session"
+	"diffstitch/testing/fixture"
+	"diffstitch/transforms/estimate"
+	"diffstitch/transforms/inpaint"
+	"diffstitch/transforms/pair"
+	"diffstitch/transforms/qualify"
+	"diffstitch/transforms/rank"
+	"diffstitch/transforms/wrapup"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	gocmp "github.com/google/go-cmp/cmp"
+)
+
+// Of the runs of the test.
+const (
+	seed     = 11
+	stitches = 10 // two batches and a half
+	maxSteps = 4
+	delta    = 1
+)
+
+// data is the walks as a file, and its pools.
+type data struct {
+	input    datasetio.Input
+	episodes map[int64]*trajectory.Episode
+	pools    rank.Pools
+}
+
+func prepare(t *testing.T) data {
+	t.Helper()
+	d := data{input: datasetio.Input{Files: []string{filepath.Join(t.TempDir(), "walks.parquet")}}, episodes: map[int64]*trajectory.Episode{}}
+	fixture.Write(t, d.input.Files[0], fixture.RandomWalks(fixture.Walks, fixture.WalksSeed)...)
+	var metas []trajectory.Meta
+	err := datasetio.ScanFile(t.Context(), d.input, 0, shape(), func(e *trajectory.Episode, m trajectory.Meta) {
+		m.Score = m.Return
+		d.episodes[e.ID] = e
+		metas = append(metas, m)
+	}, func(dataset.Reject) {}) // walks of one step
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.pools, err = rank.Split(rank.Config{Low: 0.5, High: 0.7}, metas); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func shape() datasetio.Shape {
+	return datasetio.Shape{ObservationDim: fixture.Walks.ObservationDim, ActionDim: fixture.Walks.ActionDim}
+}
+
+// stitched is what a run leaves behind, in the plan's order.
+type stitched struct {
+	Outcomes []trajectory.Outcome
+	Bridges  []*trajectory.Episode
+}
+
+// stitch runs the paper's steps on one runner, from pairs to staged bridges.
+func stitch(t *testing.T, runner, strategy string, d data) stitched {
+	t.Helper()
+	models, dir := fixture.Models(t), t.TempDir()
+	records := filepath.Join(dir, "outcomes.parquet")
+	p, s := beam.NewPipelineWithRoot()
+	plan := pair.Config{Strategy: strategy, Seed: seed, Count: stitches, BatchSize: 4, Candidates: 6}
+	steps := estimate.Config{Similarity: estimate.Similarity{Kind: estimate.Distance, Space: estimate.Normalised}, MinSteps: 1, MaxSteps: maxSteps}
+	ends := datasetio.Ends(s, d.input, pair.Plan(s, plan, beam.Create(s, d.pools)))
+	contexts := datasetio.Contexts(s, d.input, fixture.Horizon, estimate.Steps(s, steps, models, seed, ends))
+	bridges := wrapup.Transitions(s, models, inpaint.Bridges(s, models, seed, contexts))
+	judged := qualify.Stitches(s, qualify.Config{Delta: delta}, models, bridges)
+	datasetio.WriteRecords[trajectory.Outcome](s, records, datasetio.Stage(s, dir, shape(), judged))
+	if _, err := beam.Run(t.Context(), runner, p); err != nil {
+		t.Fatal(err)
+	}
+	outcomes, err := datasetio.LoadRecords[trajectory.Outcome](records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(outcomes, func(a, b trajectory.Outcome) int { return cmp.Compare(a.Index, b.Index) })
+	got := stitched{Outcomes: outcomes}
+	staged := datasetio.OpenStaged(dir)
+	defer staged.Close()
+	for _, o := range outcomes {
+		bridge, err := staged.Fetch(o.Staged)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.Bridges = append(got.Bridges, bridge)
+	}
+	return got
+}
+
+// TestStitching runs estimation, inpainting, wrap-up and qualification on the
+// walks. Every bridge is what it should be, and the same on any runner and when
+// run again.
+func TestStitching(t *testing.T) {
+	d := prepare(t)
+	for _, strategy := range []string{pair.Uniform, pair.Reference} {
+		t.Run(strategy, func(t *testing.T) {
+			first := stitch(t, "prism", strategy, d)
+			if len(first.Outcomes) != stitches {
+				t.Fatalf("%d of %d stitches", len(first.Outcomes), stitches)
+			}
+			s, err := session.Shared(fixture.Models(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Release()
+			for i, o := range first.Outcomes {
+				checkBridge(t, s, d, o, first.Bridges[i])
+			}
+			for _, runner := range []string{"prism", "direct"} {
+				if diff := gocmp.Diff(first, stitch(t, runner, strategy, d)); diff != "" {
+					t.Errorf("another run on the %s runner (-first +second):\n%s", runner, diff)
+				}
+			}
+		})
+	}
+}
+
+func checkBridge(t *testing.T, s *session.Session, d data, o trajectory.Outcome, bridge *trajectory.Episode) {
+	t.Helper()
+	info := s.Info()
+	low, high := d.episodes[o.Low.Episode.ID], d.episodes[o.High.Episode.ID]
+	if o.Steps < 1 || o.Steps > maxSteps || bridge.Len() != o.BridgeRows() || len(bridge.Provenance.Errors) != bridge.Len() {
+		t.Errorf("stitch %d: Δ %d, %d rows, %d errors", o.Index, o.Steps, bridge.Len(), len(bridge.Provenance.Errors))
+	}
+	if err := bridge.Validate(); err != nil {
+		t.Error(err)
+	}
+	joined, err := trajectory.Join(100+o.Index, low, int(o.Low.Step), bridge, high, int(o.High.Step))
+	if err != nil {
+		t.Fatal(err) // its states don't meet
+	}
+	if joined.Len() != o.StitchedRows() || math.Abs(joined.Return()-o.Return()) > 1e-9 {
+		t.Errorf("stitch %d: %d rows that return %v, want %d and %v", o.Index, joined.Len(), joined.Return(), o.StitchedRows(), o.Return())
+	}
+	for i, a := range bridge.Actions {
+		if a < info.ActionLow[i%info.ActionDim] || a > info.ActionHigh[i%info.ActionDim] {
+			t.Errorf("stitch %d: action %v outside of the data's %v to %v", o.Index, a, info.ActionLow, info.ActionHigh)
+		}
+	}
+	predicted, err := s.Dynamics(bridge.Observations, bridge.Actions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkErrors(t, o, bridge, predicted)
+}
+
+// checkErrors holds the errors to the predicted next states, [Δ+1, S].
+func checkErrors(t *testing.T, o trajectory.Outcome, bridge *trajectory.Episode, predicted []float32) {
+	t.Helper()
+	for step, got := range bridge.Provenance.Errors {
+		sum := 0.0
+		next, _ := bridge.NextObservation(step)
+		for i, v := range next {
+			sum += math.Pow(float64(v)-float64(predicted[step*len(next)+i]), 2)
+		}
+		if want := math.Sqrt(sum); math.Abs(want-float64(got)) > 1e-4*(1+want) {
+			t.Errorf("stitch %d step %d: error %v, want %v", o.Index, step, got, want)
+		}
+	}
+	if worst := slices.Max(bridge.Provenance.Errors); o.MaxError != worst || (o.Rejected == "") != (worst < delta) {
+		t.Errorf("stitch %d with the largest error %v has %v and is rejected as %q", o.Index, worst, o.MaxError, o.Rejected)
+	}
+}
