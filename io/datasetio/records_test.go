@@ -1,0 +1,131 @@
+package datasetio
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"diffstitch/io/dataset"
+	"diffstitch/io/trajectory"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+func someMeta(id int64) trajectory.Meta {
+	return trajectory.Meta{
+		ID: id, Location: trajectory.Location{File: 2, Row: 1 << 40, Rows: 17}, Steps: 17,
+		Return: 1.5, Score: -0.25, End: trajectory.Terminal, HasFinal: true,
+	}
+}
+
+func someOutcome(index int64) trajectory.Outcome {
+	return trajectory.Outcome{
+		Pair: trajectory.Pair{
+			Index: index, Low: ref(someMeta(3), 16), High: ref(someMeta(-4), 2), Steps: 5, Similarity: 0.75,
+			LowReturn: 1, LowRest: 2, HighReturn: 3,
+		},
+		Rejected: "dynamics error", MaxError: 0.125, BridgeReturn: -7,
+		Staged: trajectory.Location{File: 1, Row: 40, Rows: 6},
+	}
+}
+
+// roundTrip writes records and reads them as a PCollection and as a list.
+func roundTrip[T any](t *testing.T, records ...T) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "records.parquet")
+	ptest.BuildAndRun(t, func(s beam.Scope) { WriteRecords[T](s, path, beam.CreateList(s, records)) })
+	ptest.BuildAndRun(t, func(s beam.Scope) { passert.EqualsList(s, ReadRecords[T](s, path), records) })
+	loaded, err := LoadRecords[T](path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inAnyOrder := cmpopts.SortSlices(func(a, b T) bool { return cmp.Diff(a, b) > cmp.Diff(b, a) })
+	if d := cmp.Diff(records, loaded, inAnyOrder, cmpopts.EquateNaNs()); d != "" {
+		t.Errorf("(-written +read):\n%s", d)
+	}
+}
+
+func TestRecords(t *testing.T) {
+	notFinite := someOutcome(8)
+	notFinite.MaxError, notFinite.BridgeReturn, notFinite.Similarity = float32(math.NaN()), math.NaN(), float32(math.Inf(-1))
+	t.Run("Meta", func(t *testing.T) { roundTrip(t, someMeta(1), someMeta(2), trajectory.Meta{}) })
+	t.Run("Outcome", func(t *testing.T) { roundTrip(t, someOutcome(7), notFinite, trajectory.Outcome{}) })
+	t.Run("PartInfo", func(t *testing.T) {
+		roundTrip(t, trajectory.PartInfo{Index: 1, File: "part", Rows: 2, Episodes: 3, Stitched: 4, StitchedRows: 5, BridgeRows: 6, UnknownFinals: 7})
+	})
+	t.Run("Reject", func(t *testing.T) {
+		roundTrip(t, dataset.Reject{File: "a", Row: 1, EpisodeID: -2, Reason: dataset.NotFinite, Detail: "ä\n"})
+	})
+	t.Run("FileInfo", func(t *testing.T) { roundTrip(t, FileInfo{Index: 1, Path: "a", Bytes: 2, SHA256: "00ff"}) })
+}
+
+func TestNoRecordsLeaveNoFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "records.parquet")
+	ptest.BuildAndRun(t, func(s beam.Scope) {
+		_, rejects := Scan(s, write(t, longWalks(3, 1)...), shape, trajectory.Scoring{Kind: trajectory.ScoreReturn})
+		WriteRecords[dataset.Reject](s, path, rejects)
+	})
+	if _, err := LoadRecords[dataset.Reject](path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func names(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func TestWriteWhole(t *testing.T) {
+	full := errors.New("no space left on device")
+	hello := func(w io.Writer) error { _, err := io.WriteString(w, "hello"); return err }
+	half := func(w io.Writer) error { return errors.Join(hello(w), full) }
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+
+	if err := WriteWhole(path, half); !errors.Is(err, full) {
+		t.Errorf("got %v", err)
+	}
+	if left := names(t, dir); left != nil {
+		t.Errorf("%v are left behind", left)
+	}
+	if err := WriteWhole(path, hello); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteWhole(path, half); !errors.Is(err, full) {
+		t.Errorf("got %v", err)
+	}
+	if err := WriteWhole(filepath.Join(dir, "absent", "file"), hello); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteWhole(filepath.Join(dir, "folder"), hello); err == nil {
+		t.Error("a folder was replaced")
+	}
+	data, err := os.ReadFile(path)
+	if err != nil || string(data) != "hello" {
+		t.Errorf("the file holds %q: %v", data, err)
+	}
+	if d := cmp.Diff([]string{"file", "folder"}, names(t, dir)); d != "" {
+		t.Errorf("what is there (-want +got):\n%s", d)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("mode %v: others can't read it: %v", info.Mode(), err)
+	}
+}
