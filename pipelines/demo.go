@@ -77,6 +77,9 @@ func judgeMaze(maze *pointmaze.Maze, outcomes []trajectory.Outcome, bridge Bridg
 	var worst, gains []float64
 	clear := 0
 	for _, o := range outcomes {
+		if o.Staged.Rows == 0 { // not finite: there is nothing to replay
+			continue
+		}
 		b, err := bridge(o)
 		if err != nil {
 			return nil, err

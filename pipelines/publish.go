@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -42,17 +43,34 @@ func (run *augmentation) publish(judge Judge) (snapshot.Snapshot, error) {
 // close gives up what was not published.
 func (run *augmentation) close() error { return run.staging.Abort() }
 
-// rejectedStitch is a line of rejects/stitches.jsonl.
+// rejectedStitch is a line of rejects/stitches.jsonl. JSON has no NaN or Inf:
+// numbers that are not finite are null.
 type rejectedStitch struct {
-	Index         int64   `json:"index"`
-	LowEpisodeID  int64   `json:"low_episode_id"`
-	LowStep       int32   `json:"low_step"`
-	HighEpisodeID int64   `json:"high_episode_id"`
-	HighStep      int32   `json:"high_step"`
-	Steps         int32   `json:"steps"`
-	Similarity    float32 `json:"similarity"`
-	MaxError      float32 `json:"max_qualification_error"`
-	Reason        string  `json:"reason"`
+	Index         int64    `json:"index"`
+	LowEpisodeID  int64    `json:"low_episode_id"`
+	LowStep       int32    `json:"low_step"`
+	HighEpisodeID int64    `json:"high_episode_id"`
+	HighStep      int32    `json:"high_step"`
+	Steps         int32    `json:"steps"`
+	Similarity    *float32 `json:"similarity"`
+	MaxError      *float32 `json:"max_qualification_error"`
+	Reason        string   `json:"reason"`
+}
+
+func rejection(o trajectory.Outcome) rejectedStitch {
+	return rejectedStitch{
+		Index: o.Index, LowEpisodeID: o.Low.Episode.ID, LowStep: o.Low.Step,
+		HighEpisodeID: o.High.Episode.ID, HighStep: o.High.Step,
+		Steps: o.Steps, Similarity: finite(o.Similarity), MaxError: finite(o.MaxError), Reason: o.Rejected,
+	}
+}
+
+// finite is nil for NaN and ±Inf.
+func finite(v float32) *float32 {
+	if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+		return nil
+	}
+	return &v
 }
 
 func (run *augmentation) writeRejects() error {
@@ -67,12 +85,7 @@ func (run *augmentation) writeRejects() error {
 			if o.Rejected == "" {
 				continue
 			}
-			err := lines.Encode(rejectedStitch{
-				Index: o.Index, LowEpisodeID: o.Low.Episode.ID, LowStep: o.Low.Step,
-				HighEpisodeID: o.High.Episode.ID, HighStep: o.High.Step,
-				Steps: o.Steps, Similarity: o.Similarity, MaxError: o.MaxError, Reason: o.Rejected,
-			})
-			if err != nil {
+			if err := lines.Encode(rejection(o)); err != nil {
 				return err
 			}
 		}
