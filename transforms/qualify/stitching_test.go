@@ -28,7 +28,7 @@ const (
 	seed     = 11
 	stitches = 10 // two batches and a half
 	maxSteps = 4
-	delta    = 1
+	delta    = 6.5 // between the errors of models that know little
 )
 
 // data is the walks as a file, and its pools.
