@@ -4,7 +4,9 @@ package pipelines
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -33,10 +35,23 @@ func execute(ctx context.Context, runner, name string, build func(s beam.Scope))
 		return metrics.QueryResults{}, ctx.Err()
 	}
 	if err != nil {
-		return metrics.QueryResults{}, fmt.Errorf("pipelines: %s on the %s runner: %w", name, runner, err)
+		return metrics.QueryResults{}, fmt.Errorf("pipelines: %s on the %s runner: %w", name, runner, rootCause(err))
 	}
 	return result.Metrics().AllMetrics(), nil
 }
+
+// rootCause is what a DoFn said, without Beam's account of the plan around it.
+func rootCause(err error) error {
+	message := err.Error()
+	at := strings.LastIndex(message, doFnFailed)
+	if at < 0 {
+		return err
+	}
+	return errors.New(strings.TrimSpace(message[at+len(doFnFailed):]))
+}
+
+// doFnFailed ends the line in which Beam names the DoFn that failed.
+const doFnFailed = "] failed:\n"
 
 // seconds sums a distribution of milliseconds.
 func seconds(results metrics.QueryResults, namespace string) float64 {

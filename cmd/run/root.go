@@ -60,9 +60,10 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// setLog keeps the runner's log to warnings unless it is asked for.
+// setLog silences the runner's log unless it is asked for: what fails a run
+// comes back as its error.
 func setLog(verbose bool) {
-	level := slog.LevelWarn
+	level := slog.LevelError + 1
 	if verbose {
 		level = slog.LevelInfo
 	}

@@ -20,17 +20,29 @@ func condition(conditioning Conditioning, known, mask *Node) *Node {
 	return Concatenate([]*Node{shown, ExpandAxes(mask, -1)}, -1)
 }
 
-// baseline is what the denoised numbers are deviations from: the lines that the
-// condition shows, or nothing.
+// shownStates are the states that the condition shows.
 //
 //	shown:  [batch, horizon, stateDim+1], the condition
 //	result: [batch, horizon, stateDim]
-func baseline(conditioning Conditioning, shown *Node) *Node {
-	lines := SliceAxis(shown, -1, AxisRange(0, shown.Shape().Dim(-1)-1))
+func shownStates(shown *Node) *Node {
+	return SliceAxis(shown, -1, AxisRange(0, shown.Shape().Dim(-1)-1))
+}
+
+// toDeviations turns states into what is denoised: themselves, or how far they are
+// from the lines.
+func toDeviations(conditioning Conditioning, states, shown *Node) *Node {
 	if conditioning == ConditionDeviation {
-		return lines
+		return Sub(states, shownStates(shown))
 	}
-	return ZerosLike(lines)
+	return states
+}
+
+// fromDeviations is the inverse of toDeviations.
+func fromDeviations(conditioning Conditioning, denoised, shown *Node) *Node {
+	if conditioning == ConditionDeviation {
+		return Add(denoised, shownStates(shown))
+	}
+	return denoised
 }
 
 // keepKnown puts zeros at the hidden positions, whatever is there.

@@ -141,6 +141,7 @@ func TestLoopTakesTheSteps(t *testing.T) {
 	}{
 		"ddim":   {Sampler{Kind: DDIM, Steps: 4}, func(*Config) {}},
 		"ddpm":   {Sampler{Kind: DDPM, NoiseScale: 0.5}, func(c *Config) { c.Conditioning, c.Clip = ConditionZeros, 1 }},
+		"lines":  {Sampler{Kind: DDIM, Steps: 4}, func(c *Config) { c.Conditioning, c.Clip = ConditionDeviation, 1 }},
 		"guided": {Sampler{Kind: DDIM, Steps: 3}, func(c *Config) { c.Guidance = &Guidance{Dropout: 0.25, Weight: 1.2} }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -241,7 +242,12 @@ func (s *sampling) oneByOne(t *testing.T) []float32 {
 		}
 		nodes = runAll(t, s.engine, advance, arguments...)
 	}
-	return tensors.MustCopyFlatData[float32](nodes[1])
+	finish := newExec(t, s.engine, s.store, func(scope *model.Scope, in []*Node) []*Node {
+		last := len(in) - 1
+		return []*Node{newProcess(scope.At("denoiser"), s.cfg, s.sampler).finish(s.task(in[:last]), in[last])}
+	})
+	denoised := append(s.examples.arguments(), nodes[1])
+	return tensors.MustCopyFlatData[float32](runAll(t, s.engine, finish, denoised...)[0])
 }
 
 // toyConfig is a denoiser of one number, small enough to learn in a second.

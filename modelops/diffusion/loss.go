@@ -28,7 +28,7 @@ type Batch struct {
 func Loss(scope *model.Scope, cfg Config, batch Batch) *Node {
 	check(cfg.Validate())
 	shown := condition(cfg.Conditioning, batch.States, batch.Mask)
-	batch.States = Sub(batch.States, baseline(cfg.Conditioning, shown))
+	batch.States = toDeviations(cfg.Conditioning, batch.States, shown)
 	predicted := predictNoise(scope, cfg, noisy(cfg, batch), shown, batch)
 	hidden := OneMinus(batch.Mask)
 	weight := BroadcastToShape(ExpandAxes(hidden, -1), batch.States.Shape())

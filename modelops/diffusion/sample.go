@@ -48,8 +48,14 @@ func Sample(scope *model.Scope, cfg Config, sampler Sampler, task Task) *Node {
 	advance := NewClosure(g, func(g *Graph) []*Node {
 		return process.advance(first.parameters(g)).nodes()
 	})
-	last := first.replace(While(more, advance, first.nodes()...)).x
-	return Where(first.keep, task.Known, Add(last, baseline(cfg.Conditioning, first.shown)))
+	return process.finish(task, first.replace(While(more, advance, first.nodes()...)).x)
+}
+
+// finish makes states of what was denoised, and puts the known ones back as they
+// were.
+func (p *process) finish(task Task, denoised *Node) *Node {
+	shown := condition(p.cfg.Conditioning, task.Known, task.Mask)
+	return Where(spread(task.Mask, denoised), task.Known, fromDeviations(p.cfg.Conditioning, denoised, shown))
 }
 
 // process is the reverse process of a net.
@@ -77,8 +83,8 @@ func newProcess(scope *model.Scope, cfg Config, sampler Sampler) *process {
 // random change; the others are there because the body sees nothing else.
 type state struct {
 	counter *Node // scalar int32, reverse steps done
-	x       *Node // [batch, horizon, stateDim], at the denoising step, less the baseline
-	known   *Node // [batch, horizon, stateDim], less the baseline
+	x       *Node // [batch, horizon, stateDim], at the denoising step: what is denoised
+	known   *Node // [batch, horizon, stateDim], as deviations where these are denoised
 	keep    *Node // [batch, horizon, stateDim] bool, the known states
 	shown   *Node // [batch, horizon, stateDim+1], the condition
 	random  *Node // a random state; nil with DDIM
@@ -92,7 +98,7 @@ func (p *process) start(task Task) state {
 	noise := MulScalar(task.Noise, p.sampler.noiseScale())
 	keep := spread(task.Mask, noise)
 	shown := condition(p.cfg.Conditioning, task.Known, task.Mask)
-	known := Sub(task.Known, baseline(p.cfg.Conditioning, shown))
+	known := toDeviations(p.cfg.Conditioning, task.Known, shown)
 	return state{
 		counter: Const(g, int32(0)),
 		x:       Where(keep, known, noise),
@@ -121,8 +127,9 @@ func (p *process) advance(s state) state {
 	noise := p.predict(s, u)
 	clean := Div(Sub(s.x, Mul(noise, u.noiseShare)), u.signalShare)
 	if p.cfg.Clip > 0 {
-		bound, base := scalar(clean, p.cfg.Clip), baseline(p.cfg.Conditioning, s.shown)
-		clean = Sub(Min(Max(Add(clean, base), Neg(bound)), bound), base)
+		bound := scalar(clean, p.cfg.Clip)
+		states := fromDeviations(p.cfg.Conditioning, clean, s.shown)
+		clean = toDeviations(p.cfg.Conditioning, Min(Max(states, Neg(bound)), bound), s.shown)
 	}
 	x := Add(Mul(clean, u.fromClean), Mul(s.x, u.fromState))
 	if s.random != nil {
