@@ -2,14 +2,12 @@ package pipelines_test
 
 import (
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"diffstitch/io/dataset"
-	"diffstitch/io/datasetio"
 	"diffstitch/io/trajectory"
 	"diffstitch/pipelines"
 	"diffstitch/testing/fixture"
@@ -19,21 +17,7 @@ import (
 func write(t *testing.T, episodes ...*trajectory.Episode) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "data.parquet")
-	err := datasetio.WriteWhole(path, func(w io.Writer) error {
-		out, err := dataset.NewWriter(w, dataset.WriterConfig{ObservationDim: episodes[0].ObservationDim, ActionDim: episodes[0].ActionDim})
-		if err != nil {
-			return err
-		}
-		for _, e := range episodes {
-			if err := out.Write(e); err != nil {
-				return err
-			}
-		}
-		return out.Close()
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	fixture.Write(t, path, episodes...)
 	return path
 }
 

@@ -4,7 +4,7 @@ import (
 	"container/list"
 	"errors"
 	"fmt"
-	"slices"
+	"os"
 	"strings"
 	"sync"
 
@@ -19,6 +19,7 @@ const cacheBytes = 256 << 20
 // It is shared by all DoFn instances of a process.
 type Store struct {
 	input Input
+	key   string // in stores
 	users int
 	bound int // bytes of episodes that are kept
 
@@ -48,6 +49,7 @@ func OpenStore(in Input) *Store {
 	if st == nil {
 		st = &Store{
 			input:   in,
+			key:     key,
 			bound:   cacheBytes,
 			files:   map[int32]*dataset.File{},
 			byPlace: map[trajectory.Location]*list.Element{},
@@ -66,7 +68,7 @@ func (st *Store) Close() error {
 	if st.users--; st.users > 0 {
 		return nil
 	}
-	delete(stores, st.input.key())
+	delete(stores, st.key)
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	var errs []error
@@ -129,11 +131,16 @@ type Input struct {
 	Options dataset.Options `json:"options"`
 }
 
+// key tells inputs apart: what is read, how, and which version of each file, so
+// that a file that was written anew is not taken for the old one.
 func (in Input) key() string {
-	columns := make([]string, 0, len(in.Options.Columns))
-	for name, column := range in.Options.Columns {
-		columns = append(columns, name+"="+column)
+	key := &strings.Builder{}
+	fmt.Fprintf(key, "%q %v", in.Options.Layout, in.Options.Columns)
+	for _, path := range in.Files {
+		fmt.Fprintf(key, " %q", path)
+		if info, err := os.Stat(path); err == nil {
+			fmt.Fprintf(key, " %d %d", info.Size(), info.ModTime().UnixNano())
+		}
 	}
-	slices.Sort(columns)
-	return strings.Join(in.Files, "\n") + "\n" + in.Options.Layout + "\n" + strings.Join(columns, "\n")
+	return key.String()
 }

@@ -2,11 +2,13 @@ package datasetio
 
 import (
 	"math/rand/v2"
+	"path/filepath"
 	"sync"
 	"testing"
 
 	"diffstitch/io/dataset"
 	"diffstitch/io/trajectory"
+	"diffstitch/testing/fixture"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -137,5 +139,22 @@ func TestStoresAreShared(t *testing.T) {
 	}
 	if reopened := open(t, in); reopened == first {
 		t.Error("a closed store is given out again")
+	}
+}
+
+func TestStoreOfAFileWrittenAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "data.parquet")
+	in := Input{Files: []string{path}}
+	for _, seed := range []uint64{1, 2} {
+		maze := fixture.Maze(3, seed)
+		fixture.Write(t, path, maze...)
+		store := OpenStore(in) // not closed: as on a runner that tears nothing down
+		got, err := store.Episode(trajectory.Meta{Location: trajectory.Location{Rows: int64(maze[0].Len())}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(maze[0].Observations, got.Observations); d != "" {
+			t.Errorf("seed %d: %s", seed, d)
+		}
 	}
 }
