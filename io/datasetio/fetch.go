@@ -6,12 +6,11 @@ import (
 	"diffstitch/io/trajectory"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 )
 
 func init() {
-	register.DoFn1x2[trajectory.PairBatch, trajectory.Ends, error](&endsFn{})
-	register.DoFn1x2[trajectory.PairBatch, trajectory.Contexts, error](&contextsFn{})
+	beam.RegisterDoFn(&endsFn{})
+	beam.RegisterDoFn(&contextsFn{})
 }
 
 // Ends fetches the states that step estimation needs: s_T of every pair, and

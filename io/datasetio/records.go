@@ -5,13 +5,14 @@ import (
 	"io"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"github.com/parquet-go/parquet-go"
 
 	"diffstitch/io/dataset"
 	"diffstitch/io/trajectory"
 )
 
+// The DoFns of this package are registered by reflection: the shims of package
+// register cost the compiler seconds each, and these run once a file or batch.
 func init() {
 	registerRecords[trajectory.Meta]()
 	registerRecords[trajectory.Outcome]()
@@ -21,10 +22,8 @@ func init() {
 }
 
 func registerRecords[T any]() {
-	register.DoFn2x1[int, func(*T) bool, error](&writeRecordsFn[T]{})
-	register.DoFn2x1[[]byte, func(T), error](&readRecordsFn[T]{})
-	register.Iter1[T]()
-	register.Emitter1[T]()
+	beam.RegisterDoFn(&writeRecordsFn[T]{})
+	beam.RegisterDoFn(&readRecordsFn[T]{})
 }
 
 // WriteRecords writes a PCollection<T> of small records to one Parquet file, in

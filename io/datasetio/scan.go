@@ -20,8 +20,8 @@ import (
 )
 
 func init() {
-	register.DoFn4x1[context.Context, int32, func(trajectory.Meta), func(dataset.Reject), error](&scanFn{})
-	register.DoFn1x2[int32, FileInfo, error](&hashFn{})
+	beam.RegisterDoFn(&scanFn{})
+	beam.RegisterDoFn(&hashFn{})
 	register.Emitter1[trajectory.Meta]()
 	register.Emitter1[dataset.Reject]()
 }

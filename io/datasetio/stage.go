@@ -15,7 +15,7 @@ import (
 )
 
 func init() {
-	register.DoFn2x1[trajectory.BridgeBatch, func(trajectory.Outcome), error](&stageFn{})
+	beam.RegisterDoFn(&stageFn{})
 	register.Emitter1[trajectory.Outcome]()
 }
 

@@ -9,11 +9,10 @@ import (
 	"diffstitch/io/trajectory"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 )
 
 func init() {
-	register.DoFn1x2[trajectory.Part, trajectory.PartInfo, error](&writeFn{})
+	beam.RegisterDoFn(&writeFn{})
 }
 
 // Output says where and how D* is written.
