@@ -35,6 +35,9 @@ type AugmentOptions struct {
 	// does.
 	Transitions int64 `json:"transitions,omitempty"`
 	Batch       int   `json:"batch"` // attempted stitches a batch
+	// MaxFailedShare is the share of attempted stitches that may be missing since
+	// their batch failed.
+	MaxFailedShare float64 `json:"max_failed_share"`
 
 	Scoring trajectory.Scoring `json:"scoring"`
 	Pools   rank.Config        `json:"pools"`
@@ -61,6 +64,8 @@ func (o AugmentOptions) Validate() error {
 		return errors.New("a negative amount of stitches or transitions is asked for")
 	case o.Stitches > 0 && o.Transitions > 0:
 		return errors.New("--stitches says how many to attempt and --transitions how many to obtain: give one of them")
+	case o.MaxFailedShare < 0 || o.MaxFailedShare > 1:
+		return fmt.Errorf("--max-failed-share %g is not in [0, 1]", o.MaxFailedShare)
 	case o.Stitches == 0 && o.Transitions == 0 && (o.Mix.Ratio.Original == 0 || o.Mix.Ratio.Augmented == 0):
 		return errors.New("give --stitches, or --transitions, or a --mix ratio that says how many transitions to make")
 	}
@@ -174,6 +179,7 @@ type augmentation struct {
 	rejects  []dataset.Reject
 	pools    rank.Pools
 	outcomes []trajectory.Outcome
+	failures []trajectory.Failure
 	parts    []trajectory.PartInfo
 
 	durations []snapshot.Duration

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 
 	"diffstitch/io/dataset"
-	"diffstitch/io/datasetio"
+	"diffstitch/io/storage"
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/env/pointmaze"
 )
@@ -29,7 +29,7 @@ func GeneratePointMaze(ctx context.Context, o GenerateOptions) (rows int64, err 
 	if err := os.MkdirAll(filepath.Dir(o.Out), 0o755); err != nil {
 		return 0, fmt.Errorf("pipelines: %w", err)
 	}
-	err = datasetio.WriteWhole(o.Out, func(w io.Writer) error {
+	err = storage.WriteWhole(o.Out, func(w io.Writer) error {
 		out, err := dataset.NewWriter(w, dataset.WriterConfig{ObservationDim: pointmaze.ObservationDim, ActionDim: pointmaze.ActionDim})
 		if err != nil {
 			return err

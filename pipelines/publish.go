@@ -78,6 +78,10 @@ func (run *augmentation) writeRejects() error {
 	if err := writeFile(inputs, func(w io.Writer) error { return dataset.WriteRejects(w, run.rejects) }); err != nil {
 		return err
 	}
+	failures := filepath.Join(run.staging.RejectsDir(), "failures.jsonl")
+	if err := writeFile(failures, run.writeFailures); err != nil {
+		return err
+	}
 	stitches := filepath.Join(run.staging.RejectsDir(), "stitches.jsonl")
 	return writeFile(stitches, func(w io.Writer) error {
 		lines := json.NewEncoder(w)
@@ -159,29 +163,21 @@ func (run *augmentation) stages() []snapshot.Stage {
 	for _, r := range run.rejects {
 		rejected[string(r.Reason)]++
 	}
-	unqualified := map[string]int64{}
-	for _, o := range run.outcomes {
-		if o.Rejected != "" {
-			unqualified[o.Rejected]++
-		}
-	}
 	episodes, ranked := int64(len(run.metas)), int64(len(run.pools.Low)+len(run.pools.High))
-	attempted := int64(len(run.outcomes))
 	accepted, _ := run.accepted()
 	var written int64
 	for _, p := range run.parts {
 		written += p.Episodes
 	}
-	return []snapshot.Stage{
+	stages := []snapshot.Stage{
 		{Stage: "read", Unit: "episodes", In: episodes + int64(len(run.rejects)), Out: episodes, Dropped: rejected},
 		{Stage: "rank", Unit: "episodes", In: episodes, Out: ranked, Dropped: dropped("between the pools", episodes-ranked)},
-		{Stage: "pair", Unit: "stitches", In: attempted, Out: attempted},
-		{Stage: "estimate", Unit: "stitches", In: attempted, Out: attempted},
-		{Stage: "inpaint", Unit: "stitches", In: attempted, Out: attempted},
-		{Stage: "wrap up", Unit: "stitches", In: attempted, Out: attempted},
-		{Stage: "qualify", Unit: "stitches", In: attempted, Out: accepted, Dropped: unqualified},
-		{Stage: "mix", Unit: "episodes", In: episodes + accepted, Out: written, Dropped: dropped("to hold the ratio", episodes+accepted-written)},
 	}
+	stages = append(stages, run.stitching()...)
+	return append(stages, snapshot.Stage{
+		Stage: "mix", Unit: "episodes", In: episodes + accepted, Out: written,
+		Dropped: dropped("to hold the ratio", episodes+accepted-written),
+	})
 }
 
 func dropped(reason string, n int64) map[string]int64 {

@@ -193,27 +193,42 @@ func (run *augmentation) round(ctx context.Context, round int, first, count int6
 	number, _, done := announce(ctx, run.progress)
 	defer done()
 	results, err := execute(ctx, o.Runner, "stitching", func(s beam.Scope) {
+		var dead []beam.PCollection
+		but := func(out, failures beam.PCollection) beam.PCollection {
+			dead = append(dead, failures)
+			return out
+		}
 		pools := rank.Episodes(s, o.Pools, datasetio.ReadRecords[trajectory.Meta](s, run.work(episodesFile)))
-		ends := datasetio.Ends(s, run.input, pair.Plan(s, o.plan(first, count), pools))
-		pairs := estimate.Steps(s, o.Estimate, models, o.Seed, ends)
-		contexts := datasetio.Contexts(s, run.input, run.models.Horizon, pairs)
-		bridges := wrapup.Transitions(s, models, inpaint.Bridges(s, models, o.Seed, contexts))
-		judged := qualify.Stitches(s, o.qualify(), models, bridges)
-		outcomes := datasetio.Stage(s, run.staging.WorkDir(), run.shape, watch(s, number, count, judged))
+		ends := but(datasetio.Ends(s, run.input, pair.Plan(s, o.plan(first, count), pools)))
+		pairs := but(estimate.Steps(s, o.Estimate, models, o.Seed, ends))
+		contexts := but(datasetio.Contexts(s, run.input, run.models.Horizon, pairs))
+		bridges := but(inpaint.Bridges(s, models, o.Seed, contexts))
+		judged := but(qualify.Stitches(s, o.qualify(), models, but(wrapup.Transitions(s, models, bridges))))
+		outcomes := but(datasetio.Stage(s, run.staging.WorkDir(), run.shape, watch(s, number, count, judged)))
+		datasetio.DeadLetters(s, run.staging.WorkDir(), o.mayFail(first+count), dead...)
 		datasetio.WriteRecords[trajectory.Outcome](s, path, outcomes)
 	})
 	if err != nil {
+		if failed := run.checkFailures(first + count); failed != nil {
+			return failed
+		}
 		return err
 	}
 	for _, stage := range []string{"estimate", "inpaint", "wrapup", "qualify"} {
 		run.took(stage, seconds(results, stage))
 	}
 	outcomes, err := load(path, byPair)
-	if err == nil && int64(len(outcomes)) != count {
-		err = fmt.Errorf("pipelines: %d of %d attempted stitches came back", len(outcomes), count)
+	if err != nil {
+		return err
 	}
 	run.outcomes = append(run.outcomes, outcomes...)
-	return err
+	if err := run.checkFailures(first + count); err != nil {
+		return err
+	}
+	if back := int64(len(run.outcomes)) + run.failed(); back != first+count {
+		return fmt.Errorf("pipelines: %d of %d attempted stitches came back", back, first+count)
+	}
+	return nil
 }
 
 func byPair(a, b trajectory.Outcome) int { return cmp.Compare(a.Index, b.Index) }

@@ -74,6 +74,7 @@ func addStitching(flags *pflag.FlagSet, o *pipelines.AugmentOptions) {
 	flags.Int64Var(&o.Stitches, "stitches", 0, "how many stitches to attempt")
 	flags.Int64Var(&o.Transitions, "transitions", 0, "how many transitions D_aug must hold; attempts go on until it does")
 	flags.IntVar(&o.Batch, "batch", o.Batch, "stitches a batch")
+	flags.Float64Var(&o.MaxFailedShare, "max-failed-share", 0, "share of the attempted stitches that may be missing because their batch failed")
 	flags.StringVar(&o.Pairing, "pairing", o.Pairing, "how pairs are drawn: "+pair.Uniform+" (the paper) or "+pair.Reference+" (the authors' retrieval)")
 	flags.IntVar(&o.Candidates, "candidates", o.Candidates, "high-return states that a batch chooses its entries from, with reference pairing")
 	flags.Float64Var(&o.Pools.Low, "low-quantile", o.Pools.Low, "episodes at or under this quantile are low")

@@ -34,7 +34,7 @@ func newRoot() *cobra.Command {
 		return passToBeam(cmd.Flags())
 	}
 	root.AddCommand(
-		newDemo(), newGenerate(), newInspect(), newTrain(), newAugment(), newBackends(),
+		newDemo(), newGenerate(), newInspect(), newTrain(), newAugment(), newClean(), newBackends(),
 	)
 	return root
 }

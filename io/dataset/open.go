@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"sync"
+
+	"diffstitch/io/storage"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
@@ -17,7 +18,7 @@ import (
 // File is an open Parquet file. Its methods may be called concurrently.
 type File struct {
 	path   string
-	handle *os.File
+	handle *storage.File
 	reader *file.Reader
 	bound  binding
 	schema Schema
@@ -46,7 +47,7 @@ const (
 
 // Open opens a Parquet file and recognises its layout.
 func Open(path string, opts Options) (f *File, err error) {
-	handle, err := os.Open(path)
+	handle, err := storage.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("dataset: %w", err)
 	}
@@ -90,14 +91,10 @@ func (f *File) load(opts Options) (err error) {
 
 // checkFooter refuses a file whose footer cannot be right before the Parquet
 // library allocates what the footer asks for.
-func checkFooter(handle *os.File) (size int64, err error) {
-	info, err := handle.Stat()
-	if err != nil {
-		return 0, err
-	}
-	size = info.Size()
+func checkFooter(handle *storage.File) (size int64, err error) {
+	size = handle.Size()
 	switch {
-	case info.IsDir():
+	case handle.Info().IsDir():
 		return 0, fmt.Errorf("%w: it is a folder", ErrNotParquet)
 	case size == 0:
 		return 0, fmt.Errorf("%w: it is empty", ErrNotParquet)

@@ -1,24 +1,30 @@
 package datasetio
 
 import (
+	"context"
 	"fmt"
 
+	"diffstitch/io/attempt"
 	"diffstitch/io/trajectory"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 )
 
 func init() {
 	beam.RegisterDoFn(&endsFn{})
 	beam.RegisterDoFn(&contextsFn{})
+	register.Emitter1[trajectory.Ends]()
+	register.Emitter1[trajectory.Contexts]()
 }
 
 // Ends fetches the states that step estimation needs: s_T of every pair, and
 // s′_1 or the candidates for it. It makes a PCollection<trajectory.Ends> of a
-// PCollection<trajectory.PairBatch>.
-func Ends(s beam.Scope, in Input, batches beam.PCollection) beam.PCollection {
+// PCollection<trajectory.PairBatch>, and a PCollection<trajectory.Failure> of
+// what could not be fetched.
+func Ends(s beam.Scope, in Input, batches beam.PCollection) (ends, dead beam.PCollection) {
 	s = s.Scope("datasetio.Ends")
-	return beam.ParDo(s, &endsFn{Input: in}, batches)
+	return beam.ParDo2(s, &endsFn{Input: in}, batches)
 }
 
 type endsFn struct {
@@ -30,7 +36,12 @@ type endsFn struct {
 func (fn *endsFn) Setup()          { fn.store = OpenStore(fn.Input) }
 func (fn *endsFn) Teardown() error { return fn.store.Close() }
 
-func (fn *endsFn) ProcessElement(batch trajectory.PairBatch) (ends trajectory.Ends, err error) {
+func (fn *endsFn) ProcessElement(ctx context.Context, batch trajectory.PairBatch, emit func(trajectory.Ends), dead func(trajectory.Failure)) error {
+	work := func() (trajectory.Ends, error) { return fn.ends(batch) }
+	return attempt.Batch(ctx, "ends", batch.Span(), work, emit, dead)
+}
+
+func (fn *endsFn) ends(batch trajectory.PairBatch) (ends trajectory.Ends, err error) {
 	ends.Batch = batch
 	targets := batch.Candidates
 	for _, p := range batch.Pairs {
@@ -59,10 +70,11 @@ func (fn *endsFn) appendState(states []float32, ref trajectory.StateRef) ([]floa
 
 // Contexts fetches the known states of a horizon of H states for inpainting, and
 // the returns on both sides of the stitch. It makes a
-// PCollection<trajectory.Contexts> of a PCollection<trajectory.PairBatch>.
-func Contexts(s beam.Scope, in Input, horizon int, batches beam.PCollection) beam.PCollection {
+// PCollection<trajectory.Contexts> of a PCollection<trajectory.PairBatch>, and a
+// PCollection<trajectory.Failure> of what could not be fetched.
+func Contexts(s beam.Scope, in Input, horizon int, batches beam.PCollection) (contexts, dead beam.PCollection) {
 	s = s.Scope("datasetio.Contexts")
-	return beam.ParDo(s, &contextsFn{Input: in, Horizon: horizon}, batches)
+	return beam.ParDo2(s, &contextsFn{Input: in, Horizon: horizon}, batches)
 }
 
 type contextsFn struct {
@@ -75,7 +87,12 @@ type contextsFn struct {
 func (fn *contextsFn) Setup()          { fn.store = OpenStore(fn.Input) }
 func (fn *contextsFn) Teardown() error { return fn.store.Close() }
 
-func (fn *contextsFn) ProcessElement(batch trajectory.PairBatch) (trajectory.Contexts, error) {
+func (fn *contextsFn) ProcessElement(ctx context.Context, batch trajectory.PairBatch, emit func(trajectory.Contexts), dead func(trajectory.Failure)) error {
+	work := func() (trajectory.Contexts, error) { return fn.contexts(batch) }
+	return attempt.Batch(ctx, "contexts", batch.Span(), work, emit, dead)
+}
+
+func (fn *contextsFn) contexts(batch trajectory.PairBatch) (trajectory.Contexts, error) {
 	c := trajectory.Contexts{Batch: trajectory.PairBatch{Index: batch.Index}}
 	for _, p := range batch.Pairs {
 		low, err := fn.store.Episode(p.Low.Episode)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"diffstitch/io/trajectory"
+	"diffstitch/testing/fixture"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
@@ -93,7 +94,7 @@ func TestEnds(t *testing.T) {
 		Candidates: []trajectory.StateRef{ref(m[3], 1), ref(m[4], 0), ref(m[3], 0)},
 	}
 	ptest.BuildAndRun(t, func(s beam.Scope) {
-		passert.Equals(s, Ends(s, in, beam.Create(s, chosen, open)),
+		passert.Equals(s, fixture.NoneDead(s)(Ends(s, in, beam.Create(s, chosen, open))),
 			trajectory.Ends{Batch: chosen, Low: slices.Concat(state(1, 1), state(2, 0)), Targets: slices.Concat(state(5, 0), state(1, 1))},
 			trajectory.Ends{Batch: open, Low: state(0, 0), Targets: slices.Concat(state(3, 1), state(4, 0), state(3, 0))},
 		)
@@ -127,6 +128,6 @@ func TestContexts(t *testing.T) {
 		want.Batch.Pairs = append(want.Batch.Pairs, p)
 	}
 	ptest.BuildAndRun(t, func(s beam.Scope) {
-		passert.Equals(s, Contexts(s, in, horizon, beam.Create(s, batch)), want)
+		passert.Equals(s, fixture.NoneDead(s)(Contexts(s, in, horizon, beam.Create(s, batch))), want)
 	})
 }

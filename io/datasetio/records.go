@@ -1,13 +1,17 @@
 package datasetio
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/parquet-go/parquet-go"
 
+	"diffstitch/io/attempt"
 	"diffstitch/io/dataset"
+	"diffstitch/io/storage"
 	"diffstitch/io/trajectory"
 )
 
@@ -37,23 +41,31 @@ type writeRecordsFn[T any] struct {
 	Path string `json:"path"`
 }
 
-func (fn *writeRecordsFn[T]) ProcessElement(_ int, next func(*T) bool) error {
+func (fn *writeRecordsFn[T]) ProcessElement(ctx context.Context, _ int, next func(*T) bool) error {
 	var records []T
 	var r T
 	for next(&r) {
 		records = append(records, r)
 	}
-	return SaveRecords(fn.Path, records)
+	_, err := attempt.Do(ctx, "records", filepath.Base(fn.Path), func() (struct{}, error) {
+		return struct{}{}, SaveRecords(fn.Path, records)
+	})
+	return err
 }
 
 // SaveRecords writes records to a Parquet file, whole or not at all.
 func SaveRecords[T any](path string, records []T) error {
-	return WriteWhole(path, func(w io.Writer) error { return parquet.Write(w, records) })
+	return storage.WriteWhole(path, func(w io.Writer) error { return parquet.Write(w, records) })
 }
 
 // LoadRecords reads what WriteRecords wrote.
 func LoadRecords[T any](path string) ([]T, error) {
-	records, err := parquet.ReadFile[T](path)
+	f, err := storage.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("datasetio: %w", err)
+	}
+	defer f.Close() // nothing was written
+	records, err := parquet.Read[T](f, f.Size())
 	if err != nil {
 		return nil, fmt.Errorf("datasetio: reading %q: %w", path, err)
 	}

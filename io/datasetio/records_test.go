@@ -2,10 +2,8 @@ package datasetio
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -75,57 +73,5 @@ func TestNoRecordsLeaveNoFile(t *testing.T) {
 	})
 	if _, err := LoadRecords[dataset.Reject](path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
-	}
-}
-
-func names(t *testing.T, dir string) (names []string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names
-}
-
-func TestWriteWhole(t *testing.T) {
-	full := errors.New("no space left on device")
-	hello := func(w io.Writer) error { _, err := io.WriteString(w, "hello"); return err }
-	half := func(w io.Writer) error { return errors.Join(hello(w), full) }
-	dir := t.TempDir()
-	path := filepath.Join(dir, "file")
-
-	if err := WriteWhole(path, half); !errors.Is(err, full) {
-		t.Errorf("got %v", err)
-	}
-	if left := names(t, dir); left != nil {
-		t.Errorf("%v are left behind", left)
-	}
-	if err := WriteWhole(path, hello); err != nil {
-		t.Fatal(err)
-	}
-	if err := WriteWhole(path, half); !errors.Is(err, full) {
-		t.Errorf("got %v", err)
-	}
-	if err := WriteWhole(filepath.Join(dir, "absent", "file"), hello); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("got %v", err)
-	}
-	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := WriteWhole(filepath.Join(dir, "folder"), hello); err == nil {
-		t.Error("a folder was replaced")
-	}
-	data, err := os.ReadFile(path)
-	if err != nil || string(data) != "hello" {
-		t.Errorf("the file holds %q: %v", data, err)
-	}
-	if d := cmp.Diff([]string{"file", "folder"}, names(t, dir)); d != "" {
-		t.Errorf("what is there (-want +got):\n%s", d)
-	}
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o644 {
-		t.Errorf("mode %v: others can't read it: %v", info.Mode(), err)
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"os"
 
 	"diffstitch/io/dataset"
+	"diffstitch/io/storage"
 	"diffstitch/io/trajectory"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -129,19 +129,22 @@ func Hashes(s beam.Scope, in Input) beam.PCollection {
 	return beam.ParDo(s, &hashFn{Input: in}, fileIndices(s, in))
 }
 
+// hashChunk is how much of a file is read at once, in bytes.
+const hashChunk = 1 << 20
+
 type hashFn struct {
 	Input Input `json:"input"`
 }
 
 func (fn *hashFn) ProcessElement(file int32) (FileInfo, error) {
 	info := FileInfo{Index: file, Path: fn.Input.Files[file]}
-	f, err := os.Open(info.Path)
+	f, err := storage.Open(info.Path)
 	if err != nil {
 		return info, fmt.Errorf("datasetio: %w", err)
 	}
-	defer f.Close()
+	defer f.Close() // nothing was written
 	hash := sha256.New()
-	if info.Bytes, err = io.Copy(hash, f); err != nil {
+	if info.Bytes, err = io.CopyBuffer(hash, f.Reader(), make([]byte, hashChunk)); err != nil {
 		return info, fmt.Errorf("datasetio: reading %q: %w", info.Path, err)
 	}
 	info.SHA256 = hex.EncodeToString(hash.Sum(nil))

@@ -1,13 +1,12 @@
 package datasetio
 
 import (
-	"errors"
-	"fmt"
+	"context"
 	"io"
-	"os"
-	"path/filepath"
 
+	"diffstitch/io/attempt"
 	"diffstitch/io/dataset"
+	"diffstitch/io/storage"
 	"diffstitch/io/trajectory"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -27,10 +26,11 @@ type Shape struct {
 
 // Stage writes the bridges of a PCollection<trajectory.BridgeBatch>, rejected
 // ones too if they are finite, to a file a batch in dir, and gives a
-// PCollection<trajectory.Outcome>. A retry writes the same file again.
-func Stage(s beam.Scope, dir string, shape Shape, bridges beam.PCollection) beam.PCollection {
+// PCollection<trajectory.Outcome>. A retry writes the same file again. What
+// cannot be staged goes to a PCollection<trajectory.Failure>.
+func Stage(s beam.Scope, dir string, shape Shape, bridges beam.PCollection) (outcomes, dead beam.PCollection) {
 	s = s.Scope("datasetio.Stage")
-	return beam.ParDo(s, &stageFn{Dir: dir, Shape: shape}, bridges)
+	return beam.ParDo2(s, &stageFn{Dir: dir, Shape: shape}, bridges)
 }
 
 type stageFn struct {
@@ -38,7 +38,18 @@ type stageFn struct {
 	Shape Shape  `json:"shape"`
 }
 
-func (fn *stageFn) ProcessElement(batch trajectory.BridgeBatch, emit func(trajectory.Outcome)) error {
+func (fn *stageFn) ProcessElement(ctx context.Context, batch trajectory.BridgeBatch, emit func(trajectory.Outcome), dead func(trajectory.Failure)) error {
+	emitAll := func(outcomes []trajectory.Outcome) {
+		for _, o := range outcomes {
+			emit(o)
+		}
+	}
+	work := func() ([]trajectory.Outcome, error) { return fn.stage(batch) }
+	return attempt.Batch(ctx, "stage", batch.Span(), work, emitAll, dead)
+}
+
+func (fn *stageFn) stage(batch trajectory.BridgeBatch) ([]trajectory.Outcome, error) {
+	outcomes := make([]trajectory.Outcome, 0, len(batch.Bridges))
 	rows := int64(0)
 	finite := make([]trajectory.Bridge, 0, len(batch.Bridges))
 	for _, b := range batch.Bridges {
@@ -52,13 +63,13 @@ func (fn *stageFn) ProcessElement(batch trajectory.BridgeBatch, emit func(trajec
 			rows += o.Staged.Rows
 			finite = append(finite, b)
 		}
-		emit(o)
+		outcomes = append(outcomes, o)
 	}
-	return fn.write(stagedFile(fn.Dir, int32(batch.Index)), finite)
+	return outcomes, fn.write(stagedFile(fn.Dir, int32(batch.Index)), finite)
 }
 
 func (fn *stageFn) write(path string, bridges []trajectory.Bridge) error {
-	return WriteWhole(path, func(w io.Writer) error {
+	return storage.WriteWhole(path, func(w io.Writer) error {
 		out, err := dataset.NewWriter(w, dataset.WriterConfig{ObservationDim: fn.Shape.ObservationDim, ActionDim: fn.Shape.ActionDim})
 		if err != nil {
 			return err
@@ -70,27 +81,4 @@ func (fn *stageFn) write(path string, bridges []trajectory.Bridge) error {
 		}
 		return out.Close()
 	})
-}
-
-// WriteWhole writes a file under a temporary name and renames it, so that it is
-// there whole or not at all.
-func WriteWhole(path string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return fmt.Errorf("datasetio: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-			err = fmt.Errorf("datasetio: writing %q: %w", path, err)
-		}
-	}()
-	if err := write(f); err != nil {
-		return err
-	}
-	if err := errors.Join(f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

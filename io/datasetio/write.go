@@ -1,11 +1,15 @@
 package datasetio
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"path/filepath"
+	"strconv"
 
+	"diffstitch/io/attempt"
 	"diffstitch/io/dataset"
+	"diffstitch/io/storage"
 	"diffstitch/io/trajectory"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -42,11 +46,15 @@ type writeFn struct {
 func (fn *writeFn) Setup()          { fn.store = OpenStore(fn.Input) }
 func (fn *writeFn) Teardown() error { return fn.store.Close() }
 
-func (fn *writeFn) ProcessElement(part trajectory.Part) (trajectory.PartInfo, error) {
+func (fn *writeFn) ProcessElement(ctx context.Context, part trajectory.Part) (trajectory.PartInfo, error) {
+	return attempt.Do(ctx, "write", strconv.FormatInt(part.Index, 10), func() (trajectory.PartInfo, error) { return fn.write(part) })
+}
+
+func (fn *writeFn) write(part trajectory.Part) (trajectory.PartInfo, error) {
 	info := trajectory.PartInfo{Index: part.Index, File: fmt.Sprintf("part-%05d.parquet", part.Index)}
 	staged := OpenStaged(fn.Output.Bridges)
 	defer staged.Close()
-	err := WriteWhole(filepath.Join(fn.Output.Dir, info.File), func(w io.Writer) error {
+	err := storage.WriteWhole(filepath.Join(fn.Output.Dir, info.File), func(w io.Writer) error {
 		out, err := dataset.NewWriter(w, dataset.WriterConfig{ObservationDim: fn.Output.Shape.ObservationDim, ActionDim: fn.Output.Shape.ActionDim})
 		if err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"diffstitch/io/trajectory"
+	"diffstitch/testing/fixture"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
@@ -81,7 +82,7 @@ func stage(t *testing.T) *stitching {
 		}},
 	}
 	st.outcomes = collect(t, byIndex, func(s beam.Scope) beam.PCollection {
-		return Stage(s, st.staged, shape, beam.CreateList(s, st.bridges))
+		return fixture.NoneDead(s)(Stage(s, st.staged, shape, beam.CreateList(s, st.bridges)))
 	})
 	return st
 }
@@ -132,7 +133,7 @@ func TestStageAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		fn := &stageFn{Dir: st.staged, Shape: shape}
-		if err := fn.ProcessElement(batch, func(trajectory.Outcome) {}); err != nil {
+		if _, err := fn.stage(batch); err != nil {
 			t.Fatal(err)
 		}
 		after, err := os.ReadFile(path)
@@ -256,11 +257,11 @@ func TestWriteNamesWhatIsMissing(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	_, err := fn.ProcessElement(trajectory.Part{Entries: entries})
+	_, err := fn.write(trajectory.Part{Entries: entries})
 	if err == nil {
 		t.Error("it went well")
 	}
-	if left := names(t, fn.Output.Dir); left != nil {
-		t.Errorf("%v are left behind", left)
+	if left, err := os.ReadDir(fn.Output.Dir); err != nil || len(left) > 0 {
+		t.Errorf("%v are left behind (%v)", left, err)
 	}
 }

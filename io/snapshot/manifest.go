@@ -75,6 +75,15 @@ type Stage struct {
 	Dropped map[string]int64 `json:"dropped,omitempty"` // by reason
 }
 
+// Drop takes n off what went out, for a reason.
+func (s *Stage) Drop(reason string, n int64) {
+	if s.Dropped == nil {
+		s.Dropped = map[string]int64{}
+	}
+	s.Dropped[reason] += n
+	s.Out -= n
+}
+
 // Duration is the time a stage took.
 type Duration struct {
 	Stage   string  `json:"stage"`

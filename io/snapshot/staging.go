@@ -71,31 +71,12 @@ func (s *Staging) prepare() error {
 	if err := describe(s.lock, holder{Run: s.id, Since: s.options.Now()}); err != nil {
 		return fmt.Errorf("snapshot: writing the lock file: %w", err)
 	}
-	if err := s.sweep(); err != nil {
+	if _, err := sweep(filepath.Join(s.out, stagingName)); err != nil {
 		return fmt.Errorf("snapshot: sweeping an interrupted run: %w", err)
 	}
 	for _, dir := range []string{s.DataDir(), s.RejectsDir(), filepath.Dir(s.ReportPath()), s.WorkDir()} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return fmt.Errorf("snapshot: making the staging folders: %w", err)
-		}
-	}
-	return nil
-}
-
-// sweep removes whatever lies in the staging folder: under the lock it can only
-// belong to a run that is dead.
-func (s *Staging) sweep() error {
-	staging := filepath.Join(s.out, stagingName)
-	entries, err := os.ReadDir(staging)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if e.Name() == lockName {
-			continue
-		}
-		if err := os.RemoveAll(filepath.Join(staging, e.Name())); err != nil {
-			return err
 		}
 	}
 	return nil
@@ -151,6 +132,10 @@ func (s *Staging) ReportPath() string { return filepath.Join(s.Dir(), "report", 
 
 // WorkDir is scratch space that is not published.
 func (s *Staging) WorkDir() string { return filepath.Join(s.root(), "work") }
+
+// FailuresPath is a file of its own in the staging, for what made a run fail: it
+// is there until the next run or Clean.
+func (s *Staging) FailuresPath() string { return s.root() + "-failures.jsonl" }
 
 func (s *Staging) root() string { return filepath.Join(s.out, stagingName, s.id) }
 

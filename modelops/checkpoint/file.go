@@ -21,8 +21,10 @@ func writeFile(dir, name string, data []byte) (err error) {
 			err = fmt.Errorf("checkpoint: writing %q: %w", path, err)
 		}
 	}()
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+	// Locked while it is written: RemoveLeftovers leaves it alone.
+	err = lock(f)
+	_, written := f.Write(data)
+	if err = errors.Join(err, written, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err = os.Rename(f.Name(), path); err != nil {

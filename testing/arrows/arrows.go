@@ -1,5 +1,5 @@
 // Package arrows holds the direction of the imports between the repository's
-// layers: cmd → pipelines → transforms → {modelops, io/trajectory}, and
+// layers: cmd → pipelines → transforms → {modelops, io/attempt, io/trajectory}, and
 // pipelines → io; which layers know Beam or GoMLX; and who opens files.
 package arrows
 
@@ -37,7 +37,7 @@ var layers = map[string]layer{
 	"cmd":       {may: []string{"cmd", "pipelines", "transforms", "io", "modelops"}, never: []string{gomlx}},
 	"pipelines": {may: []string{"pipelines", "transforms", "io", "modelops"}, never: []string{gomlx}},
 	"transforms": {
-		may:               []string{"transforms", "modelops", "io/trajectory"},
+		may:               []string{"transforms", "modelops", "io/attempt", "io/trajectory"},
 		never:             []string{gomlx},
 		neverOutsideTests: opensFiles,
 	},

@@ -14,6 +14,7 @@ import (
 
 	"diffstitch/io/dataset"
 	"diffstitch/io/datasetio"
+	"diffstitch/io/storage"
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/diffusion"
 	"diffstitch/modelops/session"
@@ -191,7 +192,7 @@ func BenchmarkPlanning(b *testing.B) {
 }
 
 func writeWalks(path string, shape fixture.Shape) error {
-	return datasetio.WriteWhole(path, func(w io.Writer) error {
+	return storage.WriteWhole(path, func(w io.Writer) error {
 		out, err := dataset.NewWriter(w, dataset.WriterConfig{ObservationDim: shape.ObservationDim, ActionDim: shape.ActionDim})
 		if err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 
+	"diffstitch/io/attempt"
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/session"
 	"diffstitch/transforms/inference"
@@ -22,7 +23,8 @@ var (
 )
 
 func init() {
-	register.DoFn2x2[context.Context, trajectory.Ends, trajectory.PairBatch, error](&stepsFn{})
+	beam.RegisterDoFn(&stepsFn{})
+	register.Emitter1[trajectory.PairBatch]()
 }
 
 // Config of the estimation.
@@ -71,10 +73,11 @@ func (c Config) Bounds(horizon int) (first, last int, err error) {
 }
 
 // Steps sets Δ, and s′_1 where the plan left it open, in a
-// PCollection<trajectory.Ends>. It gives a PCollection<trajectory.PairBatch>.
-func Steps(s beam.Scope, cfg Config, models session.Options, seed uint64, ends beam.PCollection) beam.PCollection {
+// PCollection<trajectory.Ends>. It gives a PCollection<trajectory.PairBatch>, and
+// a PCollection<trajectory.Failure> of the batches that could not be estimated.
+func Steps(s beam.Scope, cfg Config, models session.Options, seed uint64, ends beam.PCollection) (pairs, dead beam.PCollection) {
 	s = s.Scope("estimate.Steps")
-	return beam.ParDo(s, &stepsFn{Config: cfg, Models: inference.Models{Options: models}, Seed: seed}, ends)
+	return beam.ParDo2(s, &stepsFn{Config: cfg, Models: inference.Models{Options: models}, Seed: seed}, ends)
 }
 
 type stepsFn struct {
@@ -93,9 +96,14 @@ func (fn *stepsFn) Setup() (err error) {
 	return err
 }
 
-func (fn *stepsFn) ProcessElement(ctx context.Context, ends trajectory.Ends) (trajectory.PairBatch, error) {
+func (fn *stepsFn) ProcessElement(ctx context.Context, ends trajectory.Ends, emit func(trajectory.PairBatch), dead func(trajectory.Failure)) error {
 	defer inference.Clock(ctx, latency)()
 	pairsIn.Inc(ctx, int64(len(ends.Batch.Pairs)))
+	work := func() (trajectory.PairBatch, error) { return fn.estimate(ends) }
+	return attempt.Batch(ctx, "estimate", ends.Batch.Span(), work, emit, dead)
+}
+
+func (fn *stepsFn) estimate(ends trajectory.Ends) (trajectory.PairBatch, error) {
 	batch := ends.Batch
 	choose := len(batch.Candidates) > 0
 	if fn.Config.Constant > 0 && !choose {
@@ -107,7 +115,7 @@ func (fn *stepsFn) ProcessElement(ctx context.Context, ends trajectory.Ends) (tr
 	}
 	rollouts, err := fn.imagine(ends)
 	if err != nil {
-		return batch, fmt.Errorf("estimate: batch %d: %w", batch.Index, err)
+		return batch, err
 	}
 	info := fn.Session().Info()
 	targets := fn.comparable(ends.Targets)

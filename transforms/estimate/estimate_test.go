@@ -1,7 +1,6 @@
 package estimate
 
 import (
-	"context"
 	"os"
 	"strings"
 	"testing"
@@ -145,8 +144,8 @@ func TestSteps(t *testing.T) {
 		wantOpen.Pairs = append(wantOpen.Pairs, p)
 	}
 	ptest.BuildAndRun(t, func(s beam.Scope) {
-		passert.Equals(s, Steps(s, cfg, models, seed, beam.Create(s, chosen)), wantChosen)
-		passert.Equals(s, Steps(s, cfg, models, seed, beam.Create(s, open)), wantOpen)
+		passert.Equals(s, fixture.NoneDead(s)(Steps(s, cfg, models, seed, beam.Create(s, chosen))), wantChosen)
+		passert.Equals(s, fixture.NoneDead(s)(Steps(s, cfg, models, seed, beam.Create(s, open))), wantOpen)
 	})
 }
 
@@ -157,7 +156,7 @@ func TestConstantSteps(t *testing.T) {
 	}
 	defer fn.Teardown()
 	in := ends(false)
-	got, err := fn.ProcessElement(context.Background(), in)
+	got, err := fn.estimate(in)
 	if err != nil {
 		t.Fatal(err)
 	}

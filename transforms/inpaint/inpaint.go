@@ -6,9 +6,9 @@ package inpaint
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
+	"diffstitch/io/attempt"
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/session"
 	"diffstitch/transforms/inference"
@@ -23,14 +23,16 @@ var (
 )
 
 func init() {
-	register.DoFn2x2[context.Context, trajectory.Contexts, trajectory.BridgeBatch, error](&bridgeFn{})
+	beam.RegisterDoFn(&bridgeFn{})
+	register.Emitter1[trajectory.BridgeBatch]()
 }
 
 // Bridges inpaints a PCollection<trajectory.Contexts>. It gives a
-// PCollection<trajectory.BridgeBatch> whose bridges hold states alone.
-func Bridges(s beam.Scope, models session.Options, seed uint64, contexts beam.PCollection) beam.PCollection {
+// PCollection<trajectory.BridgeBatch> whose bridges hold states alone, and a
+// PCollection<trajectory.Failure> of the batches that could not be inpainted.
+func Bridges(s beam.Scope, models session.Options, seed uint64, contexts beam.PCollection) (bridges, dead beam.PCollection) {
 	s = s.Scope("inpaint.Bridges")
-	return beam.ParDo(s, &bridgeFn{Models: inference.Models{Options: models}, Seed: seed}, contexts)
+	return beam.ParDo2(s, &bridgeFn{Models: inference.Models{Options: models}, Seed: seed}, contexts)
 }
 
 type bridgeFn struct {
@@ -38,9 +40,14 @@ type bridgeFn struct {
 	Seed uint64 `json:"seed"`
 }
 
-func (fn *bridgeFn) ProcessElement(ctx context.Context, c trajectory.Contexts) (trajectory.BridgeBatch, error) {
+func (fn *bridgeFn) ProcessElement(ctx context.Context, c trajectory.Contexts, emit func(trajectory.BridgeBatch), dead func(trajectory.Failure)) error {
 	defer inference.Clock(ctx, latency)()
 	bridgesOut.Inc(ctx, int64(len(c.Batch.Pairs)))
+	work := func() (trajectory.BridgeBatch, error) { return fn.inpaint(c) }
+	return attempt.Batch(ctx, "inpaint", c.Batch.Span(), work, emit, dead)
+}
+
+func (fn *bridgeFn) inpaint(c trajectory.Contexts) (trajectory.BridgeBatch, error) {
 	info := fn.Session().Info()
 	seeds := make([]uint64, len(c.Batch.Pairs))
 	for i, pair := range c.Batch.Pairs {
@@ -48,7 +55,7 @@ func (fn *bridgeFn) ProcessElement(ctx context.Context, c trajectory.Contexts) (
 	}
 	states, err := fn.Session().Sample(c.Known, c.Mask, seeds)
 	if err != nil {
-		return trajectory.BridgeBatch{}, fmt.Errorf("inpaint: batch %d: %w", c.Batch.Index, err)
+		return trajectory.BridgeBatch{}, err
 	}
 	out := trajectory.BridgeBatch{Index: c.Batch.Index, Bridges: make([]trajectory.Bridge, len(c.Batch.Pairs))}
 	for i, pair := range c.Batch.Pairs {

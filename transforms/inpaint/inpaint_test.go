@@ -1,7 +1,6 @@
 package inpaint
 
 import (
-	"context"
 	"math"
 	"os"
 	"slices"
@@ -45,7 +44,7 @@ func process(t *testing.T, seed uint64, c trajectory.Contexts) trajectory.Bridge
 		t.Fatal(err)
 	}
 	defer fn.Teardown()
-	out, err := fn.ProcessElement(context.Background(), c)
+	out, err := fn.inpaint(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +68,7 @@ func TestBridges(t *testing.T) {
 		}
 	}
 	ptest.BuildAndRun(t, func(s beam.Scope) {
-		passert.Equals(s, Bridges(s, fixture.Models(t), 3, beam.Create(s, in)), out)
+		passert.Equals(s, fixture.NoneDead(s)(Bridges(s, fixture.Models(t), 3, beam.Create(s, in))), out)
 	})
 }
 
@@ -108,7 +107,7 @@ func TestBridgesRefuse(t *testing.T) {
 	defer fn.Teardown()
 	short := contexts(2)
 	short.Known = short.Known[1:]
-	if _, err := fn.ProcessElement(context.Background(), short); err == nil {
+	if _, err := fn.inpaint(short); err == nil {
 		t.Error("a context without one of its values went well")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 
+	"diffstitch/io/attempt"
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/session"
 	"diffstitch/transforms/inference"
@@ -35,7 +36,8 @@ var (
 )
 
 func init() {
-	register.DoFn2x2[context.Context, trajectory.BridgeBatch, trajectory.BridgeBatch, error](&stitchFn{})
+	beam.RegisterDoFn(&stitchFn{})
+	register.Emitter1[trajectory.BridgeBatch]()
 }
 
 // Config of the qualification.
@@ -59,10 +61,11 @@ func (c Config) Validate() error {
 }
 
 // Stitches sets the errors of a PCollection<trajectory.BridgeBatch>, and a
-// reason on those that are rejected: every stitch that comes in goes out.
-func Stitches(s beam.Scope, cfg Config, models session.Options, bridges beam.PCollection) beam.PCollection {
+// reason on those that are rejected: every stitch that comes in goes out, or its
+// batch to a PCollection<trajectory.Failure>.
+func Stitches(s beam.Scope, cfg Config, models session.Options, bridges beam.PCollection) (judged, dead beam.PCollection) {
 	s = s.Scope("qualify.Stitches")
-	return beam.ParDo(s, &stitchFn{Config: cfg, Models: inference.Models{Options: models}}, bridges)
+	return beam.ParDo2(s, &stitchFn{Config: cfg, Models: inference.Models{Options: models}}, bridges)
 }
 
 type stitchFn struct {
@@ -70,8 +73,19 @@ type stitchFn struct {
 	Config Config `json:"config"`
 }
 
-func (fn *stitchFn) ProcessElement(ctx context.Context, in trajectory.BridgeBatch) (trajectory.BridgeBatch, error) {
+func (fn *stitchFn) ProcessElement(ctx context.Context, in trajectory.BridgeBatch, emit func(trajectory.BridgeBatch), dead func(trajectory.Failure)) error {
 	defer inference.Clock(ctx, latency)()
+	work := func() (trajectory.BridgeBatch, error) { return fn.qualify(in) }
+	judged := func(out trajectory.BridgeBatch) {
+		for _, b := range out.Bridges {
+			count(ctx, b.Rejected)
+		}
+		emit(out)
+	}
+	return attempt.Batch(ctx, "qualify", in.Span(), work, judged, dead)
+}
+
+func (fn *stitchFn) qualify(in trajectory.BridgeBatch) (trajectory.BridgeBatch, error) {
 	dim := fn.Session().Info().ObservationDim
 	states, next := in.Transitions(dim)
 	var actions []float32
@@ -80,7 +94,7 @@ func (fn *stitchFn) ProcessElement(ctx context.Context, in trajectory.BridgeBatc
 	}
 	predicted, err := fn.Session().Dynamics(states, actions)
 	if err != nil {
-		return in, fmt.Errorf("qualify: batch %d: %w", in.Index, err)
+		return in, err
 	}
 	out := trajectory.BridgeBatch{Index: in.Index, Bridges: make([]trajectory.Bridge, len(in.Bridges))}
 	at := 0
@@ -91,7 +105,6 @@ func (fn *stitchFn) ProcessElement(ctx context.Context, in trajectory.BridgeBatc
 			at++
 		}
 		b.Rejected = fn.Config.judge(b)
-		count(ctx, b.Rejected)
 		out.Bridges[i] = b
 	}
 	return out, nil

@@ -114,7 +114,7 @@ func TestStitches(t *testing.T) {
 	}
 	cfg := Config{Delta: 50}
 	ptest.BuildAndRun(t, func(s beam.Scope) {
-		passert.Equals(s, Stitches(s, cfg, models, beam.Create(s, in)), want)
+		passert.Equals(s, fixture.NoneDead(s)(Stitches(s, cfg, models, beam.Create(s, in))), want)
 	})
 }
 

@@ -75,11 +75,12 @@ func stitch(t *testing.T, runner, strategy string, d data) stitched {
 	p, s := beam.NewPipelineWithRoot()
 	plan := pair.Config{Strategy: strategy, Seed: seed, Count: stitches, BatchSize: 4, Candidates: 6}
 	steps := estimate.Config{Similarity: estimate.Similarity{Kind: estimate.Distance, Space: estimate.Normalised}, MinSteps: 1, MaxSteps: maxSteps}
-	ends := datasetio.Ends(s, d.input, pair.Plan(s, plan, beam.Create(s, d.pools)))
-	contexts := datasetio.Contexts(s, d.input, fixture.Horizon, estimate.Steps(s, steps, models, seed, ends))
-	bridges := wrapup.Transitions(s, models, inpaint.Bridges(s, models, seed, contexts))
-	judged := qualify.Stitches(s, qualify.Config{Delta: delta}, models, bridges)
-	datasetio.WriteRecords[trajectory.Outcome](s, records, datasetio.Stage(s, dir, shape(), judged))
+	alive := fixture.NoneDead(s)
+	ends := alive(datasetio.Ends(s, d.input, pair.Plan(s, plan, beam.Create(s, d.pools))))
+	contexts := alive(datasetio.Contexts(s, d.input, fixture.Horizon, alive(estimate.Steps(s, steps, models, seed, ends))))
+	bridges := alive(wrapup.Transitions(s, models, alive(inpaint.Bridges(s, models, seed, contexts))))
+	judged := alive(qualify.Stitches(s, qualify.Config{Delta: delta}, models, bridges))
+	datasetio.WriteRecords[trajectory.Outcome](s, records, alive(datasetio.Stage(s, dir, shape(), judged)))
 	if _, err := beam.Run(t.Context(), runner, p); err != nil {
 		t.Fatal(err)
 	}

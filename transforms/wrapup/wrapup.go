@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 
+	"diffstitch/io/attempt"
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/session"
 	"diffstitch/transforms/inference"
@@ -21,36 +22,48 @@ var (
 )
 
 func init() {
-	register.DoFn2x2[context.Context, trajectory.BridgeBatch, trajectory.BridgeBatch, error](&transitionsFn{})
+	beam.RegisterDoFn(&transitionsFn{})
+	register.Emitter1[trajectory.BridgeBatch]()
 }
 
 // Transitions sets the actions, clipped to the data's range, and the rewards of
-// a PCollection<trajectory.BridgeBatch>.
-func Transitions(s beam.Scope, models session.Options, bridges beam.PCollection) beam.PCollection {
+// a PCollection<trajectory.BridgeBatch>, and gives a
+// PCollection<trajectory.Failure> of the batches whose could not be inferred.
+func Transitions(s beam.Scope, models session.Options, bridges beam.PCollection) (whole, dead beam.PCollection) {
 	s = s.Scope("wrapup.Transitions")
-	return beam.ParDo(s, &transitionsFn{inference.Models{Options: models}}, bridges)
+	return beam.ParDo2(s, &transitionsFn{inference.Models{Options: models}}, bridges)
 }
 
 type transitionsFn struct {
 	inference.Models
 }
 
-func (fn *transitionsFn) ProcessElement(ctx context.Context, in trajectory.BridgeBatch) (trajectory.BridgeBatch, error) {
+func (fn *transitionsFn) ProcessElement(ctx context.Context, in trajectory.BridgeBatch, emit func(trajectory.BridgeBatch), dead func(trajectory.Failure)) error {
 	defer inference.Clock(ctx, latency)()
+	wrapUp := func() (trajectory.BridgeBatch, error) { return fn.wrapUp(in) }
+	whole := func(out trajectory.BridgeBatch) {
+		for _, b := range out.Bridges {
+			transitionsOut.Inc(ctx, int64(len(b.Rewards)))
+		}
+		emit(out)
+	}
+	return attempt.Batch(ctx, "wrapup", in.Span(), wrapUp, whole, dead)
+}
+
+func (fn *transitionsFn) wrapUp(in trajectory.BridgeBatch) (trajectory.BridgeBatch, error) {
 	info := fn.Session().Info()
 	states, next := in.Transitions(info.ObservationDim)
 	actions, err := fn.Session().InverseDynamics(states, next)
 	if err != nil {
-		return in, fmt.Errorf("wrapup: actions of batch %d: %w", in.Index, err)
+		return in, fmt.Errorf("actions: %w", err)
 	}
 	for i := range actions {
 		d := i % info.ActionDim
 		actions[i] = min(max(actions[i], info.ActionLow[d]), info.ActionHigh[d])
 	}
-	transitionsOut.Inc(ctx, int64(len(actions)/info.ActionDim))
 	rewards, err := fn.Session().Rewards(states, actions)
 	if err != nil {
-		return in, fmt.Errorf("wrapup: rewards of batch %d: %w", in.Index, err)
+		return in, fmt.Errorf("rewards: %w", err)
 	}
 	out := trajectory.BridgeBatch{Index: in.Index, Bridges: make([]trajectory.Bridge, len(in.Bridges))}
 	at := 0

@@ -63,6 +63,6 @@ func TestTransitions(t *testing.T) {
 		t.Fatal("no action had to be clipped")
 	}
 	ptest.BuildAndRun(t, func(s beam.Scope) {
-		passert.Equals(s, Transitions(s, models, beam.Create(s, in)), want)
+		passert.Equals(s, fixture.NoneDead(s)(Transitions(s, models, beam.Create(s, in))), want)
 	})
 }

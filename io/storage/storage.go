@@ -1,0 +1,141 @@
+// Package storage opens the files of datasets and writes them whole. Storage
+// behind a network errs and hangs now and then: what is read is read again, and
+// an operation that gets no answer within a limit of time fails.
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"diffstitch/io/fault"
+)
+
+// patience is how long one operation on a file may take: far longer than slow
+// storage needs for a page, and short enough that a job does not hang unseen.
+// What is given up goes on in the background until the system answers.
+var patience = fault.Limit(2 * time.Minute)
+
+// A read is tried so often, after waits that grow by a factor.
+const (
+	tries      = 3
+	firstWait  = 100 * time.Millisecond
+	waitGrowth = 10
+)
+
+// File is a file that is open for reading. Its methods may be called
+// concurrently.
+type File struct {
+	handle *os.File
+	path   string
+	info   fs.FileInfo
+}
+
+// Open opens a file.
+func Open(path string) (*File, error) {
+	f := &File{path: path}
+	err := again(func() error {
+		opened, err := within("open", path, func() (*File, error) { return open(path) })
+		if err == nil {
+			f = opened
+		}
+		return err
+	})
+	return f, err
+}
+
+func open(path string) (*File, error) {
+	handle, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := handle.Stat()
+	if err != nil {
+		return nil, errors.Join(err, handle.Close())
+	}
+	return &File{handle: handle, path: path, info: info}, nil
+}
+
+// Info is what the file was when it was opened.
+func (f *File) Info() fs.FileInfo { return f.info }
+
+// Size of the file when it was opened, in bytes.
+func (f *File) Size() int64 { return f.info.Size() }
+
+// buffers are what reads go to, so that one that was given up does not write
+// into memory that has another use by then.
+var buffers sync.Pool
+
+// ReadAt reads as io.ReaderAt says.
+func (f *File) ReadAt(p []byte, off int64) (n int, err error) {
+	err = again(func() error {
+		n, err = f.readAt(p, off)
+		return err
+	})
+	return n, err
+}
+
+func (f *File) readAt(p []byte, off int64) (int, error) {
+	buffer, _ := buffers.Get().(*[]byte)
+	if buffer == nil || cap(*buffer) < len(p) {
+		buffer = new([]byte)
+		*buffer = make([]byte, len(p))
+	}
+	own := (*buffer)[:len(p)]
+	n, err := within("read", f.path, func() (int, error) { return f.handle.ReadAt(own, off) })
+	copy(p, own[:n])
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		buffers.Put(buffer)
+	}
+	return n, err
+}
+
+// Reader reads the file from its start.
+func (f *File) Reader() io.Reader { return io.NewSectionReader(f, 0, f.Size()) }
+
+// Close closes the file.
+func (f *File) Close() error { return f.handle.Close() }
+
+// again tries a read again where another try may go better.
+func again(read func() error) error {
+	wait := firstWait
+	for try := 1; ; try++ {
+		err := read()
+		if err == nil || try == tries || errors.Is(err, io.EOF) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrClosed) {
+			return err
+		}
+		time.Sleep(wait)
+		wait *= waitGrowth
+	}
+}
+
+// within gives what an operation on a file comes to, or an error when there is
+// no answer in time.
+func within[T any](op, path string, do func() (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		var a answer
+		if a.err = fault.At(op, filepath.Base(path)); a.err == nil {
+			a.value, a.err = do()
+		}
+		answers <- a
+	}()
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	select {
+	case a := <-answers:
+		return a.value, a.err
+	case <-limit.C:
+		var none T
+		return none, &fs.PathError{Op: op, Path: path, Err: fmt.Errorf("no answer in %v: %w", patience, os.ErrDeadlineExceeded)}
+	}
+}

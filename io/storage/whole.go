@@ -1,0 +1,54 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// WriteWhole writes a file under a temporary name and renames it, so that it is
+// there whole or not at all.
+func WriteWhole(path string, write func(io.Writer) error) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("storage: writing %q: %w", path, err)
+		}
+	}()
+	f, err := within("create", path, func() (*os.File, error) {
+		return os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	})
+	if err != nil {
+		return err
+	}
+	if err = write(&writer{handle: f, path: path}); err == nil {
+		err = act("finish", path, func() error {
+			if err := errors.Join(f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+				return err
+			}
+			return os.Rename(f.Name(), path)
+		})
+	}
+	if err != nil {
+		_ = act("discard", path, func() error { return errors.Join(f.Close(), os.Remove(f.Name())) }) // the first error counts
+	}
+	return err
+}
+
+// writer writes within the limit of time.
+type writer struct {
+	handle *os.File
+	path   string
+}
+
+func (w *writer) Write(p []byte) (int, error) {
+	p = slices.Clone(p) // a write that was given up still reads it
+	return within("write", w.path, func() (int, error) { return w.handle.Write(p) })
+}
+
+func act(op, path string, do func() error) error {
+	_, err := within(op, path, func() (struct{}, error) { return struct{}{}, do() })
+	return err
+}
