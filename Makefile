@@ -17,6 +17,12 @@ XLA_CPU_DIR ?= $(HOME)/.cache/diffstitch/xla-cpu
 XLA_CPU_PLUGIN := $(XLA_CPU_DIR)/libpjrt_cpu.so
 # The XLA plugin for CUDA: a name that go-xla finds, or the path of a plugin file.
 XLA_CUDA_PLUGIN ?= cuda
+# The oldest and the newest Kubernetes whose schemas the manifests must fit.
+K8S_VERSIONS ?= 1.28.0 1.37.0
+# What `make image` builds: the CPU image, or the one that IMAGE_FILE names.
+IMAGE ?= diffstitch:0.1.0
+IMAGE_FILE ?= deploy/docker/Dockerfile
+IMAGE_FLAGS ?=
 FUZZ_TIME ?= 30s
 STRESS_RUNS ?= 200
 
@@ -29,6 +35,10 @@ help: ## list the targets
 .PHONY: build
 build: ## build bin/diffstitch
 	$(GO) build -o $(BINARY) ./cmd/run
+
+.PHONY: image
+image: ## build the image IMAGE of IMAGE_FILE by docker (deploy/docker/README.md)
+	docker build -f $(IMAGE_FILE) --build-arg REVISION=$$(git rev-parse HEAD) $(IMAGE_FLAGS) -t $(IMAGE) .
 
 .PHONY: demo
 demo: build ## the whole job on the built-in maze: generate, train, augment, publish, report
@@ -58,6 +68,13 @@ lint: ## check formatting, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files "*.go")) && { test -z "$$unformatted" || { echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; }; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+
+.PHONY: lint-deploy
+lint-deploy: export PATH := $(CURDIR)/.ci/venv/bin:$(PATH)
+lint-deploy: ## check Dockerfiles, shell scripts, Kubernetes manifests (needs .ci/requirements.txt in .ci/venv or the PATH)
+	hadolint deploy/docker/Dockerfile deploy/docker/Dockerfile.cuda
+	shellcheck .ci/run $$(git ls-files '*.sh')
+	kubernetes-validate --strict --quiet $(K8S_VERSIONS:%=-k %) deploy/kubernetes/*.yaml
 
 .PHONY: fmt
 fmt: ## format every file
