@@ -152,12 +152,19 @@ func Augment(ctx context.Context, o AugmentOptions, judge Judge, progress func(P
 		{"stitch", run.stitch},
 		{"mix", run.mix},
 	}
+	var notRun error
 	for _, step := range steps {
 		start := time.Now()
-		if err := step.do(ctx); err != nil {
+		switch err := step.do(ctx); {
+		case errors.Is(err, ErrNotRun):
+			notRun = err // the next one's job is built all the same
+		case err != nil:
 			return snapshot.Snapshot{}, err
 		}
 		run.took(step.name, time.Since(start).Seconds())
+	}
+	if notRun != nil {
+		return snapshot.Snapshot{}, notRun
 	}
 	return run.publish(judge)
 }
@@ -191,6 +198,9 @@ func begin(o AugmentOptions, progress func(Progress)) (*augmentation, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := prepareRunner(o.Runner); err != nil {
+		return nil, err
+	}
 	run.progress = progress
 	if run.configuration, err = json.Marshal(run.options); err != nil {
 		return nil, fmt.Errorf("pipelines: %w", err)
@@ -218,7 +228,7 @@ func (run *augmentation) openModels() (err error) {
 	if run.models, err = session.Describe(o.Models); err != nil {
 		return err
 	}
-	if _, run.engine, err = backend.Open(o.Backend); err != nil {
+	if run.engine, err = openEngine(o.Backend, o.Runner); err != nil {
 		return err
 	}
 	o.Backend = run.engine.Kind

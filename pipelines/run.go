@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,8 +24,21 @@ const Version = "0.1.0"
 // Software is the name and version that manifests record.
 const Software = "diffstitch " + Version
 
-// Runners that need no service beside this process.
-var Runners = []string{"prism", "direct"}
+// Runners are those that a pipeline can run on. Prism and direct need no service
+// beside this process.
+var Runners = []string{"prism", "direct", dataflow}
+
+// prepareRunner fails, before any work is done, where a runner cannot do what it
+// is asked to.
+func prepareRunner(runner string) error {
+	switch {
+	case !slices.Contains(Runners, runner):
+		return fmt.Errorf("%w: unknown runner %q: it is one of %s", ErrUsage, runner, strings.Join(Runners, ", "))
+	case runner == dataflow:
+		return prepareDataflow()
+	}
+	return nil
+}
 
 // execute builds a pipeline and runs it to its end.
 func execute(ctx context.Context, runner, name string, build func(s beam.Scope)) (metrics.QueryResults, error) {
@@ -36,6 +50,9 @@ func execute(ctx context.Context, runner, name string, build func(s beam.Scope))
 	}
 	if err != nil {
 		return metrics.QueryResults{}, fmt.Errorf("pipelines: %s on the %s runner: %w", name, runner, rootCause(err))
+	}
+	if result == nil {
+		return metrics.QueryResults{}, ErrNotRun
 	}
 	return result.Metrics().AllMetrics(), nil
 }

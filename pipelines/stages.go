@@ -113,12 +113,13 @@ func number(metas []trajectory.Meta) (changed bool) {
 // the transitions asked for.
 func (run *augmentation) stitch(ctx context.Context) error {
 	o := run.options
-	// Held over all rounds, so that workers in this process compile once.
-	models, err := session.Shared(o.session())
-	if err != nil {
-		return err
+	if inProcess(o.Runner) { // held over all rounds, so that its workers compile once
+		models, err := session.Shared(o.session())
+		if err != nil {
+			return err
+		}
+		defer models.Release()
 	}
-	defer models.Release()
 	if o.Stitches > 0 {
 		return run.round(ctx, 0, 0, o.Stitches)
 	}

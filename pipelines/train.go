@@ -12,7 +12,6 @@ import (
 
 	"diffstitch/io/datasetio"
 	"diffstitch/io/trajectory"
-	"diffstitch/modelops/backend"
 	"diffstitch/modelops/diffusion"
 	"diffstitch/modelops/session"
 	"diffstitch/modelops/training"
@@ -77,11 +76,14 @@ func Train(ctx context.Context, o TrainOptions, progress func(Progress)) (models
 	if err := o.Validate(); err != nil {
 		return models, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
+	if err := prepareRunner(o.Runner); err != nil {
+		return models, err
+	}
 	in, shape, err := o.Data.open()
 	if err != nil {
 		return models, err
 	}
-	_, engine, err := backend.Open(o.Backend)
+	engine, err := openEngine(o.Backend, o.Runner)
 	if err != nil {
 		return models, err
 	}

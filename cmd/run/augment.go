@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -30,6 +32,9 @@ func newAugment() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if err := required(cmd.Flags(), "data", "models", "out"); err != nil {
 				return err
+			}
+			if flag.Lookup("template_location").Value.String() != "" {
+				return usage(errors.New("augment runs several jobs, each on what the one before left, and a template holds one"))
 			}
 			if o.Delta, err = pipelines.ParseDelta(delta); err != nil {
 				return usage(err)

@@ -51,6 +51,10 @@ func run(ctx context.Context, args []string) int {
 	if err == nil {
 		return exitDone
 	}
+	if errors.Is(err, pipelines.ErrNotRun) {
+		fmt.Fprintln(os.Stderr, "diffstitch:", err)
+		return exitDone
+	}
 	if pipelines.Interrupted(err) {
 		fmt.Fprintln(os.Stderr, "diffstitch: interrupted")
 		return exitFailed

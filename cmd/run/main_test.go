@@ -30,6 +30,7 @@ func TestExitCodes(t *testing.T) {
 		{"wrong delta", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--delta", "-1"}, exitUsage},
 		{"wrong mix", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--mix", "4"}, exitUsage},
 		{"contradiction", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--transitions", "2"}, exitUsage},
+		{"unknown runner", []string{"train", "--data", maze, "--models", t.TempDir(), "--runner", "heron"}, exitUsage},
 		{"unknown plugin", []string{"backends", "install", "tpu"}, exitUsage},
 		{"no such data", []string{"inspect", filepath.Join(t.TempDir(), "nothing")}, exitRejected},
 		{"no models", []string{"augment", "--data", maze, "--models", t.TempDir(), "--out", "o", "--stitches", "1"}, exitFailed},

@@ -2,16 +2,19 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"diffstitch/pipelines"
 
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -31,7 +34,10 @@ func newRoot() *cobra.Command {
 	verbose := root.PersistentFlags().BoolP("verbose", "v", false, "show the runner's own log")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		setLog(*verbose)
-		return passToBeam(cmd.Flags())
+		if dryRun := flag.Lookup("dry_run"); dryRun.Value.String() == "true" {
+			log.SetLogger(jobPrinter{cmd.OutOrStdout()})
+		}
+		return nil
 	}
 	root.AddCommand(
 		newDemo(), newGenerate(), newInspect(), newTrain(), newAugment(), newClean(), newBackends(),
@@ -70,31 +76,44 @@ func setLog(verbose bool) {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
 }
 
-// beamFlags are Beam's own, under their own names.
-var beamFlags = []string{"runner", "endpoint", "environment_type", "environment_config", "worker_binary", "job_name", "parallelism", "experiments"}
+// jobPrinter prints what the Dataflow runner logs of a dry run, the pipeline and
+// the job, as it is.
+type jobPrinter struct{ out io.Writer }
 
-// addBeam offers Beam's flags on a command that runs a pipeline.
+func (p jobPrinter) Log(_ context.Context, _ log.Severity, _ int, message string) {
+	fmt.Fprintln(p.out, message)
+}
+
+// notOffered are flags of Beam's that are for the workers, or that would have a
+// command go on before its job is done.
+var notOffered = []string{
+	"worker", "id", "logging_endpoint", "control_endpoint", "semi_persist_dir", "options", "async", "execute_async",
+}
+
+// addBeam offers Beam's own flags, under their own names, on a command that runs
+// a pipeline. Only the runner is shown in its help.
 func addBeam(flags *pflag.FlagSet) {
-	for _, name := range beamFlags {
-		if f := flag.Lookup(name); f != nil {
-			flags.AddGoFlag(f)
-			flags.Lookup(name).Hidden = name != "runner"
+	flag.VisitAll(func(f *flag.Flag) {
+		if flags.Lookup(f.Name) != nil || slices.Contains(notOffered, f.Name) {
+			return
 		}
-	}
-	flags.Lookup("runner").Usage = "Beam runner: " + strings.Join(pipelines.Runners, ", ")
+		added := flags.VarPF(beamFlag{f}, f.Name, "", f.Usage)
+		added.Hidden = f.Name != "runner"
+		if b, ok := f.Value.(interface{ IsBoolFlag() bool }); ok && b.IsBoolFlag() {
+			added.NoOptDefVal = "true"
+		}
+	})
+	flags.Lookup("runner").Usage = "Beam runner: " + strings.Join(pipelines.Runners, ", ") + "; Beam's own flags for it are taken too (see deploy/)"
 	flags.Lookup("runner").DefValue = pipelines.Runners[0]
 }
 
-// passToBeam sets Beam's flags in the standard flag set, where Beam looks for
-// those that were given.
-func passToBeam(flags *pflag.FlagSet) (err error) {
-	flags.Visit(func(f *pflag.Flag) {
-		if err == nil && flag.Lookup(f.Name) != nil {
-			err = flag.Set(f.Name, f.Value.String())
-		}
-	})
-	return err
-}
+// beamFlag sets a flag in the standard flag set, where Beam looks for those that
+// were given.
+type beamFlag struct{ *flag.Flag }
+
+func (f beamFlag) Set(value string) error { return flag.Set(f.Name, value) }
+func (f beamFlag) String() string         { return f.Value.String() }
+func (f beamFlag) Type() string           { return "string" }
 
 // runner is the runner that was chosen.
 func runner() string {
