@@ -46,10 +46,12 @@ type AugmentOptions struct {
 	Candidates int             `json:"candidates"`
 	Estimate   estimate.Config `json:"estimate"`
 
-	Sampler     diffusion.Sampler `json:"sampler"`
-	Delta       Delta             `json:"delta"`
-	RequireGain bool              `json:"require_gain,omitempty"`
-	Mix         mix.Config        `json:"mix"`
+	Sampler diffusion.Sampler `json:"sampler"`
+	Delta   Delta             `json:"delta"`
+	// MaxDisagreement and RequireGain are those of qualify.Config.
+	MaxDisagreement float64    `json:"max_disagreement,omitempty"`
+	RequireGain     bool       `json:"require_gain,omitempty"`
+	Mix             mix.Config `json:"mix"`
 
 	Seed    uint64 `json:"seed"`
 	Backend string `json:"backend"`
@@ -245,5 +247,17 @@ func (run *augmentation) openModels() (err error) {
 	if o.Delta.Quantile > 0 {
 		o.Delta.Value = run.models.DynamicsError.Quantile(o.Delta.Quantile)
 	}
+	if err := run.checkQualification(); err != nil {
+		return fmt.Errorf("%w: %w", ErrUsage, err)
+	}
 	return nil
+}
+
+// checkQualification checks that the models can say what is asked of them.
+func (run *augmentation) checkQualification() error {
+	o := run.options
+	if o.MaxDisagreement > 0 && run.models.DynamicsNets < 2 {
+		return fmt.Errorf("--max-disagreement: the dynamics model in %q is one net, which has none to disagree with: train with --preset reference, or leave the flag out", o.Models)
+	}
+	return o.qualify().Validate()
 }

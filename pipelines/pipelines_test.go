@@ -259,6 +259,8 @@ func TestWrongUsage(t *testing.T) {
 		"more steps than the model has": func(o *pipelines.AugmentOptions) {
 			o.Sampler.Steps = 1000
 		},
+		"disagreement of one net":  func(o *pipelines.AugmentOptions) { o.MaxDisagreement = 0.1 },
+		"negative disagreement":    func(o *pipelines.AugmentOptions) { o.MaxDisagreement = -1 },
 		"least Δ over the horizon": func(o *pipelines.AugmentOptions) { o.Estimate.MinSteps = 500 },
 	} {
 		t.Run(name, func(t *testing.T) {

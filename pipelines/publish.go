@@ -54,15 +54,21 @@ type rejectedStitch struct {
 	Steps         int32    `json:"steps"`
 	Similarity    *float32 `json:"similarity"`
 	MaxError      *float32 `json:"max_qualification_error"`
-	Reason        string   `json:"reason"`
+	// Disagreement is left out where the dynamics model is one net.
+	Disagreement *float32 `json:"max_ensemble_disagreement,omitempty"`
+	Reason       string   `json:"reason"`
 }
 
-func rejection(o trajectory.Outcome) rejectedStitch {
-	return rejectedStitch{
+func rejection(o trajectory.Outcome, ensemble bool) rejectedStitch {
+	r := rejectedStitch{
 		Index: o.Index, LowEpisodeID: o.Low.Episode.ID, LowStep: o.Low.Step,
 		HighEpisodeID: o.High.Episode.ID, HighStep: o.High.Step,
 		Steps: o.Steps, Similarity: finite(o.Similarity), MaxError: finite(o.MaxError), Reason: o.Rejected,
 	}
+	if ensemble {
+		r.Disagreement = finite(o.MaxDisagreement)
+	}
+	return r
 }
 
 // finite is nil for NaN and ±Inf.
@@ -89,7 +95,7 @@ func (run *augmentation) writeRejects() error {
 			if o.Rejected == "" {
 				continue
 			}
-			if err := lines.Encode(rejection(o)); err != nil {
+			if err := lines.Encode(rejection(o, run.models.DynamicsNets > 1)); err != nil {
 				return err
 			}
 		}

@@ -235,7 +235,9 @@ func (run *augmentation) round(ctx context.Context, round int, first, count int6
 func byPair(a, b trajectory.Outcome) int { return cmp.Compare(a.Index, b.Index) }
 
 func (o AugmentOptions) qualify() qualify.Config {
-	return qualify.Config{Delta: o.Delta.Value, Off: o.Delta.Off, RequireGain: o.RequireGain}
+	return qualify.Config{
+		Delta: o.Delta.Value, Off: o.Delta.Off, MaxDisagreement: o.MaxDisagreement, RequireGain: o.RequireGain,
+	}
 }
 
 // mix lays out and writes D*.

@@ -30,7 +30,7 @@ func someOutcome(index int64) trajectory.Outcome {
 			Index: index, Low: ref(someMeta(3), 16), High: ref(someMeta(-4), 2), Steps: 5, Similarity: 0.75,
 			LowReturn: 1, LowRest: 2, HighReturn: 3,
 		},
-		Rejected: "dynamics error", MaxError: 0.125, BridgeReturn: -7,
+		Rejected: "dynamics error", MaxError: 0.125, MaxDisagreement: 0.5, BridgeReturn: -7,
 		Staged: trajectory.Location{File: 1, Row: 40, Rows: 6},
 	}
 }

@@ -53,7 +53,7 @@ func (fn *stageFn) stage(batch trajectory.BridgeBatch) ([]trajectory.Outcome, er
 	rows := int64(0)
 	finite := make([]trajectory.Bridge, 0, len(batch.Bridges))
 	for _, b := range batch.Bridges {
-		o := trajectory.Outcome{Pair: b.Pair, Rejected: b.Rejected}
+		o := trajectory.Outcome{Pair: b.Pair, Rejected: b.Rejected, MaxDisagreement: b.MaxDisagreement}
 		for i, e := range b.Errors {
 			o.MaxError = max(o.MaxError, e)
 			o.BridgeReturn += float64(b.Rewards[i])

@@ -24,6 +24,9 @@ type Bridge struct {
 	Actions []float32 // [Δ+1, A]
 	Rewards []float32 // [Δ+1]
 	Errors  []float32 // [Δ+1], qualification error of each transition
+	// MaxDisagreement is the largest disagreement of the dynamics model's nets on
+	// a transition, in the units of the observations; 0 of one net alone.
+	MaxDisagreement float32
 	// Rejected is the reason, empty while the stitch stands.
 	Rejected string
 }

@@ -64,6 +64,8 @@ type Outcome struct {
 	// MaxError is the largest qualification error of the bridge's transitions,
 	// in the units of the observations; NaN if one is.
 	MaxError float32
+	// MaxDisagreement is that of the bridge.
+	MaxDisagreement float32
 	// BridgeReturn is the sum of the bridge's inferred rewards.
 	BridgeReturn float64
 	// Staged is where the bridge's rows lie in the run's staged files: none where

@@ -25,6 +25,8 @@ type Info struct {
 	Conditioning string    // of the denoiser: zeros or interpolated
 
 	DatasetFingerprint string
+	// DynamicsNets is the number of nets that f_ω is the mean of.
+	DynamicsNets int
 	// DynamicsError is f_ω's error on held-out transitions.
 	DynamicsError training.ErrorQuantiles
 
@@ -98,10 +100,10 @@ func (i *Info) fill() error {
 	}
 	i.ActionLow, i.ActionHigh = stats.ActionLow, stats.ActionHigh
 	i.StateMean, i.StateScale, i.DeltaScale = stats.ObservationMean, stats.ObservationScale, stats.DeltaScale
-	heldOut := i.Models[training.Dynamics].Details.HeldOutError
-	if heldOut == nil {
+	dynamics := i.Models[training.Dynamics].Details
+	if dynamics.HeldOutError == nil {
 		return fmt.Errorf("the dynamics model has no held-out error")
 	}
-	i.DynamicsError = *heldOut
+	i.DynamicsNets, i.DynamicsError = len(dynamics.Elites), *dynamics.HeldOutError
 	return nil
 }

@@ -215,21 +215,15 @@ func (s *Session) Rewards(states, actions []float32) ([]float32, error) {
 	return rewards, wrap(err)
 }
 
-// Dynamics predicts next states, f_ω.
+// Dynamics predicts next states, f_ω, as the mean of the ensemble's elites. Their
+// disagreement is, for each row, the largest L2 distance of one from that mean,
+// in the units of the observations; 0 where there is but one net.
 //
-//	states:  [n, S]
-//	actions: [n, A]
-//	result:  [n, S]
-func (s *Session) Dynamics(states, actions []float32) ([]float32, error) {
-	next, _, err := s.dynamic.Predict(states, actions)
-	return next, wrap(err)
-}
-
-// DynamicsWithDisagreement is Dynamics, and for each row the largest L2 distance
-// of an elite's prediction from their mean; 0 where there is but one net.
-//
+//	states:       [n, S]
+//	actions:      [n, A]
+//	next:         [n, S]
 //	disagreement: [n]
-func (s *Session) DynamicsWithDisagreement(states, actions []float32) (next, disagreement []float32, err error) {
+func (s *Session) Dynamics(states, actions []float32) (next, disagreement []float32, err error) {
 	next, disagreement, err = s.dynamic.Predict(states, actions)
 	return next, disagreement, wrap(err)
 }

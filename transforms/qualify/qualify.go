@@ -20,17 +20,19 @@ import (
 
 // Reasons for rejection.
 const (
-	ReasonDynamics  = "dynamics error"
-	ReasonNotFinite = "not finite"
-	ReasonNoGain    = "no gain in return"
+	ReasonDynamics     = "dynamics error"
+	ReasonDisagreement = "ensemble disagreement"
+	ReasonNotFinite    = "not finite"
+	ReasonNoGain       = "no gain in return"
 )
 
 var (
 	accepted = beam.NewCounter("qualify", "stitches_accepted")
 	rejected = map[string]beam.Counter{
-		ReasonDynamics:  beam.NewCounter("qualify", "stitches_rejected_dynamics_error"),
-		ReasonNotFinite: beam.NewCounter("qualify", "stitches_rejected_not_finite"),
-		ReasonNoGain:    beam.NewCounter("qualify", "stitches_rejected_no_gain"),
+		ReasonDynamics:     beam.NewCounter("qualify", "stitches_rejected_dynamics_error"),
+		ReasonDisagreement: beam.NewCounter("qualify", "stitches_rejected_ensemble_disagreement"),
+		ReasonNotFinite:    beam.NewCounter("qualify", "stitches_rejected_not_finite"),
+		ReasonNoGain:       beam.NewCounter("qualify", "stitches_rejected_no_gain"),
 	}
 	latency = beam.NewDistribution("qualify", "batch_milliseconds")
 )
@@ -47,15 +49,23 @@ type Config struct {
 	// Off keeps every finite bridge, with its error: the paper's ablation
 	// without qualification.
 	Off bool `json:"off,omitempty"`
+	// MaxDisagreement drops a stitch if, at any transition, a net of the dynamics
+	// ensemble predicts a state farther than this from the nets' mean, in the
+	// units of the observations; 0 asks nothing of them. It is the uncertainty
+	// that the authors' code, after MOPO (Yu et al., 2020), can take off rewards.
+	MaxDisagreement float64 `json:"max_disagreement,omitempty"`
 	// RequireGain drops a stitch that earns no more than what it replaces, as
 	// the authors' code does.
 	RequireGain bool `json:"require_gain,omitempty"`
 }
 
-// Validate reports a δ that accepts nothing.
+// Validate reports a threshold that accepts nothing.
 func (c Config) Validate() error {
-	if !c.Off && !(c.Delta > 0) {
+	switch {
+	case !c.Off && !(c.Delta > 0):
 		return fmt.Errorf("qualify: δ %v accepts nothing", c.Delta)
+	case c.MaxDisagreement < 0 || !finite(c.MaxDisagreement):
+		return fmt.Errorf("qualify: the largest disagreement %v is none: want a positive number, or 0 to allow any", c.MaxDisagreement)
 	}
 	return nil
 }
@@ -92,7 +102,7 @@ func (fn *stitchFn) qualify(in trajectory.BridgeBatch) (trajectory.BridgeBatch, 
 	for _, b := range in.Bridges {
 		actions = append(actions, b.Actions...)
 	}
-	predicted, err := fn.Session().Dynamics(states, actions)
+	predicted, disagreement, err := fn.Session().Dynamics(states, actions)
 	if err != nil {
 		return in, err
 	}
@@ -100,6 +110,7 @@ func (fn *stitchFn) qualify(in trajectory.BridgeBatch) (trajectory.BridgeBatch, 
 	at := 0
 	for i, b := range in.Bridges {
 		b.Errors = make([]float32, b.Pair.BridgeRows())
+		b.MaxDisagreement = slices.Max(disagreement[at : at+len(b.Errors)])
 		for j := range b.Errors {
 			b.Errors[j] = distance(predicted[at*dim:(at+1)*dim], next[at*dim:(at+1)*dim])
 			at++
@@ -120,21 +131,25 @@ func count(ctx context.Context, reason string) {
 
 // judge gives the reason to reject a bridge, or "".
 func (c Config) judge(b trajectory.Bridge) string {
-	worst := float64(slices.Max(b.Errors))
+	worst, disagreement := float64(slices.Max(b.Errors)), float64(b.MaxDisagreement)
 	gain := b.Pair.HighReturn - b.Pair.LowRest
 	for _, r := range b.Rewards {
 		gain += float64(r)
 	}
 	switch {
-	case math.IsNaN(worst+gain) || math.IsInf(worst+gain, 0):
+	case !finite(worst + disagreement + gain):
 		return ReasonNotFinite
 	case !c.Off && worst >= c.Delta:
 		return ReasonDynamics
+	case c.MaxDisagreement > 0 && disagreement > c.MaxDisagreement:
+		return ReasonDisagreement
 	case c.RequireGain && gain <= 0:
 		return ReasonNoGain
 	}
 	return ""
 }
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 // distance is ‖a − b‖₂.
 func distance(a, b []float32) float32 {

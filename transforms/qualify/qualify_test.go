@@ -32,6 +32,10 @@ func TestValidate(t *testing.T) {
 		{Config{}, true},
 		{Config{Delta: -1}, true},
 		{Config{Delta: math.NaN()}, true},
+		{Config{Delta: 0.1, MaxDisagreement: 0.2}, false},
+		{Config{Delta: 0.1, MaxDisagreement: -0.2}, true},
+		{Config{Off: true, MaxDisagreement: math.NaN()}, true},
+		{Config{Off: true, MaxDisagreement: math.Inf(1)}, true},
 	}
 	for _, test := range tests {
 		if err := test.cfg.Validate(); (err != nil) != test.bad {
@@ -103,10 +107,11 @@ func TestStitches(t *testing.T) {
 		b := in.Bridges[i]
 		b.Rejected = reason
 		b.Errors = make([]float32, b.Pair.BridgeRows())
-		predicted, err := s.Dynamics(b.States[:len(b.States)-3], b.Actions)
+		predicted, disagreement, err := s.Dynamics(b.States[:len(b.States)-3], b.Actions)
 		if err != nil {
 			t.Fatal(err)
 		}
+		b.MaxDisagreement = slices.Max(disagreement)
 		for row := range b.Errors {
 			b.Errors[row] = distance(predicted[row*3:(row+1)*3], b.States[(row+1)*3:(row+2)*3])
 		}
@@ -116,6 +121,33 @@ func TestStitches(t *testing.T) {
 	ptest.BuildAndRun(t, func(s beam.Scope) {
 		passert.Equals(s, fixture.NoneDead(s)(Stitches(s, cfg, models, beam.Create(s, in))), want)
 	})
+}
+
+func TestJudgeDisagreement(t *testing.T) {
+	agreeing := Config{Delta: 0.5, MaxDisagreement: 0.2}
+	tests := []struct {
+		name         string
+		cfg          Config
+		worst        float32 // error
+		disagreement float32
+		want         string
+	}{
+		{"below", agreeing, 0.1, 0.1, ""},
+		{"above", agreeing, 0.1, 0.3, ReasonDisagreement},
+		{"dynamics first", agreeing, 0.6, 0.3, ReasonDynamics},
+		{"not asked for", Config{Delta: 0.5}, 0.1, 100, ""},
+		{"without δ", Config{Off: true, MaxDisagreement: 0.2}, 100, 0.3, ReasonDisagreement},
+		{"NaN", Config{Off: true}, 0.1, float32(math.NaN()), ReasonNotFinite},
+		{"infinite", agreeing, 0.1, float32(math.Inf(1)), ReasonNotFinite},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			b := trajectory.Bridge{Errors: []float32{test.worst}, MaxDisagreement: test.disagreement}
+			if got := test.cfg.judge(b); got != test.want {
+				t.Errorf("rejected as %q, want %q", got, test.want)
+			}
+		})
+	}
 }
 
 func TestDistance(t *testing.T) {

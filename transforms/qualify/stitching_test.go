@@ -152,9 +152,12 @@ func checkBridge(t *testing.T, s *session.Session, d data, o trajectory.Outcome,
 			t.Errorf("stitch %d: action %v outside of the data's %v to %v", o.Index, a, info.ActionLow, info.ActionHigh)
 		}
 	}
-	predicted, err := s.Dynamics(bridge.Observations, bridge.Actions)
+	predicted, disagreement, err := s.Dynamics(bridge.Observations, bridge.Actions)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if want := slices.Max(disagreement); want == 0 || math.Abs(float64(o.MaxDisagreement-want)) > 1e-4*(1+float64(want)) {
+		t.Errorf("stitch %d: disagreement %v, want %v", o.Index, o.MaxDisagreement, want)
 	}
 	checkErrors(t, o, bridge, predicted)
 }
