@@ -48,8 +48,9 @@ type AugmentOptions struct {
 
 	Sampler diffusion.Sampler `json:"sampler"`
 	Delta   Delta             `json:"delta"`
-	// MaxDisagreement and RequireGain are those of qualify.Config.
+	// MaxDisagreement, RejectTerminal and RequireGain are those of qualify.Config.
 	MaxDisagreement float64    `json:"max_disagreement,omitempty"`
+	RejectTerminal  bool       `json:"reject_terminal,omitempty"`
 	RequireGain     bool       `json:"require_gain,omitempty"`
 	Mix             mix.Config `json:"mix"`
 
@@ -256,8 +257,11 @@ func (run *augmentation) openModels() (err error) {
 // checkQualification checks that the models can say what is asked of them.
 func (run *augmentation) checkQualification() error {
 	o := run.options
-	if o.MaxDisagreement > 0 && run.models.DynamicsNets < 2 {
+	switch {
+	case o.MaxDisagreement > 0 && run.models.DynamicsNets < 2:
 		return fmt.Errorf("--max-disagreement: the dynamics model in %q is one net, which has none to disagree with: train with --preset reference, or leave the flag out", o.Models)
+	case o.RejectTerminal && !run.models.Terminals:
+		return fmt.Errorf("--reject-terminal: the reward model in %q does not predict terminal states: train with --preset reference, or leave the flag out", o.Models)
 	}
 	return o.qualify().Validate()
 }

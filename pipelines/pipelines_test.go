@@ -260,6 +260,7 @@ func TestWrongUsage(t *testing.T) {
 			o.Sampler.Steps = 1000
 		},
 		"disagreement of one net":  func(o *pipelines.AugmentOptions) { o.MaxDisagreement = 0.1 },
+		"terminal states":          func(o *pipelines.AugmentOptions) { o.RejectTerminal = true },
 		"negative disagreement":    func(o *pipelines.AugmentOptions) { o.MaxDisagreement = -1 },
 		"least Δ over the horizon": func(o *pipelines.AugmentOptions) { o.Estimate.MinSteps = 500 },
 	} {

@@ -236,7 +236,8 @@ func byPair(a, b trajectory.Outcome) int { return cmp.Compare(a.Index, b.Index) 
 
 func (o AugmentOptions) qualify() qualify.Config {
 	return qualify.Config{
-		Delta: o.Delta.Value, Off: o.Delta.Off, MaxDisagreement: o.MaxDisagreement, RequireGain: o.RequireGain,
+		Delta: o.Delta.Value, Off: o.Delta.Off,
+		MaxDisagreement: o.MaxDisagreement, RejectTerminal: o.RejectTerminal, RequireGain: o.RequireGain,
 	}
 }
 

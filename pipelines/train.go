@@ -168,12 +168,13 @@ func loadTraining(ctx context.Context, d Data, in datasetio.Input, shape dataset
 	data := &training.Data{ObservationDim: shape.ObservationDim, ActionDim: shape.ActionDim}
 	fingerprint := sha256.New()
 	metas, rejects, err := read(ctx, in, shape, func(e *trajectory.Episode) {
-		t := training.Trajectory{States: e.Observations, Actions: e.Actions, Rewards: e.Rewards}
+		t := training.Trajectory{States: e.Observations, Actions: e.Actions, Rewards: e.Rewards, Terminal: e.End == trajectory.Terminal}
 		if final, known := e.NextObservation(e.Len() - 1); known {
 			t.States = append(t.States[:len(t.States):len(t.States)], final...)
 		}
 		data.Trajectories = append(data.Trajectories, t)
 		hashFloats(fingerprint, t.States, t.Actions, t.Rewards)
+		fingerprint.Write([]byte{byte(e.End)})
 	})
 	if err != nil {
 		return nil, err

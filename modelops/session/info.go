@@ -25,6 +25,8 @@ type Info struct {
 	Conditioning string    // of the denoiser: zeros or interpolated
 
 	DatasetFingerprint string
+	// Terminals is whether f_ϕ predicts terminal states too.
+	Terminals bool
 	// DynamicsNets is the number of nets that f_ω is the mean of.
 	DynamicsNets int
 	// DynamicsError is f_ω's error on held-out transitions.
@@ -91,6 +93,11 @@ func (i *Info) fill() error {
 	if err := json.Unmarshal(i.Models[training.Denoiser].Identity.Config, &cfg); err != nil {
 		return fmt.Errorf("reading the denoiser's configuration: %w", err)
 	}
+	var reward training.RegressorConfig
+	if err := json.Unmarshal(i.Models[training.Reward].Identity.Config, &reward); err != nil {
+		return fmt.Errorf("reading the reward model's configuration: %w", err)
+	}
+	i.Terminals = reward.Terminals
 	i.DenoisingSteps = cfg.Diffusion.DenoisingSteps
 	i.Horizon, i.Conditioning = cfg.Diffusion.UNet.Horizon, string(cfg.Diffusion.Conditioning)
 	stats := i.Models[training.Denoiser].Details.Statistics

@@ -211,8 +211,34 @@ func (s *Session) InverseDynamics(states, next []float32) ([]float32, error) {
 //	actions: [n, A]
 //	result:  [n]
 func (s *Session) Rewards(states, actions []float32) ([]float32, error) {
-	rewards, _, err := s.reward.Predict(states, actions)
-	return rewards, wrap(err)
+	results, _, err := s.reward.Predict(states, actions)
+	if s.info.Terminals {
+		results = everySecond(results, 0)
+	}
+	return results, wrap(err)
+}
+
+// Terminals predicts how likely each step ends in a terminal state. It fails
+// where f_ϕ was not trained to, see Info.
+//
+//	states:  [n, S]
+//	actions: [n, A]
+//	result:  [n], probabilities
+func (s *Session) Terminals(states, actions []float32) ([]float32, error) {
+	if !s.info.Terminals {
+		return nil, fmt.Errorf("session: the reward model of %s does not predict terminal states: train with the preset reference", s.key.options.Dir)
+	}
+	results, _, err := s.reward.Predict(states, actions)
+	return everySecond(results, 1), wrap(err)
+}
+
+// everySecond value of pairs, the first or the second of each.
+func everySecond(pairs []float32, which int) []float32 {
+	values := make([]float32, len(pairs)/2)
+	for i := range values {
+		values[i] = pairs[2*i+which]
+	}
+	return values
 }
 
 // Dynamics predicts next states, f_ω, as the mean of the ensemble's elites. Their

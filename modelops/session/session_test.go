@@ -217,6 +217,55 @@ func TestPerceptronsOfTheWalk(t *testing.T) {
 	})
 }
 
+// TestTerminals: steps that end where x is past 5, with x as their reward.
+func TestTerminals(t *testing.T) {
+	dir := copyOf(t, walkModels(t))
+	if _, err := mustOpen(t, ddim(dir, backend.Go)).Terminals(nil, nil); err == nil || !strings.Contains(err.Error(), "preset reference") {
+		t.Errorf("a reward model without terminals gave %v", err)
+	}
+	data := &training.Data{ObservationDim: 2, ActionDim: 2, Fingerprint: "walk"}
+	for i := range 200 {
+		x := 4 + float32(i)/100
+		data.Trajectories = append(data.Trajectories, training.Trajectory{
+			States: []float32{x, 0}, Actions: []float32{1, 0}, Rewards: []float32{x}, Terminal: x > 5,
+		})
+	}
+	cfg := walkConfig(t)
+	cfg.Reward.Terminals = true
+	replaceReward(t, dir, cfg, data, 300)
+	s := mustOpen(t, ddim(dir, backend.Go))
+	states, actions := []float32{5.8, 0, 4.2, 0}, []float32{1, 0, 1, 0}
+	terminals, err := s.Terminals(states, actions)
+	if err != nil || len(terminals) != 2 || terminals[0] < 0.9 || terminals[0] > 1 || terminals[1] > 0.1 || terminals[1] < 0 {
+		t.Errorf("terminals %v, %v; want a likely and an unlikely one", terminals, err)
+	}
+	rewards, err := s.Rewards(states, actions)
+	if err != nil || len(rewards) != 2 || math.Abs(float64(rewards[0])-5.8) > 0.1 || math.Abs(float64(rewards[1])-4.2) > 0.1 {
+		t.Errorf("rewards %v, %v; want about 5.8 and 4.2", rewards, err)
+	}
+}
+
+// copyOf is a folder with what another one holds.
+func copyOf(t *testing.T, folder string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(folder)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// replaceReward trains the reward model of a folder anew.
+func replaceReward(t *testing.T, dir string, cfg training.Config, data *training.Data, steps int) {
+	t.Helper()
+	if err := os.RemoveAll(filepath.Join(dir, "reward")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := training.Train(context.Background(), training.Reward, cfg, data, dir, training.Options{Backend: backend.Go, Steps: steps}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestWrongSizesAreErrors(t *testing.T) {
 	s := mustOpen(t, ddim(walkModels(t), backend.Go))
 	if _, _, err := s.Dynamics(make([]float32, 4), make([]float32, 3)); err == nil {
@@ -288,22 +337,6 @@ func TestInfo(t *testing.T) {
 
 func TestOpenRefuses(t *testing.T) {
 	whole := walkModels(t)
-	copied := func(t *testing.T) string {
-		dir := t.TempDir()
-		if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
-			t.Fatal(err)
-		}
-		return dir
-	}
-	replaceReward := func(t *testing.T, dir string, data *training.Data) {
-		if err := os.RemoveAll(filepath.Join(dir, "reward")); err != nil {
-			t.Fatal(err)
-		}
-		_, err := training.Train(context.Background(), training.Reward, walkConfig(t), data, dir, training.Options{Backend: backend.Go, Steps: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
 	tests := []struct {
 		name    string
 		prepare func(t *testing.T, dir string, opts *Options)
@@ -317,7 +350,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"another dataset", func(t *testing.T, dir string, _ *Options) {
 			data := walk()
 			data.Fingerprint = "other"
-			replaceReward(t, dir, data)
+			replaceReward(t, dir, walkConfig(t), data, 1)
 		}, "trained on dataset other"},
 		{"other dimensions", func(t *testing.T, dir string, _ *Options) {
 			data := walk()
@@ -325,7 +358,7 @@ func TestOpenRefuses(t *testing.T) {
 			for i := range data.Trajectories {
 				data.Trajectories[i].Actions = data.Trajectories[i].Actions[:30]
 			}
-			replaceReward(t, dir, data)
+			replaceReward(t, dir, walkConfig(t), data, 1)
 		}, "1 action dimensions"},
 		{"another kind", func(t *testing.T, dir string, _ *Options) {
 			if err := os.CopyFS(filepath.Join(dir, "x"), os.DirFS(filepath.Join(dir, "dynamics"))); err != nil {
@@ -344,7 +377,7 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			dir := copied(t)
+			dir := copyOf(t, whole)
 			opts := ddim(dir, backend.Go)
 			tc.prepare(t, dir, &opts)
 			_, err := Shared(opts)

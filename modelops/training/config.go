@@ -52,6 +52,8 @@ type RegressorConfig struct {
 	Activation string `json:"activation"`
 	Members    int    `json:"members"` // nets trained, each on its own batches
 	Elites     int    `json:"elites"`  // nets used, those with the least held-out loss
+	// Terminals has the reward model predict terminal states too.
+	Terminals bool `json:"terminals,omitempty"`
 }
 
 // net is the shape of one member.

@@ -19,6 +19,18 @@ type Details struct {
 	HeldOutExamples int     `json:"held_out_examples"` // windows or transitions held out
 	// HeldOutError is f_ω's error on held-out transitions.
 	HeldOutError *ErrorQuantiles `json:"held_out_error,omitempty"`
+	// HeldOutTerminals is how well f_ϕ predicts terminal states, if it does.
+	HeldOutTerminals *TerminalScore `json:"held_out_terminals,omitempty"`
+}
+
+// TerminalScore compares predicted terminal states with the data's on held-out
+// transitions. A transition is predicted to end in one where that is more likely
+// than not.
+type TerminalScore struct {
+	Loss     float64 `json:"loss"`     // cross-entropy
+	Terminal int     `json:"terminal"` // transitions that end in a terminal state
+	Found    int     `json:"found"`    // those of them that are predicted to
+	Mistaken int     `json:"mistaken"` // others that are predicted to
 }
 
 // Point is one point of a loss curve.

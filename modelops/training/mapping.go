@@ -13,21 +13,26 @@ import (
 //	reward    (s, a)  → r    input [s/σ, a/σ],        output r/σ, or a logit where rewards are sparse
 //	dynamics  (s, a)  → s′   input [s/σ, a/σ],        output (s′−s)/σ_Δ
 //
-// where x/σ stands for (x − mean)/σ.
+// where x/σ stands for (x − mean)/σ. With terminals, a reward's result and output
+// have a second value: the probability that s′ is terminal, and its logit.
 type mapping struct {
 	kind            Kind
 	stats           Statistics
+	terminals       bool
 	inputs, outputs int
 }
 
-func newMapping(kind Kind, stats Statistics) mapping {
+func newMapping(kind Kind, stats Statistics, terminals bool) mapping {
 	stateDim, actionDim := len(stats.ObservationMean), len(stats.ActionMean)
-	m := mapping{kind: kind, stats: stats, inputs: stateDim + actionDim}
+	m := mapping{kind: kind, stats: stats, terminals: terminals, inputs: stateDim + actionDim}
 	switch kind {
 	case InverseDynamics:
 		m.inputs, m.outputs = 2*stateDim, actionDim
 	case Reward:
 		m.outputs = 1
+		if terminals {
+			m.outputs = 2
+		}
 	case Dynamics:
 		m.outputs = stateDim
 	}
@@ -73,6 +78,9 @@ func (m mapping) target(target, state, result []float32) {
 	default:
 		target[0] = (result[0] - m.stats.RewardMean) / m.stats.RewardScale
 	}
+	if m.terminals {
+		target[terminalOutput] = result[terminalOutput]
+	}
 }
 
 // result undoes target for an output of the net.
@@ -87,22 +95,44 @@ func (m mapping) result(result, state, output []float32) {
 			result[d] = state[d] + output[d]*scale
 		}
 	case m.stats.SparseRewards:
-		probability := float32(1 / (1 + math.Exp(-float64(output[0]))))
-		result[0] = m.stats.RewardLow + probability*(m.stats.RewardHigh-m.stats.RewardLow)
+		result[0] = m.stats.RewardLow + logistic(output[0])*(m.stats.RewardHigh-m.stats.RewardLow)
 	default:
 		result[0] = output[0]*m.stats.RewardScale + m.stats.RewardMean
 	}
+	if m.terminals {
+		result[terminalOutput] = logistic(output[terminalOutput])
+	}
 }
 
-// logits is whether the net's output is the logit of a probability.
-func (m mapping) logits() bool { return m.kind == Reward && m.stats.SparseRewards }
+// logistic is the probability of a logit.
+func logistic(x float32) float32 { return float32(1 / (1 + math.Exp(-float64(x)))) }
 
-// loss is the mean squared error, or the cross-entropy of logits.
+// terminalOutput is the place of the terminal state's logit in a reward's output.
+const terminalOutput = 1
+
+// logits is whether a value of the net's output is the logit of a probability.
+func (m mapping) logits(output int) bool {
+	return m.kind == Reward && (output == terminalOutput || m.stats.SparseRewards)
+}
+
+// loss is the mean squared error, or the cross-entropy of logits. With terminals
+// it is the sum of the reward's and the terminal state's.
 //
 //	output, target: [batch, outputs]
 //	result:         scalar
 func (m mapping) loss(output, target *Node) *Node {
-	if m.logits() {
+	if !m.terminals {
+		return meanLoss(m.logits(0), output, target)
+	}
+	column := func(x *Node, i int) *Node { return Slice(x, AxisRange(), AxisElem(i)) } // [batch, 1]
+	reward := meanLoss(m.logits(0), column(output, 0), column(target, 0))
+	terminal := meanLoss(true, column(output, terminalOutput), column(target, terminalOutput))
+	return Add(reward, terminal)
+}
+
+// meanLoss is the mean over all values of an output.
+func meanLoss(logits bool, output, target *Node) *Node {
+	if logits {
 		// log(1 + e^x) − x·y, written so that no exponential overflows.
 		softplus := Add(MaxScalar(output, 0), Log1P(Exp(Neg(Abs(output)))))
 		return ReduceAllMean(Sub(softplus, Mul(output, target)))
@@ -112,14 +142,22 @@ func (m mapping) loss(output, target *Node) *Node {
 
 // hostLoss is loss outside of a graph.
 func (m mapping) hostLoss(outputs, targets []float32) float64 {
-	sum := 0.0
+	sum, count := 0.0, len(targets)
+	if m.terminals {
+		count /= m.outputs // a sum of two means
+	}
 	for i, target := range targets {
 		x, y := float64(outputs[i]), float64(target)
-		if m.logits() {
-			sum += math.Max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) - x*y
+		if m.logits(i % m.outputs) {
+			sum += crossEntropy(x, y)
 		} else {
 			sum += (x - y) * (x - y)
 		}
 	}
-	return sum / float64(len(targets))
+	return sum / float64(count)
+}
+
+// crossEntropy of a logit x where the truth is y.
+func crossEntropy(x, y float64) float64 {
+	return math.Max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) - x*y
 }

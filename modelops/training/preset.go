@@ -106,8 +106,10 @@ func paper() Config {
 }
 
 // reference follows the authors' code: quantile normaliser, one known interval,
-// guidance by the return, clean states clipped to the normaliser's range, and an
-// ensemble of 7 dynamics nets of 4 layers of 200, of which the best 5 are used.
+// guidance by the return, clean states clipped to the normaliser's range, an
+// ensemble of 7 dynamics nets of 4 layers of 200, of which the best 5 are used,
+// and predicted terminal states: learned from the data, where the authors' code
+// has each environment's own rule.
 func reference() Config {
 	cfg := paper()
 	cfg.Denoiser.Normalizer = checkpoint.Quantile
@@ -116,6 +118,7 @@ func reference() Config {
 	cfg.Denoiser.Diffusion.Guidance = &diffusion.Guidance{Dropout: 0.25, Weight: 1.2}
 	cfg.Dynamics.Hidden, cfg.Dynamics.Activation = 200, "swish"
 	cfg.Dynamics.Members, cfg.Dynamics.Elites = 7, 5
+	cfg.Reward.Terminals = true
 	return cfg
 }
 

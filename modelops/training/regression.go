@@ -1,6 +1,7 @@
 package training
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -31,6 +32,9 @@ func (j *job) prepareRegressor(cfg RegressorConfig, steps int) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
+	if cfg.Terminals && j.kind != Reward {
+		return errors.New("terminals are predicted by the reward model alone")
+	}
 	count := j.data.transitions
 	if j.kind == Reward {
 		count = func(t Trajectory) int { return len(t.Rewards) }
@@ -39,7 +43,7 @@ func (j *job) prepareRegressor(cfg RegressorConfig, steps int) error {
 	if j.examples, err = split(j.data, j.seed, count); err != nil {
 		return err
 	}
-	m := newMapping(j.kind, j.details.Statistics)
+	m := newMapping(j.kind, j.details.Statistics, cfg.Terminals)
 	j.config, j.schedule = cfg, cfg.Schedule
 	j.objective = &regression{data: j.data, mapping: m, net: cfg.net(m.inputs, m.outputs), members: cfg.Members}
 	return nil
@@ -74,11 +78,20 @@ func (r *regression) fill(e example, features, target []float32) {
 		r.mapping.target(target, state, action)
 	case Reward:
 		r.mapping.features(features, state, action)
-		r.mapping.target(target, state, t.Rewards[step:step+1])
+		r.mapping.target(target, state, t.outcome(step))
 	case Dynamics:
 		r.mapping.features(features, state, action)
 		r.mapping.target(target, state, r.next(e))
 	}
+}
+
+// outcome is the reward of a step, and 1 where it ends in a terminal state.
+func (t Trajectory) outcome(step int) []float32 {
+	terminal := float32(0)
+	if t.Terminal && step == len(t.Rewards)-1 {
+		terminal = 1
+	}
+	return []float32{t.Rewards[step], terminal}
 }
 
 // next is the state after a transition.
@@ -148,7 +161,29 @@ func (r *regression) measure(engine compute.Backend, j *job, weights []checkpoin
 	if j.kind == Dynamics {
 		j.details.HeldOutError = r.errors(j.examples.heldOut, mean)
 	}
+	if cfg.Terminals {
+		j.details.HeldOutTerminals = terminalScore(mean, targets)
+	}
 	return nil
+}
+
+// terminalScore is that of a reward model's outputs, [n, 2].
+func terminalScore(outputs, targets []float32) *TerminalScore {
+	score := &TerminalScore{}
+	for i := terminalOutput; i < len(outputs); i += 2 {
+		score.Loss += crossEntropy(float64(outputs[i]), float64(targets[i])) / float64(len(outputs)/2)
+		terminal, predicted := targets[i] == 1, outputs[i] > 0
+		switch {
+		case terminal && predicted:
+			score.Terminal++
+			score.Found++
+		case terminal:
+			score.Terminal++
+		case predicted:
+			score.Mistaken++
+		}
+	}
+	return score
 }
 
 // table lists the features and targets of examples, in order.

@@ -54,7 +54,7 @@ func newRegressor(engine compute.Backend, kind Kind, cfg RegressorConfig, detail
 	if err != nil {
 		return nil, err
 	}
-	r := &Regressor{mapping: newMapping(kind, details.Statistics), members: details.Elites, engine: engine, store: store}
+	r := &Regressor{mapping: newMapping(kind, details.Statistics, cfg.Terminals), members: details.Elites, engine: engine, store: store}
 	shape := cfg.net(r.mapping.inputs, r.mapping.outputs)
 	// features: [rows, inputs], result: [members, rows, outputs]
 	r.exec, err = model.NewExec(engine, store, func(scope *model.Scope, features *Node) *Node {
@@ -87,8 +87,10 @@ func (r *Regressor) Finalize() {
 // members, and for each row how far the members disagree: the largest L2
 // distance of one from their mean, in the units of the result.
 //
-//	states: [n, S]
-//	second: [n, S] next states for an inverse model, else [n, A] actions
+//	states:  [n, S]
+//	second:  [n, S] next states for an inverse model, else [n, A] actions
+//	results: [n, A] actions, [n, S] next states, or [n, 1] rewards; with
+//	         terminals [n, 2], the probability that the step ends in one beside it
 func (r *Regressor) Predict(states, second []float32) (results, disagreement []float32, err error) {
 	stateDim, secondDim := len(r.mapping.stats.ObservationMean), r.mapping.second()
 	n := len(states) / stateDim

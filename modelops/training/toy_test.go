@@ -40,6 +40,28 @@ func toy(episodes, steps int) *Data {
 	return data
 }
 
+// cliff is the toy's point driven to the right, until it comes past x = 1 or its
+// time is over.
+func cliff(episodes int) *Data {
+	rng := rand.New(rand.NewPCG(7, 9))
+	data := &Data{ObservationDim: 2, ActionDim: 2, Fingerprint: "cliff"}
+	for range episodes {
+		var t Trajectory
+		x, y := rng.Float64()-0.5, rng.NormFloat64()
+		for len(t.Rewards) < 40 && !t.Terminal {
+			heading := 1.2 * rng.NormFloat64()
+			ax, ay := math.Cos(heading), math.Sin(heading)
+			t.States = append(t.States, float32(x), float32(y))
+			t.Actions = append(t.Actions, float32(ax), float32(ay))
+			t.Rewards = append(t.Rewards, float32(x+ay))
+			x, y = x+ax/10, y+ay/10
+			t.Terminal = x > 1
+		}
+		data.Trajectories = append(data.Trajectories, t)
+	}
+	return data
+}
+
 // toyConfig is a configuration that trains in a second.
 func toyConfig() Config {
 	schedule := Schedule{

@@ -3,7 +3,7 @@
 //
 //	denoiser  G_θ  bridges the last state of one episode and the first of another
 //	inverse   f_ψ  (s_t, s_{t+1}) → a_t
-//	reward    f_ϕ  (s_t, a_t) → r_t
+//	reward    f_ϕ  (s_t, a_t) → r_t, on request also whether s_{t+1} is terminal
 //	dynamics  f_ω  (s_t, a_t) → s_{t+1}, one net or an ensemble
 //
 // An optimizer step's examples and noise depend on (seed, kind, step) alone, so
@@ -45,6 +45,8 @@ type Trajectory struct {
 	States  []float32 // [T, S], or [T+1, S] where the state after the last step is known
 	Actions []float32 // [T, A]
 	Rewards []float32 // [T]
+	// Terminal is whether the last step ends in a terminal state.
+	Terminal bool
 }
 
 // Data is what models are trained on.

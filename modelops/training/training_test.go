@@ -139,6 +139,23 @@ func TestPerceptronsLearn(t *testing.T) {
 	})
 }
 
+// A point that is driven over the edge x = 1 ends there: its last state, known or
+// not, is terminal. The reward is learned beside that as well as alone.
+func TestTerminalsAreLearned(t *testing.T) {
+	forEachBackend(t, func(t *testing.T, name string) {
+		cfg := toyConfig().Reward
+		cfg.Steps, cfg.Batch, cfg.Hidden, cfg.EvaluateEvery, cfg.Terminals = 800, 64, 32, 100, true
+		details := mustTrain(t, Reward, Config{Reward: cfg}, cliff(200), t.TempDir(), Options{Backend: name, Seed: 1}).Details
+		score := details.HeldOutTerminals
+		if score.Terminal < 5 || score.Found < score.Terminal*3/4 || score.Mistaken > score.Terminal/4 {
+			t.Errorf("terminal states: %+v of %d transitions", *score, details.HeldOutExamples)
+		}
+		if reward := details.HeldOutLoss - score.Loss; reward < 0 || reward > 0.1 {
+			t.Errorf("held-out loss of the reward %v, want at most 0.1", reward)
+		}
+	})
+}
+
 func checkErrors(t *testing.T, e ErrorQuantiles) {
 	t.Helper()
 	if len(e.Raw) != errorQuantiles || len(e.Normalized) != errorQuantiles {
@@ -232,6 +249,7 @@ func TestTrainRefuses(t *testing.T) {
 		{"ragged episode", Reward, func(_ *Config, d *Data) { d.Trajectories[1].Actions = d.Trajectories[1].Actions[1:] }, "episode 1"},
 		{"bad batch", Reward, func(c *Config, _ *Data) { c.Reward.Batch = 0 }, "batch (0)"},
 		{"bad elites", Reward, func(c *Config, _ *Data) { c.Reward.Elites = 2 }, "elites (2)"},
+		{"terminals of dynamics", Dynamics, func(c *Config, _ *Data) { c.Dynamics.Terminals = true }, "reward model alone"},
 		{"bad activation", Reward, func(c *Config, _ *Data) { c.Reward.Activation = "step" }, "activation"},
 		{"bad normalizer", Denoiser, func(c *Config, _ *Data) { c.Denoiser.Normalizer = "minmax" }, "minmax"},
 		{"bad decay", Denoiser, func(c *Config, _ *Data) { c.Denoiser.Decay = "linear" }, "linear"},

@@ -22,6 +22,7 @@ import (
 const (
 	ReasonDynamics     = "dynamics error"
 	ReasonDisagreement = "ensemble disagreement"
+	ReasonTerminal     = "predicted terminal state"
 	ReasonNotFinite    = "not finite"
 	ReasonNoGain       = "no gain in return"
 )
@@ -31,6 +32,7 @@ var (
 	rejected = map[string]beam.Counter{
 		ReasonDynamics:     beam.NewCounter("qualify", "stitches_rejected_dynamics_error"),
 		ReasonDisagreement: beam.NewCounter("qualify", "stitches_rejected_ensemble_disagreement"),
+		ReasonTerminal:     beam.NewCounter("qualify", "stitches_rejected_predicted_terminal"),
 		ReasonNotFinite:    beam.NewCounter("qualify", "stitches_rejected_not_finite"),
 		ReasonNoGain:       beam.NewCounter("qualify", "stitches_rejected_no_gain"),
 	}
@@ -54,6 +56,13 @@ type Config struct {
 	// units of the observations; 0 asks nothing of them. It is the uncertainty
 	// that the authors' code, after MOPO (Yu et al., 2020), can take off rewards.
 	MaxDisagreement float64 `json:"max_disagreement,omitempty"`
+	// RejectTerminal drops a stitch if one of its generated states is predicted to
+	// be terminal, since the episode would end there. Of the Δ+1 transitions
+	// those into s̃_1 … s̃_Δ are asked for. The last one is not: it leads to the
+	// real s′_1, from which the high episode goes on; nor are the real transitions
+	// before s_T. The authors' code, which has each environment's own rule in
+	// place of a prediction, asks the last one too.
+	RejectTerminal bool `json:"reject_terminal,omitempty"`
 	// RequireGain drops a stitch that earns no more than what it replaces, as
 	// the authors' code does.
 	RequireGain bool `json:"require_gain,omitempty"`
@@ -106,17 +115,22 @@ func (fn *stitchFn) qualify(in trajectory.BridgeBatch) (trajectory.BridgeBatch, 
 	if err != nil {
 		return in, err
 	}
+	var terminals []float32 // probability of each transition
+	if fn.Config.RejectTerminal {
+		if terminals, err = fn.Session().Terminals(states, actions); err != nil {
+			return in, fmt.Errorf("terminal states: %w", err)
+		}
+	}
 	out := trajectory.BridgeBatch{Index: in.Index, Bridges: make([]trajectory.Bridge, len(in.Bridges))}
 	at := 0
 	for i, b := range in.Bridges {
-		b.Errors = make([]float32, b.Pair.BridgeRows())
-		b.MaxDisagreement = slices.Max(disagreement[at : at+len(b.Errors)])
-		for j := range b.Errors {
-			b.Errors[j] = distance(predicted[at*dim:(at+1)*dim], next[at*dim:(at+1)*dim])
-			at++
-		}
-		b.Rejected = fn.Config.judge(b)
+		rows := b.Pair.BridgeRows()
+		b.Errors = distances(predicted[at*dim:(at+rows)*dim], next[at*dim:(at+rows)*dim], dim)
+		b.MaxDisagreement = slices.Max(disagreement[at : at+rows])
+		ends := fn.Config.RejectTerminal && anyLikely(terminals[at:at+rows-1])
+		b.Rejected = fn.Config.judge(b, ends)
 		out.Bridges[i] = b
+		at += rows
 	}
 	return out, nil
 }
@@ -129,8 +143,9 @@ func count(ctx context.Context, reason string) {
 	rejected[reason].Inc(ctx, 1)
 }
 
-// judge gives the reason to reject a bridge, or "".
-func (c Config) judge(b trajectory.Bridge) string {
+// judge gives the reason to reject a bridge, or "". It ends early if a generated
+// state is predicted to be terminal.
+func (c Config) judge(b trajectory.Bridge, endsEarly bool) string {
 	worst, disagreement := float64(slices.Max(b.Errors)), float64(b.MaxDisagreement)
 	gain := b.Pair.HighReturn - b.Pair.LowRest
 	for _, r := range b.Rewards {
@@ -143,6 +158,8 @@ func (c Config) judge(b trajectory.Bridge) string {
 		return ReasonDynamics
 	case c.MaxDisagreement > 0 && disagreement > c.MaxDisagreement:
 		return ReasonDisagreement
+	case c.RejectTerminal && endsEarly:
+		return ReasonTerminal
 	case c.RequireGain && gain <= 0:
 		return ReasonNoGain
 	}
@@ -151,12 +168,21 @@ func (c Config) judge(b trajectory.Bridge) string {
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
-// distance is ‖a − b‖₂.
-func distance(a, b []float32) float32 {
-	sum := 0.0
-	for i := range a {
-		d := float64(a[i]) - float64(b[i])
-		sum += d * d
+// anyLikely is whether one of the probabilities says more likely than not.
+func anyLikely(probabilities []float32) bool {
+	return slices.ContainsFunc(probabilities, func(p float32) bool { return p > 0.5 })
+}
+
+// distances is ‖a − b‖₂ of each row of dim values.
+func distances(a, b []float32, dim int) []float32 {
+	rows := make([]float32, len(a)/dim)
+	for row := range rows {
+		sum := 0.0
+		for i := row * dim; i < (row+1)*dim; i++ {
+			d := float64(a[i]) - float64(b[i])
+			sum += d * d
+		}
+		rows[row] = float32(math.Sqrt(sum))
 	}
-	return float32(math.Sqrt(sum))
+	return rows
 }

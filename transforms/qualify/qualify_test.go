@@ -10,6 +10,7 @@ import (
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/session"
 	"diffstitch/testing/fixture"
+	"diffstitch/transforms/inference"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
@@ -76,7 +77,7 @@ func TestJudge(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			b := trajectory.Bridge{Errors: test.errors, Rewards: test.rewards}
 			b.Pair.LowRest, b.Pair.HighReturn = test.lowRest, test.highGives
-			if got := test.cfg.judge(b); got != test.want {
+			if got := test.cfg.judge(b, false); got != test.want {
 				t.Errorf("rejected as %q, want %q", got, test.want)
 			}
 		})
@@ -106,15 +107,12 @@ func TestStitches(t *testing.T) {
 	for i, reason := range []string{"", ReasonDynamics, ReasonNotFinite} {
 		b := in.Bridges[i]
 		b.Rejected = reason
-		b.Errors = make([]float32, b.Pair.BridgeRows())
 		predicted, disagreement, err := s.Dynamics(b.States[:len(b.States)-3], b.Actions)
 		if err != nil {
 			t.Fatal(err)
 		}
 		b.MaxDisagreement = slices.Max(disagreement)
-		for row := range b.Errors {
-			b.Errors[row] = distance(predicted[row*3:(row+1)*3], b.States[(row+1)*3:(row+2)*3])
-		}
+		b.Errors = distances(predicted, b.States[3:], 3)
 		want.Bridges = append(want.Bridges, b)
 	}
 	cfg := Config{Delta: 50}
@@ -123,35 +121,100 @@ func TestStitches(t *testing.T) {
 	})
 }
 
-func TestJudgeDisagreement(t *testing.T) {
-	agreeing := Config{Delta: 0.5, MaxDisagreement: 0.2}
+// TestJudgeByTheReferenceModels: what only an ensemble and a reward model with
+// terminals can say.
+func TestJudgeByTheReferenceModels(t *testing.T) {
+	agreeing, alive := Config{Delta: 0.5, MaxDisagreement: 0.2}, Config{Delta: 0.5, RejectTerminal: true}
 	tests := []struct {
 		name         string
 		cfg          Config
 		worst        float32 // error
 		disagreement float32
+		endsEarly    bool
 		want         string
 	}{
-		{"below", agreeing, 0.1, 0.1, ""},
-		{"above", agreeing, 0.1, 0.3, ReasonDisagreement},
-		{"dynamics first", agreeing, 0.6, 0.3, ReasonDynamics},
-		{"not asked for", Config{Delta: 0.5}, 0.1, 100, ""},
-		{"without δ", Config{Off: true, MaxDisagreement: 0.2}, 100, 0.3, ReasonDisagreement},
-		{"NaN", Config{Off: true}, 0.1, float32(math.NaN()), ReasonNotFinite},
-		{"infinite", agreeing, 0.1, float32(math.Inf(1)), ReasonNotFinite},
+		{"below", agreeing, 0.1, 0.1, false, ""},
+		{"above", agreeing, 0.1, 0.3, false, ReasonDisagreement},
+		{"dynamics first", agreeing, 0.6, 0.3, false, ReasonDynamics},
+		{"agreement not asked for", Config{Delta: 0.5}, 0.1, 100, false, ""},
+		{"disagreement without δ", Config{Off: true, MaxDisagreement: 0.2}, 100, 0.3, false, ReasonDisagreement},
+		{"NaN", Config{Off: true}, 0.1, float32(math.NaN()), false, ReasonNotFinite},
+		{"infinite", agreeing, 0.1, float32(math.Inf(1)), false, ReasonNotFinite},
+		{"no terminal state", alive, 0.1, 0, false, ""},
+		{"terminal state", alive, 0.1, 0, true, ReasonTerminal},
+		{"terminal state without δ", Config{Off: true, RejectTerminal: true}, 100, 0, true, ReasonTerminal},
+		{"terminal before gain", Config{Off: true, RejectTerminal: true, RequireGain: true}, 0.1, 0, true, ReasonTerminal},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			b := trajectory.Bridge{Errors: []float32{test.worst}, MaxDisagreement: test.disagreement}
-			if got := test.cfg.judge(b); got != test.want {
+			if got := test.cfg.judge(b, test.endsEarly); got != test.want {
 				t.Errorf("rejected as %q, want %q", got, test.want)
 			}
 		})
 	}
 }
 
-func TestDistance(t *testing.T) {
-	if got := distance([]float32{1, 2, 3}, []float32{1, 5, 7}); got != 5 {
-		t.Errorf("distance %v, want 5", got)
+// TestTerminalStatesOfTheBridge: only a state between s_T and s′_1 can be
+// rejected as terminal.
+func TestTerminalStatesOfTheBridge(t *testing.T) {
+	models := fixture.Models(t)
+	s, err := session.Shared(models)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Release()
+	dying, living := terminalStep(t, s), []float32{0, 0, 0, 0, 0}
+	bridge := func(index int64, steps ...[]float32) trajectory.Bridge {
+		b := trajectory.Bridge{Pair: trajectory.Pair{Index: index, Steps: int32(len(steps) - 1)}, Rewards: make([]float32, len(steps))}
+		for _, step := range steps {
+			b.States, b.Actions = append(b.States, step[:3]...), append(b.Actions, step[3:]...)
+		}
+		b.States = append(b.States, 0, 0, 0)
+		return b
+	}
+	in := trajectory.BridgeBatch{Bridges: []trajectory.Bridge{
+		bridge(0, living, living), bridge(1, dying, living), bridge(2, living, dying), bridge(3, dying), bridge(4, living, dying, living),
+	}}
+	fn := &stitchFn{Models: inference.Models{Options: models}, Config: Config{Off: true, RejectTerminal: true}}
+	if err := fn.Setup(); err != nil {
+		t.Fatal(err)
+	}
+	defer fn.Teardown()
+	out, err := fn.qualify(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"", ReasonTerminal, "", "", ReasonTerminal} {
+		if got := out.Bridges[i].Rejected; got != want {
+			t.Errorf("bridge %d is rejected as %q, want %q", i, got, want)
+		}
+	}
+}
+
+// terminalStep finds a state and an action, [3+2], from which the models expect a
+// terminal state. They know so little that it lies far from any data.
+func terminalStep(t *testing.T, s *session.Session) []float32 {
+	t.Helper()
+	for d := range 5 {
+		for _, v := range []float32{-100, 100} {
+			step := make([]float32, 5)
+			step[d] = v
+			p, err := s.Terminals(step[:3], step[3:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p[0] > 0.5 {
+				return step
+			}
+		}
+	}
+	t.Fatal("no step ends in a terminal state")
+	return nil
+}
+
+func TestDistances(t *testing.T) {
+	if got := distances([]float32{1, 2, 3, 4}, []float32{4, 6, 3, 5}, 2); !slices.Equal(got, []float32{5, 1}) {
+		t.Errorf("distances %v, want 5 and 1", got)
 	}
 }
