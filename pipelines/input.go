@@ -57,19 +57,21 @@ func (d Data) open() (datasetio.Input, datasetio.Shape, error) {
 
 // check fails when more was rejected than allowed.
 func (d Data) check(files int, metas []trajectory.Meta, rejects []dataset.Reject) error {
-	brokenFiles := 0
+	broken := map[string]bool{} // files, in whole or in part
 	byReason := map[string]int{}
+	episodes := 0
 	for _, r := range rejects {
 		byReason[string(r.Reason)]++
-		if r.Reason == datasetio.ReasonUnreadable {
-			brokenFiles++
+		if r.Reason == datasetio.ReasonUnreadable || r.Reason == datasetio.ReasonUnreadableRows {
+			broken[r.File] = true
+		} else {
+			episodes++
 		}
 	}
-	episodes := len(rejects) - brokenFiles
-	share := max(float64(brokenFiles)/float64(files), float64(episodes)/float64(max(1, episodes+len(metas))))
+	share := max(float64(len(broken))/float64(files), float64(episodes)/float64(max(1, episodes+len(metas))))
 	if share > d.MaxRejectShare {
 		return fmt.Errorf("%w: %d of %d files and %d of %d episodes cannot be used (%s), more than --max-reject-share %g allows; the first: %s",
-			ErrData, brokenFiles, files, episodes, episodes+len(metas), describeCounts(byReason), d.MaxRejectShare, rejects[0])
+			ErrData, len(broken), files, episodes, episodes+len(metas), describeCounts(byReason), d.MaxRejectShare, rejects[0])
 	}
 	if len(metas) == 0 {
 		return fmt.Errorf("%w: %q holds no usable episode", ErrData, d.Path)

@@ -61,6 +61,9 @@ func (run *augmentation) read(ctx context.Context) error {
 	if run.rejects, err = load(run.work(rejectsFile), byPlace); err != nil {
 		return err
 	}
+	scanned := len(run.metas)
+	run.metas, run.rejects = datasetio.RejectReturning(run.input, run.metas, run.rejects)
+	slices.SortFunc(run.rejects, byPlace)
 	byIndex := func(a, b datasetio.FileInfo) int { return cmp.Compare(a.Index, b.Index) }
 	if run.files, err = load(run.work(inputsFile), byIndex); err != nil {
 		return err
@@ -68,7 +71,7 @@ func (run *augmentation) read(ctx context.Context) error {
 	if err := run.options.Data.check(len(run.input.Files), run.metas, run.rejects); err != nil {
 		return err
 	}
-	if number(run.metas) {
+	if number(run.metas) || len(run.metas) < scanned {
 		if err := datasetio.SaveRecords(run.work(episodesFile), run.metas); err != nil {
 			return err
 		}

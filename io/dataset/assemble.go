@@ -11,56 +11,90 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 )
 
-// assembler makes episodes of a table's rows.
+// assembler makes the episodes that begin in some row groups of a table's rows.
 type assembler struct {
 	table *table
 	block *block
-	at    int             // the next row of block
-	seen  map[int64]int64 // the row each id began at
+	at    int   // the next row of block
+	stop  int64 // the row from which on episodes are somebody else's
 	draft draft
+	// foreign is whether the rows at hand may belong to the episode of the row
+	// before the first, whose boundary columns draft then holds.
+	foreign bool
 }
 
-func newAssembler(f *File) *assembler {
-	return &assembler{table: newTable(f), seen: map[int64]int64{}, draft: draft{f: f}}
+func newAssembler(f *File, groups Groups) *assembler {
+	a := &assembler{table: newTable(f), stop: f.starts[groups.To], draft: draft{f: f}}
+	a.table.group, a.table.row = groups.From, f.starts[groups.From]
+	a.foreign = a.table.row > 0
+	return a
 }
 
 // next is the next episode or reject; errDone after the last.
 func (a *assembler) next() (Item, error) {
+	if a.block == nil && a.foreign {
+		if err := a.lookBack(); err != nil {
+			return Item{}, err
+		}
+	}
 	for {
+		if a.draft.rows == 0 && a.row() >= a.stop {
+			return Item{}, errDone
+		}
 		if a.block == nil || a.at == a.block.rows {
 			b, err := a.table.next(math.MaxInt64)
 			if err == errDone && a.draft.rows > 0 {
-				return a.finish(), nil
+				return a.draft.finish(), nil
 			}
 			if err != nil {
 				return Item{}, err
 			}
 			a.block, a.at = b, 0
 		}
-		if a.draft.rows > 0 && a.draft.endsBefore(a.block, a.at) {
-			return a.finish(), nil
+		ends := a.draft.endsBefore(a.block, a.at)
+		if a.draft.rows > 0 && ends {
+			return a.draft.finish(), nil
 		}
 		to := a.at + 1
 		for a.draft.continues(a.block, to) {
 			to++
 		}
-		a.draft.add(a.block, a.at, to)
+		a.foreign = a.foreign && !ends
+		if a.foreign {
+			a.draft.mark(a.block, to-1)
+		} else {
+			a.draft.add(a.block, a.at, to)
+		}
 		a.at = to
 	}
 }
 
-func (a *assembler) close() error { return a.table.close() }
-
-func (a *assembler) finish() Item {
-	if !a.draft.f.schema.ImplicitIDs && a.draft.hasID {
-		if row, again := a.seen[a.draft.id]; again {
-			a.draft.reject(IDReturns, "it began at row %d already", row)
-		} else {
-			a.seen[a.draft.id] = a.draft.first
-		}
+// row is the next row.
+func (a *assembler) row() int64 {
+	if a.block == nil {
+		return a.table.row
 	}
-	return a.draft.finish()
+	return a.block.first + int64(a.at)
 }
+
+// lookBack reads, of the row before the first, what tells whether the first
+// begins an episode.
+func (a *assembler) lookBack() (err error) {
+	defer recovered(&err)
+	f, row := a.draft.f, a.table.row-1
+	t := newTable(f, "episode_id", "terminals", "dones", "timeouts")
+	defer t.close() // nothing was written
+	if err := t.openGroup(f.groupOf(row), row); err != nil {
+		return err
+	}
+	b, err := t.next(1)
+	if err == nil {
+		a.draft.mark(b, 0)
+	}
+	return err
+}
+
+func (a *assembler) close() error { return a.table.close() }
 
 // draft is the episode being assembled. Its buffers are used again for the next.
 type draft struct {
@@ -78,6 +112,16 @@ type draft struct {
 	lowID, highID int64
 	bridgeStart   int
 	errors        []float32
+}
+
+// mark takes over where row i of the block stands: its id, and whether it ends
+// an episode.
+func (d *draft) mark(b *block, i int) {
+	d.terminal = b.terminals.width > 0 && b.terminals.values[i]
+	d.timeout = b.timeouts.width > 0 && b.timeouts.values[i]
+	if !d.f.schema.ImplicitIDs {
+		d.id, d.hasID = b.ids.values[i], b.ids.ok(i)
+	}
 }
 
 // endsBefore is whether row i of the block begins another episode.

@@ -28,11 +28,11 @@ type stream interface {
 // library, whose io.EOF means a damaged page.
 var errDone = errors.New("no more")
 
-func (f *File) stream() stream {
+func (f *File) stream(groups Groups) stream {
 	if f.schema.Layout == Episodes {
-		return newNested(f)
+		return newNested(f, groups)
 	}
-	return newAssembler(f)
+	return newAssembler(f, groups)
 }
 
 // Episodes reads the file from its first row on. An episode that can't be used
@@ -40,7 +40,26 @@ func (f *File) stream() stream {
 // pages of each column and one episode.
 func (f *File) Episodes(ctx context.Context) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
-		s := f.stream()
+		seen := Seen{}
+		for item, err := range f.EpisodesIn(ctx, f.all()) {
+			if item.Episode != nil && !f.schema.ImplicitIDs {
+				if r := seen.Add(f.path, item.Location.Row, item.Episode.ID); r != nil {
+					item.Episode, item.Reject = nil, r
+				}
+			}
+			if !yield(item, err) {
+				return
+			}
+		}
+	}
+}
+
+// EpisodesIn is Episodes for the episodes that begin in some row groups; the
+// last one is read to its end, wherever that lies. Whoever reads a file in parts
+// has to check by [Seen] that no id comes back in another part.
+func (f *File) EpisodesIn(ctx context.Context, groups Groups) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		s := f.stream(groups)
 		defer s.close() // nothing was written
 		for {
 			item, err := s.next()

@@ -108,7 +108,7 @@ func (f *File) fetchNested(at trajectory.Location) (Item, error) {
 		}
 		return cached.items[offset].clone(), nil
 	}
-	n := newNested(f)
+	n := newNested(f, f.all())
 	defer n.close() // nothing was written
 	if err := n.openGroup(g); err != nil {
 		return Item{}, err
@@ -172,7 +172,7 @@ func (f *File) decodeRows(g int) (*block, error) {
 }
 
 func (f *File) decodeNested(g int) ([]Item, error) {
-	n := newNested(f)
+	n := newNested(f, f.all())
 	defer n.close() // nothing was written
 	if err := n.openGroup(g); err != nil {
 		return nil, err

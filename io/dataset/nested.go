@@ -10,6 +10,7 @@ import (
 type nested struct {
 	f     *File
 	group int   // the next row group to open
+	end   int   // the first that is not read
 	row   int64 // the next row
 	left  int64 // rows left in the open row group
 
@@ -26,10 +27,12 @@ type flagColumn struct {
 	values []bool
 }
 
-func newNested(f *File) *nested {
+func newNested(f *File, groups Groups) *nested {
 	s := f.schema
 	n := &nested{
 		f:            f,
+		group:        groups.From,
+		end:          groups.To,
 		observations: column[float32]{leaf: f.bound["observations"], openChunk: openFloat32, width: s.ObservationDim},
 		actions:      column[float32]{leaf: f.bound["actions"], openChunk: openFloat32, width: s.ActionDim},
 		rewards:      column[float32]{leaf: f.bound["rewards"], openChunk: openFloat32, width: 1},
@@ -46,7 +49,7 @@ func newNested(f *File) *nested {
 func (n *nested) next() (item Item, err error) {
 	defer recovered(&err)
 	for n.left == 0 {
-		if n.group == len(n.f.starts)-1 {
+		if n.group == n.end {
 			return Item{}, errDone
 		}
 		if err := n.openGroup(n.group); err != nil {

@@ -33,6 +33,7 @@ type table struct {
 	left  int   // rows left in the open row group
 	batch int   // rows of a block
 
+	names   []string // of the columns to read; all where empty
 	columns []tableColumn
 }
 
@@ -82,9 +83,10 @@ func (c *batchColumn[V]) where() leaf { return c.leaf }
 // for the processor's cache.
 const batchValues = 1 << 15
 
-func newTable(f *File) *table {
+// newTable reads the named columns, or all.
+func newTable(f *File, names ...string) *table {
 	s := f.schema
-	t := &table{f: f, batch: max(batchValues/max(s.ObservationDim, s.ActionDim, 8), 1)}
+	t := &table{f: f, names: names, batch: max(batchValues/max(s.ObservationDim, s.ActionDim, 8), 1)}
 	addColumn(t, "episode_id", 1, openInt64, func(b *block) *vectors[int64] { return &b.ids })
 	addColumn(t, "step", 1, openInt64, func(b *block) *vectors[int64] { return &b.steps })
 	addColumn(t, "observations", s.ObservationDim, openFloat32, func(b *block) *vectors[float32] { return &b.observations })
@@ -103,7 +105,7 @@ func newTable(f *File) *table {
 }
 
 func addColumn[V any](t *table, name string, width int, open opener[V], place func(*block) *vectors[V]) {
-	if l, ok := t.f.bound[name]; ok {
+	if l, ok := t.f.bound[name]; ok && (len(t.names) == 0 || slices.Contains(t.names, name)) {
 		t.columns = append(t.columns, &batchColumn[V]{column: column[V]{leaf: l, openChunk: open, width: width}, place: place})
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+	"pgregory.net/rapid"
 )
 
 // testColumn is a column of a table that a test makes up. Values are Go numbers,
@@ -35,6 +36,11 @@ var (
 // writeTable writes columns as another program would, with arrow's own writer.
 func writeTable(tb testing.TB, columns []testColumn, rowGroup int64, options ...parquet.WriterProperty) string {
 	tb.Helper()
+	return writeBytes(tb, tableBytes(tb, columns, rowGroup, options...))
+}
+
+func tableBytes(tb rapid.TB, columns []testColumn, rowGroup int64, options ...parquet.WriterProperty) []byte {
+	tb.Helper()
 	var fields []arrow.Field
 	var arrays []arrow.Column
 	for _, c := range columns {
@@ -53,7 +59,7 @@ func writeTable(tb testing.TB, columns []testColumn, rowGroup int64, options ...
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return writeBytes(tb, buffer.Bytes())
+	return buffer.Bytes()
 }
 
 func writeBytes(tb testing.TB, data []byte) string {
@@ -65,7 +71,7 @@ func writeBytes(tb testing.TB, data []byte) string {
 	return path
 }
 
-func appendValue(tb testing.TB, builder array.Builder, value any) {
+func appendValue(tb rapid.TB, builder array.Builder, value any) {
 	tb.Helper()
 	if value == nil {
 		builder.AppendNull()

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"slices"
 
 	"diffstitch/io/dataset"
 	"diffstitch/io/storage"
@@ -20,14 +21,30 @@ import (
 )
 
 func init() {
+	beam.RegisterDoFn(&splitFn{})
 	beam.RegisterDoFn(&scanFn{})
 	beam.RegisterDoFn(&hashFn{})
+	register.Emitter1[Split]()
 	register.Emitter1[trajectory.Meta]()
 	register.Emitter1[dataset.Reject]()
 }
 
-// ReasonUnreadable is why a whole file is rejected.
-const ReasonUnreadable dataset.Reason = "unreadable file"
+// Why a whole file is rejected, or the rest of a split.
+const (
+	ReasonUnreadable     dataset.Reason = "unreadable file"
+	ReasonUnreadableRows dataset.Reason = "unreadable rows"
+)
+
+// Split is a part of the input that is read on its own: the episodes that begin
+// in some row groups of a file.
+type Split struct {
+	File   int32
+	Groups dataset.Groups
+}
+
+// splitBytes is about what a split's row groups take decoded: enough that
+// opening the file for it does not count.
+const splitBytes = 64 << 20
 
 var (
 	episodesRead = beam.NewCounter("datasetio", "episodes_read")
@@ -36,10 +53,17 @@ var (
 
 // Scan reads every episode of the input once and keeps what ranking needs. It
 // gives a PCollection<trajectory.Meta>, and a PCollection<dataset.Reject> of the
-// files and episodes that cannot be used.
+// files and episodes that cannot be used. Splits of a file know nothing of each
+// other: whoever gathers the metas calls RejectReturning.
 func Scan(s beam.Scope, in Input, shape Shape, scoring trajectory.Scoring) (metas, rejects beam.PCollection) {
 	s = s.Scope("datasetio.Scan")
-	return beam.ParDo2(s, &scanFn{Input: in, Shape: shape, Scoring: scoring}, fileIndices(s, in))
+	return scan(s, in, shape, scoring, splitBytes)
+}
+
+func scan(s beam.Scope, in Input, shape Shape, scoring trajectory.Scoring, bytes int64) (metas, rejects beam.PCollection) {
+	splits, broken := beam.ParDo2(s, &splitFn{Input: in, Shape: shape, Bytes: bytes}, fileIndices(s, in))
+	metas, rejects = beam.ParDo2(s, &scanFn{Input: in, Scoring: scoring}, beam.Reshuffle(s, splits))
+	return metas, beam.Flatten(s, broken, rejects)
 }
 
 func fileIndices(s beam.Scope, in Input) beam.PCollection {
@@ -50,14 +74,52 @@ func fileIndices(s beam.Scope, in Input) beam.PCollection {
 	return beam.Reshuffle(s, beam.CreateList(s, indices))
 }
 
+type splitFn struct {
+	Input Input `json:"input"`
+	Shape Shape `json:"shape"`
+	Bytes int64 `json:"bytes"` // of a split
+}
+
+func (fn *splitFn) ProcessElement(ctx context.Context, file int32, emit func(Split), reject func(dataset.Reject)) {
+	splits, err := fn.Input.splits(file, fn.Shape, fn.Bytes)
+	if err != nil {
+		rejected.Inc(ctx, 1)
+		reject(fn.Input.unreadable(file, err))
+	}
+	for _, split := range splits {
+		emit(split)
+	}
+}
+
+// splits cuts a file, unless it is broken or of another shape.
+func (in Input) splits(file int32, shape Shape, bytes int64) ([]Split, error) {
+	f, err := dataset.Open(in.Files[file], in.Options)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // nothing was written
+	if got := (Shape{f.Schema().ObservationDim, f.Schema().ActionDim}); got != shape {
+		return nil, fmt.Errorf("observations of %d values and actions of %d, where the rest of the data has %d and %d",
+			got.ObservationDim, got.ActionDim, shape.ObservationDim, shape.ActionDim)
+	}
+	var splits []Split
+	for _, groups := range f.Splits(bytes) {
+		splits = append(splits, Split{file, groups})
+	}
+	return splits, nil
+}
+
+func (in Input) unreadable(file int32, err error) dataset.Reject {
+	return dataset.Reject{File: in.Files[file], Reason: ReasonUnreadable, Detail: err.Error()}
+}
+
 type scanFn struct {
 	Input   Input              `json:"input"`
-	Shape   Shape              `json:"shape"`
 	Scoring trajectory.Scoring `json:"scoring"`
 }
 
-func (fn *scanFn) ProcessElement(ctx context.Context, file int32, emit func(trajectory.Meta), reject func(dataset.Reject)) error {
-	return ScanFile(ctx, fn.Input, file, fn.Shape,
+func (fn *scanFn) ProcessElement(ctx context.Context, split Split, emit func(trajectory.Meta), reject func(dataset.Reject)) error {
+	return fn.Input.scan(ctx, split,
 		func(e *trajectory.Episode, m trajectory.Meta) {
 			episodesRead.Inc(ctx, 1)
 			m.Score = fn.Scoring.Of(e)
@@ -69,35 +131,72 @@ func (fn *scanFn) ProcessElement(ctx context.Context, file int32, emit func(traj
 		})
 }
 
-// ScanFile hands out the usable episodes of one file in order, and rejects the
-// others, or the whole file where it is broken or of another shape.
-func ScanFile(ctx context.Context, in Input, file int32, shape Shape, use func(*trajectory.Episode, trajectory.Meta), reject func(dataset.Reject)) error {
-	whole := func(err error) error {
-		if ctx.Err() == nil {
-			reject(dataset.Reject{File: in.Files[file], Reason: ReasonUnreadable, Detail: err.Error()})
-		}
-		return ctx.Err()
-	}
-	f, err := dataset.Open(in.Files[file], in.Options)
+// scan hands out the usable episodes of a split in order, and rejects the
+// others. Where rows cannot be read, it rejects the split from there on.
+func (in Input) scan(ctx context.Context, split Split, use func(*trajectory.Episode, trajectory.Meta), reject func(dataset.Reject)) error {
+	f, err := dataset.Open(in.Files[split.File], in.Options)
 	if err != nil {
-		return whole(err)
+		reject(in.unreadable(split.File, err))
+		return nil
 	}
 	defer f.Close() // nothing was written
-	if got := (Shape{f.Schema().ObservationDim, f.Schema().ActionDim}); got != shape {
-		return whole(fmt.Errorf("observations of %d values and actions of %d, where the rest of the data has %d and %d",
-			got.ObservationDim, got.ActionDim, shape.ObservationDim, shape.ActionDim))
-	}
-	for item, err := range f.Episodes(ctx) {
-		if err != nil {
-			return whole(err)
-		}
-		if item.Reject != nil {
+	row := f.FirstRow(split.Groups.From)
+	for item, err := range f.EpisodesIn(ctx, split.Groups) {
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			reject(dataset.Reject{File: f.Path(), Row: row, Reason: ReasonUnreadableRows, Detail: err.Error()})
+			return nil
+		case item.Reject != nil:
 			reject(*item.Reject)
-			continue
+		default:
+			use(item.Episode, meta(item, split.File))
 		}
-		use(item.Episode, meta(item, file))
+		row = item.Location.Row + item.Location.Rows
 	}
 	return nil
+}
+
+// ScanFile hands out what Scan finds in one file, in order.
+func ScanFile(ctx context.Context, in Input, file int32, shape Shape, use func(*trajectory.Episode, trajectory.Meta), reject func(dataset.Reject)) error {
+	splits, err := in.splits(file, shape, splitBytes)
+	if err != nil {
+		reject(in.unreadable(file, err))
+		return nil
+	}
+	seen := dataset.Seen{}
+	for _, split := range splits {
+		err := in.scan(ctx, split, func(e *trajectory.Episode, m trajectory.Meta) {
+			if r := seen.Add(in.Files[file], m.Location.Row, m.ID); r != nil {
+				reject(*r)
+				return
+			}
+			use(e, m)
+		}, reject)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RejectReturning moves the episodes whose id came before in the same file from
+// metas, which are in the data's order, to the rejects.
+func RejectReturning(in Input, metas []trajectory.Meta, rejects []dataset.Reject) ([]trajectory.Meta, []dataset.Reject) {
+	seen, file := dataset.Seen{}, int32(-1)
+	metas = slices.DeleteFunc(metas, func(m trajectory.Meta) bool {
+		if m.Location.File != file {
+			clear(seen)
+			file = m.Location.File
+		}
+		r := seen.Add(in.Files[file], m.Location.Row, m.ID)
+		if r != nil {
+			rejects = append(rejects, *r)
+		}
+		return r != nil
+	})
+	return metas, rejects
 }
 
 func meta(item dataset.Item, file int32) trajectory.Meta {

@@ -2,12 +2,14 @@ package datasetio
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"diffstitch/io/dataset"
@@ -17,6 +19,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
 // described is what scanning a file of the episodes should give.
@@ -89,32 +92,101 @@ func TestScan(t *testing.T) {
 	})
 }
 
-// TestScanOfDamagedPages: what comes before the damage is used, and the file is
-// rejected.
+// manyGroups is a file of some ten row groups, in which an id comes back.
+func manyGroups(t *testing.T) (in Input, episodes []*trajectory.Episode) {
+	t.Helper()
+	episodes = walks(120, 3)
+	episodes[116].ID = episodes[1].ID
+	return write(t, episodes...), episodes
+}
+
+// TestScanSplits: row groups on their own give what the file does.
+func TestScanSplits(t *testing.T) {
+	in, episodes := manyGroups(t)
+	var wantMetas []trajectory.Meta
+	var wantRejects []dataset.Reject
+	err := ScanFile(t.Context(), in, 0, shape,
+		func(_ *trajectory.Episode, m trajectory.Meta) { wantMetas = append(wantMetas, m) },
+		func(r dataset.Reject) { wantRejects = append(wantRejects, r) })
+	if err != nil || len(wantMetas)+len(wantRejects) != len(episodes) {
+		t.Fatalf("%d metas and %d rejects of %d episodes: %v", len(wantMetas), len(wantRejects), len(episodes), err)
+	}
+	splits, err := in.splits(0, shape, 1)
+	if err != nil || len(splits) < 10 {
+		t.Fatalf("%d splits: %v", len(splits), err)
+	}
+	scanned := func(bytes int64) ([]trajectory.Meta, []dataset.Reject) {
+		dir := t.TempDir()
+		ptest.BuildAndRun(t, func(s beam.Scope) {
+			metas, rejects := scan(s, in, shape, trajectory.Scoring{Kind: trajectory.ScoreReturn}, bytes)
+			WriteRecords[trajectory.Meta](s, filepath.Join(dir, "metas"), metas)
+			WriteRecords[dataset.Reject](s, filepath.Join(dir, "rejects"), rejects)
+		})
+		metas, errM := LoadRecords[trajectory.Meta](filepath.Join(dir, "metas"))
+		rejects, errR := LoadRecords[dataset.Reject](filepath.Join(dir, "rejects"))
+		if err := errors.Join(errM, errR); err != nil {
+			t.Fatal(err)
+		}
+		slices.SortFunc(metas, func(a, b trajectory.Meta) int { return cmp.Compare(a.Location.Row, b.Location.Row) })
+		for i := range metas {
+			metas[i].Score = 0 // ScanFile knows no scoring
+		}
+		return RejectReturning(in, metas, rejects)
+	}
+	byRow := func(a, b dataset.Reject) int { return cmp.Compare(a.Row, b.Row) }
+	slices.SortFunc(wantRejects, byRow)
+	for _, bytes := range []int64{1, 5000, 1 << 30} {
+		metas, rejects := scanned(bytes)
+		slices.SortFunc(rejects, byRow)
+		if d := gocmp.Diff(wantMetas, metas) + gocmp.Diff(wantRejects, rejects); d != "" {
+			t.Errorf("splits of %d bytes (-whole +split):\n%s", bytes, d)
+		}
+	}
+	if !slices.ContainsFunc(wantRejects, func(r dataset.Reject) bool { return r.Reason == dataset.IDReturns }) {
+		t.Errorf("no id came back: %v", wantRejects)
+	}
+}
+
+// TestScanOfDamagedPages: a split is used up to the damage, and the others
+// whole.
 func TestScanOfDamagedPages(t *testing.T) {
-	episodes := longWalks(60, 3)
-	in := write(t, episodes...)
+	in, episodes := manyGroups(t)
 	data, err := os.ReadFile(in.Files[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	middle := data[len(data)/2 : len(data)/2+2000]
+	middle := data[len(data)/4 : len(data)/4+500]
 	copy(middle, bytes.Repeat([]byte{0xff}, len(middle)))
 	if err := os.WriteFile(in.Files[0], data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	used := 0
-	var rejects []dataset.Reject
-	err = ScanFile(t.Context(), in, 0, shape,
-		func(e *trajectory.Episode, _ trajectory.Meta) {
-			if e.ID != episodes[used].ID {
-				t.Errorf("episode %d in place of %d", e.ID, episodes[used].ID)
-			}
-			used++
-		},
-		func(r dataset.Reject) { rejects = append(rejects, r) })
-	if err != nil || used == 0 || used == len(episodes) || len(rejects) != 1 || rejects[0].Reason != ReasonUnreadable {
-		t.Errorf("%d of %d episodes, rejects %v: %v", used, len(episodes), rejects, err)
+	splits, err := in.splits(0, shape, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var used, short, unreadable []int64
+	for _, split := range splits {
+		err := in.scan(t.Context(), split,
+			func(e *trajectory.Episode, m trajectory.Meta) { used = append(used, m.Location.Row) },
+			func(r dataset.Reject) {
+				if r.Reason == ReasonUnreadableRows {
+					unreadable = append(unreadable, r.Row)
+				} else {
+					short = append(short, r.Row)
+				}
+			})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(unreadable) == 0 || len(unreadable) > 3 {
+		t.Errorf("rows from %v are unreadable, want one row group and those beside it", unreadable)
+	}
+	if read := len(used) + len(short); read == len(episodes) || read < len(episodes)/2 {
+		t.Errorf("%d of %d episodes were read", read, len(episodes))
+	}
+	if slices.Max(used) < unreadable[0] || slices.Min(used) > unreadable[0] {
+		t.Errorf("rows from %v are unreadable, and episodes at %v are used", unreadable, used)
 	}
 }
 
