@@ -17,6 +17,7 @@ import (
 	"diffstitch/modelops/backend"
 	"diffstitch/modelops/diffusion"
 	"diffstitch/modelops/session"
+	"diffstitch/pipelines/observe"
 	"diffstitch/transforms/estimate"
 	"diffstitch/transforms/mix"
 	"diffstitch/transforms/pair"
@@ -193,6 +194,7 @@ type augmentation struct {
 	parts    []trajectory.PartInfo
 
 	durations []snapshot.Duration
+	metrics   map[string]observe.Metrics // by pipeline, summed over rounds
 }
 
 // begin checks what was asked for and locks the output folder.

@@ -6,13 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
+	"time"
+
+	"diffstitch/pipelines/observe"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/metrics"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
 	//lint:ignore SA1019 the direct runner stays a choice while Beam ships it
 	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/direct" // --runner direct
 	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"  // --runner prism
@@ -40,73 +42,93 @@ func prepareRunner(runner string) error {
 	return nil
 }
 
-// execute builds a pipeline and runs it to its end.
-func execute(ctx context.Context, runner, name string, build func(s beam.Scope)) (metrics.QueryResults, error) {
-	p, s := beam.NewPipelineWithRoot()
-	build(s)
-	result, err := beam.Run(ctx, runner, p)
-	if ctx.Err() != nil {
-		return metrics.QueryResults{}, ctx.Err()
-	}
-	if err != nil {
-		return metrics.QueryResults{}, fmt.Errorf("pipelines: %s on the %s runner: %w", name, runner, rootCause(err))
-	}
-	if result == nil {
-		return metrics.QueryResults{}, ErrNotRun
-	}
-	return result.Metrics().AllMetrics(), nil
+// pollEvery is how often a running pipeline's metrics are looked at.
+var pollEvery = time.Second
+
+// pipeline is a Beam pipeline to run.
+type pipeline struct {
+	runner, stage string
+	build         func(s beam.Scope, job *observe.Job)
+	// progress is told what has been done, by what tasks make of the metrics; it
+	// may be nil.
+	progress func(Progress)
+	tasks    func(observe.Metrics) []Progress
 }
 
+// execute runs a pipeline to its end.
+func execute(ctx context.Context, p pipeline) (observe.Metrics, error) {
+	job := observe.NewJob(p.stage)
+	defer job.Close()
+	graph, s := beam.NewPipelineWithRoot()
+	p.build(s, job)
+	tell := p.teller(job)
+	stop := job.Watch(ctx, pollEvery, tell)
+	result, err := run(ctx, p.runner, job.Name, graph)
+	stop()
+	if ctx.Err() != nil {
+		if err := job.Cancel(); err != nil {
+			slog.WarnContext(ctx, "the job may go on", "stage", p.stage, "job", job.Name, "error", err)
+		}
+		return observe.Metrics{}, ctx.Err()
+	}
+	if err != nil {
+		return observe.Metrics{}, fmt.Errorf("pipelines: %s on the %s runner: %w", p.stage, p.runner, rootCause(err))
+	}
+	if result == nil {
+		return observe.Metrics{}, ErrNotRun
+	}
+	// A result without an error has metrics; one with an error may panic on them.
+	final := observe.Final(result.Metrics().AllMetrics())
+	tell(final)
+	return final, nil
+}
+
+// run runs the graph under a job name, which Beam takes from its flag alone.
+func run(ctx context.Context, runner, name string, graph *beam.Pipeline) (beam.PipelineResult, error) {
+	given := *jobopts.JobName
+	*jobopts.JobName = name
+	defer func() { *jobopts.JobName = given }()
+	return beam.Run(ctx, runner, graph)
+}
+
+// teller turns metrics into progress.
+func (p pipeline) teller(job *observe.Job) func(observe.Metrics) {
+	meter := observe.Meter{Now: time.Now}
+	return func(m observe.Metrics) {
+		if p.progress == nil {
+			return
+		}
+		for _, task := range p.tasks(m) {
+			task.Rate = meter.Rate(task.Task, task.Done)
+			task.Job, task.Stage, task.Metrics = job.Name, p.stage, m
+			p.progress(task)
+		}
+	}
+}
+
+// Progress is where a long piece of work stands.
+type Progress = observe.Progress
+
 // rootCause is what a DoFn said, without Beam's account of the plan around it.
+// Errors reach the driver as text alone: what says that data was rejected is
+// known by its words.
 func rootCause(err error) error {
 	message := err.Error()
 	at := strings.LastIndex(message, doFnFailed)
 	if at < 0 {
 		return err
 	}
-	return errors.New(strings.TrimSpace(message[at+len(doFnFailed):]))
+	message = strings.TrimSpace(message[at+len(doFnFailed):])
+	if before, after, rejected := strings.Cut(message, ErrData.Error()); rejected {
+		return fmt.Errorf("%s%w%s", before, ErrData, after)
+	}
+	return errors.New(message)
 }
 
 // doFnFailed ends the line in which Beam names the DoFn that failed.
 const doFnFailed = "] failed:\n"
 
 // seconds sums a distribution of milliseconds.
-func seconds(results metrics.QueryResults, namespace string) float64 {
-	var total int64
-	for _, d := range results.Distributions() {
-		if d.Key.Namespace == namespace && d.Key.Name == "batch_milliseconds" {
-			total += d.Result().Sum
-		}
-	}
-	return float64(total) / 1000
-}
-
-// local is what DoFns in the driver's own process share with it. On other
-// workers there is none, and they go without.
-type local struct {
-	ctx      context.Context
-	progress func(Progress)
-	err      atomic.Pointer[error]
-	done     atomic.Int64 // elements that passed a watch
-}
-
-var (
-	localRuns sync.Map // run number → *local
-	runNumber atomic.Int64
-)
-
-// announce makes ctx and progress known to the process's DoFns under a number.
-func announce(ctx context.Context, progress func(Progress)) (number int64, run *local, done func()) {
-	number = runNumber.Add(1)
-	run = &local{ctx: ctx, progress: progress}
-	localRuns.Store(number, run)
-	return number, run, func() { localRuns.Delete(number) }
-}
-
-// localRun is the run of that number, or nil on another machine.
-func localRun(number int64) *local {
-	if run, ok := localRuns.Load(number); ok {
-		return run.(*local)
-	}
-	return nil
+func seconds(m observe.Metrics, namespace string) float64 {
+	return float64(m.Distributions[observe.Name{Namespace: namespace, Name: "batch_milliseconds"}].Sum) / 1000
 }

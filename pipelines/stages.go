@@ -14,6 +14,7 @@ import (
 	"diffstitch/io/snapshot"
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/session"
+	"diffstitch/pipelines/observe"
 	"diffstitch/transforms/estimate"
 	"diffstitch/transforms/inpaint"
 	"diffstitch/transforms/mix"
@@ -44,11 +45,27 @@ func (run *augmentation) took(stage string, seconds float64) {
 	run.durations = append(run.durations, snapshot.Duration{Stage: stage, Seconds: seconds})
 }
 
+// execute runs one of the run's pipelines, and keeps its metrics.
+func (run *augmentation) execute(ctx context.Context, stage string, tasks func(observe.Metrics) []Progress, build func(beam.Scope, *observe.Job)) (observe.Metrics, error) {
+	final, err := execute(ctx, pipeline{runner: run.options.Runner, stage: stage, build: build, progress: run.progress, tasks: tasks})
+	if err != nil {
+		return final, err
+	}
+	if run.metrics == nil {
+		run.metrics = map[string]observe.Metrics{}
+	}
+	if _, known := run.metrics[stage]; !known {
+		run.metrics[stage] = observe.NewMetrics()
+	}
+	run.metrics[stage].Add(final)
+	return final, nil
+}
+
 // read scans the input for what ranking needs, and ranks it.
 func (run *augmentation) read(ctx context.Context) error {
-	_, err := execute(ctx, run.options.Runner, "reading", func(s beam.Scope) {
+	_, err := run.execute(ctx, "reading", readingTasks, func(s beam.Scope, job *observe.Job) {
 		metas, rejects := datasetio.Scan(s, run.input, run.shape, run.options.Scoring)
-		datasetio.WriteRecords[trajectory.Meta](s, run.work(episodesFile), metas)
+		datasetio.WriteRecords[trajectory.Meta](s, run.work(episodesFile), job.Live(s, metas))
 		datasetio.WriteRecords[dataset.Reject](s, run.work(rejectsFile), rejects)
 		datasetio.WriteRecords[datasetio.FileInfo](s, run.work(inputsFile), datasetio.Hashes(s, run.input))
 	})
@@ -194,9 +211,7 @@ func originalRows(metas []trajectory.Meta) (rows int64) {
 func (run *augmentation) round(ctx context.Context, round int, first, count int64) error {
 	o, models := run.options, run.options.session()
 	path := run.work(fmt.Sprintf(outcomesFile, round))
-	number, _, done := announce(ctx, run.progress)
-	defer done()
-	results, err := execute(ctx, o.Runner, "stitching", func(s beam.Scope) {
+	results, err := run.execute(ctx, "stitching", stitchingTasks(round, count), func(s beam.Scope, job *observe.Job) {
 		var dead []beam.PCollection
 		but := func(out, failures beam.PCollection) beam.PCollection {
 			dead = append(dead, failures)
@@ -208,7 +223,7 @@ func (run *augmentation) round(ctx context.Context, round int, first, count int6
 		contexts := but(datasetio.Contexts(s, run.input, run.models.Horizon, pairs))
 		bridges := but(inpaint.Bridges(s, models, o.Seed, contexts))
 		judged := but(qualify.Stitches(s, o.qualify(), models, but(wrapup.Transitions(s, models, bridges))))
-		outcomes := but(datasetio.Stage(s, run.staging.WorkDir(), run.shape, watch(s, number, count, judged)))
+		outcomes := but(datasetio.Stage(s, run.staging.WorkDir(), run.shape, job.Live(s, judged)))
 		datasetio.DeadLetters(s, run.staging.WorkDir(), o.mayFail(first+count), dead...)
 		datasetio.WriteRecords[trajectory.Outcome](s, path, outcomes)
 	})
@@ -255,11 +270,12 @@ func (run *augmentation) mix(ctx context.Context) error {
 		Shape:       run.shape,
 		BridgesOnly: run.options.Mix.Emit == mix.EmitBridge,
 	}
-	_, err := execute(ctx, run.options.Runner, "writing", func(s beam.Scope) {
+	_, err := run.execute(ctx, "writing", writingTasks(run.expectedRows()), func(s beam.Scope, job *observe.Job) {
 		originals := datasetio.ReadRecords[trajectory.Meta](s, run.work(episodesFile))
 		stitches := datasetio.ReadRecords[trajectory.Outcome](s, run.work(stitchesFile))
 		parts := mix.Parts(s, run.options.Mix, originals, stitches)
-		datasetio.WriteRecords[trajectory.PartInfo](s, run.work(partsFile), datasetio.Write(s, run.input, out, parts))
+		written := job.Live(s, datasetio.Write(s, run.input, out, parts))
+		datasetio.WriteRecords[trajectory.PartInfo](s, run.work(partsFile), written)
 	})
 	if err != nil {
 		return err

@@ -9,12 +9,14 @@ import (
 	"fmt"
 	"hash"
 	"log/slog"
+	"math"
 
 	"diffstitch/io/datasetio"
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/diffusion"
 	"diffstitch/modelops/session"
 	"diffstitch/modelops/training"
+	"diffstitch/pipelines/observe"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
@@ -61,15 +63,6 @@ func (o TrainOptions) config() (training.Config, error) {
 	return cfg, err
 }
 
-// Progress is where a long piece of work stands.
-type Progress struct {
-	Task        string // what is being done, such as "denoiser"
-	Done, Total int64
-	Unit        string
-	Rate        float64 // units a second
-	Note        string  // such as the loss
-}
-
 // Train trains the four models: a Beam stage of four elements, each of which
 // reads the data itself. Finished models are kept, unfinished ones resumed.
 func Train(ctx context.Context, o TrainOptions, progress func(Progress)) (models session.Info, err error) {
@@ -88,46 +81,38 @@ func Train(ctx context.Context, o TrainOptions, progress func(Progress)) (models
 		return models, err
 	}
 	o.Backend = engine.Kind
-	number, run, done := announce(ctx, progress)
-	defer done()
-	kinds := make([]string, len(training.Kinds))
-	for i, kind := range training.Kinds {
-		kinds[i] = string(kind)
-	}
-	_, err = execute(ctx, o.Runner, "training", func(s beam.Scope) {
-		s = s.Scope("pipelines.Train")
-		trained := beam.ParDo(s, &trainFn{Options: o, Input: in, Shape: shape, Run: number}, beam.Reshuffle(s, beam.CreateList(s, kinds)))
-		beam.ParDo0(s, &trainedFn{}, beam.GroupByKey(s, beam.AddFixedKey(s, trained)))
+	_, err = execute(ctx, pipeline{
+		runner: o.Runner, stage: "training", progress: progress, tasks: trainingTasks,
+		build: func(s beam.Scope, job *observe.Job) {
+			s = s.Scope("pipelines.Train")
+			kinds := beam.Reshuffle(s, beam.CreateList(s, modelKinds()))
+			trained := beam.ParDo(s, &trainFn{Options: o, Input: in, Shape: shape, Job: job.Name}, kinds)
+			beam.ParDo0(s, &trainedFn{}, beam.GroupByKey(s, beam.AddFixedKey(s, trained)))
+		},
 	})
-	if cause := run.err.Load(); cause != nil {
-		return models, *cause
-	}
 	if err != nil {
 		return models, err
 	}
 	return session.Describe(o.Models)
 }
 
+func modelKinds() (kinds []string) {
+	for _, kind := range training.Kinds {
+		kinds = append(kinds, string(kind))
+	}
+	return kinds
+}
+
 type trainFn struct {
 	Options TrainOptions    `json:"options"`
 	Input   datasetio.Input `json:"input"`
 	Shape   datasetio.Shape `json:"shape"`
-	Run     int64           `json:"run"`
+	Job     string          `json:"job"`
 }
 
 func (fn *trainFn) ProcessElement(ctx context.Context, kind string) (string, error) {
-	run := localRun(fn.Run)
-	if run != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithCancel(ctx)
-		defer cancel()
-		defer context.AfterFunc(run.ctx, cancel)()
-	}
-	err := fn.train(ctx, training.Kind(kind), run)
-	if err != nil && run != nil {
-		run.err.CompareAndSwap(nil, &err)
-	}
-	return kind, err
+	defer observe.Work(ctx, fn.Job)()
+	return kind, fn.train(ctx, training.Kind(kind))
 }
 
 // trainedFn takes up the kinds that were trained. A bundle without an output
@@ -140,7 +125,7 @@ func (*trainedFn) ProcessElement(ctx context.Context, _ int, kinds func(*string)
 	}
 }
 
-func (fn *trainFn) train(ctx context.Context, kind training.Kind, run *local) error {
+func (fn *trainFn) train(ctx context.Context, kind training.Kind) error {
 	data, err := loadTraining(ctx, fn.Options.Data, fn.Input, fn.Shape)
 	if err != nil {
 		return err
@@ -149,17 +134,25 @@ func (fn *trainFn) train(ctx context.Context, kind training.Kind, run *local) er
 	if err != nil {
 		return err
 	}
-	opts := training.Options{Backend: fn.Options.Backend, Seed: fn.Options.Seed, Steps: fn.Options.Steps}
-	if run != nil && run.progress != nil {
-		opts.Progress = func(p training.Progress) {
-			run.progress(Progress{
-				Task: "training " + string(p.Kind), Done: int64(p.Step), Total: int64(p.Steps),
-				Unit: "steps", Rate: p.StepsPerSecond, Note: fmt.Sprintf("loss %.4f", p.Loss),
-			})
-		}
+	opts := training.Options{
+		Backend: fn.Options.Backend, Seed: fn.Options.Seed, Steps: fn.Options.Steps, Progress: countSteps(ctx, kind),
 	}
 	_, err = training.Train(ctx, kind, cfg, data, fn.Options.Models, opts)
 	return err
+}
+
+// countSteps counts the optimizer steps of a model, those before an
+// interruption too.
+func countSteps(ctx context.Context, kind training.Kind) func(training.Progress) {
+	namespace := trainingNamespace(kind)
+	steps, planned, loss := beam.NewCounter(namespace, stepsTaken), beam.NewGauge(namespace, stepsPlanned), beam.NewGauge(namespace, lossMillionths)
+	counted := 0
+	return func(p training.Progress) {
+		steps.Inc(ctx, int64(p.Step-counted))
+		planned.Set(ctx, int64(p.Steps))
+		loss.Set(ctx, int64(math.Round(p.Loss*1e6)))
+		counted = p.Step
+	}
 }
 
 // loadTraining reads the whole dataset into memory, where training draws from

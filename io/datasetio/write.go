@@ -15,6 +15,8 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 )
 
+var rowsWritten = beam.NewCounter("datasetio", "rows_written")
+
 func init() {
 	beam.RegisterDoFn(&writeFn{})
 }
@@ -47,10 +49,10 @@ func (fn *writeFn) Setup()          { fn.store = OpenStore(fn.Input) }
 func (fn *writeFn) Teardown() error { return fn.store.Close() }
 
 func (fn *writeFn) ProcessElement(ctx context.Context, part trajectory.Part) (trajectory.PartInfo, error) {
-	return attempt.Do(ctx, "write", strconv.FormatInt(part.Index, 10), func() (trajectory.PartInfo, error) { return fn.write(part) })
+	return attempt.Do(ctx, "write", strconv.FormatInt(part.Index, 10), func() (trajectory.PartInfo, error) { return fn.write(ctx, part) })
 }
 
-func (fn *writeFn) write(part trajectory.Part) (trajectory.PartInfo, error) {
+func (fn *writeFn) write(ctx context.Context, part trajectory.Part) (trajectory.PartInfo, error) {
 	info := trajectory.PartInfo{Index: part.Index, File: fmt.Sprintf("part-%05d.parquet", part.Index)}
 	staged := OpenStaged(fn.Output.Bridges)
 	defer staged.Close()
@@ -59,7 +61,7 @@ func (fn *writeFn) write(part trajectory.Part) (trajectory.PartInfo, error) {
 		if err != nil {
 			return err
 		}
-		if err := fn.writeEntries(out, part.Entries, staged, &info); err != nil {
+		if err := fn.writeEntries(ctx, out, part.Entries, staged, &info); err != nil {
 			return err
 		}
 		return out.Close()
@@ -67,7 +69,7 @@ func (fn *writeFn) write(part trajectory.Part) (trajectory.PartInfo, error) {
 	return info, err
 }
 
-func (fn *writeFn) writeEntries(out *dataset.Writer, entries []trajectory.Entry, staged *Staged, info *trajectory.PartInfo) error {
+func (fn *writeFn) writeEntries(ctx context.Context, out *dataset.Writer, entries []trajectory.Entry, staged *Staged, info *trajectory.PartInfo) error {
 	for i, entry := range entries {
 		if i > 0 && entry.Group != entries[i-1].Group {
 			if err := out.EndRowGroup(); err != nil {
@@ -81,6 +83,7 @@ func (fn *writeFn) writeEntries(out *dataset.Writer, entries []trajectory.Entry,
 		if err := out.Write(e); err != nil {
 			return err
 		}
+		rowsWritten.Inc(ctx, int64(e.Len()))
 		info.Episodes++
 		info.Rows += int64(e.Len())
 		if entry.IsStitch {

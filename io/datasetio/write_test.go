@@ -257,7 +257,7 @@ func TestWriteNamesWhatIsMissing(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	_, err := fn.write(trajectory.Part{Entries: entries})
+	_, err := fn.write(t.Context(), trajectory.Part{Entries: entries})
 	if err == nil {
 		t.Error("it went well")
 	}

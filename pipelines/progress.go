@@ -1,0 +1,73 @@
+package pipelines
+
+import (
+	"fmt"
+	"strings"
+
+	"diffstitch/modelops/training"
+	"diffstitch/pipelines/observe"
+)
+
+// readingTasks tells what reading has done.
+func readingTasks(m observe.Metrics) []Progress {
+	read := m.Counters[observe.Name{Namespace: "datasetio", Name: "episodes_read"}]
+	return []Progress{{Task: "reading", Done: read, Unit: "episodes"}}
+}
+
+// stitchingTasks tells how many of a round's stitches have been judged.
+func stitchingTasks(round int, total int64) func(observe.Metrics) []Progress {
+	return func(m observe.Metrics) []Progress {
+		accepted := m.Counters[observe.Name{Namespace: "qualify", Name: "stitches_accepted"}]
+		judged := accepted
+		for name, n := range m.Counters {
+			if name.Namespace == "qualify" && strings.HasPrefix(name.Name, "stitches_rejected_") {
+				judged += n
+			}
+		}
+		note := fmt.Sprintf("%d accepted", accepted)
+		if round > 0 {
+			note = fmt.Sprintf("round %d, %s", round+1, note)
+		}
+		return []Progress{{Task: "stitching", Done: judged, Total: total, Unit: "stitches", Note: note}}
+	}
+}
+
+// writingTasks tells how much of D* is written.
+func writingTasks(total int64) func(observe.Metrics) []Progress {
+	return func(m observe.Metrics) []Progress {
+		rows := m.Counters[observe.Name{Namespace: "datasetio", Name: "rows_written"}]
+		return []Progress{{Task: "writing", Done: rows, Total: total, Unit: "rows"}}
+	}
+}
+
+// expectedRows is how many rows D* will have; 0 where a ratio decides it.
+func (run *augmentation) expectedRows() int64 {
+	if ratio := run.options.Mix.Ratio; ratio.Original != 0 || ratio.Augmented != 0 {
+		return 0
+	}
+	_, augmented := run.accepted()
+	return originalRows(run.metas) + augmented
+}
+
+// The metrics of a model's training.
+const (
+	stepsTaken     = "optimizer_steps"
+	stepsPlanned   = "optimizer_steps_planned"
+	lossMillionths = "loss_millionths"
+)
+
+func trainingNamespace(kind training.Kind) string { return "training." + string(kind) }
+
+// trainingTasks tells the steps of the models whose training began.
+func trainingTasks(m observe.Metrics) (tasks []Progress) {
+	for _, kind := range training.Kinds {
+		in := func(name string) observe.Name { return observe.Name{Namespace: trainingNamespace(kind), Name: name} }
+		if steps, began := m.Counters[in(stepsTaken)]; began {
+			tasks = append(tasks, Progress{
+				Task: "training " + string(kind), Done: steps, Total: m.Gauges[in(stepsPlanned)].Value, Unit: "steps",
+				Note: fmt.Sprintf("loss %.4f", float64(m.Gauges[in(lossMillionths)].Value)/1e6),
+			})
+		}
+	}
+	return tasks
+}
