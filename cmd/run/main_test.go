@@ -72,3 +72,16 @@ func TestPlainLine(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+func TestPlainProgressIsSaidOnce(t *testing.T) {
+	var out bytes.Buffer
+	r := &reporter{out: &out, seen: map[task]stand{}}
+	for _, done := range []int64{10, 20, 100, 100} {
+		r.show(pipelines.Progress{Job: "j", Task: "stitching", Done: done, Total: 100, Unit: "stitches"})
+	}
+	r.show(pipelines.Progress{Job: "j", Task: "reading", Done: 7, Unit: "episodes"})
+	want := "stitching: 10 of 100 stitches\nstitching: 100 of 100 stitches\nreading: 7 episodes\n"
+	if out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
+}

@@ -22,42 +22,55 @@ type reporter struct {
 	terminal bool
 
 	mu   sync.Mutex
-	said map[string]time.Time // by task; several may run at once
-	job  string               // of the bar
-	task string
+	seen map[task]stand // several tasks may run at once
+	task task           // of the bar
 	bar  *progressbar.ProgressBar
+}
+
+type task struct{ job, name string }
+
+// stand is where a task stood, and when that was last said in a plain line.
+type stand struct {
+	done int64
+	said time.Time
 }
 
 func newReporter() *reporter {
 	info, err := os.Stderr.Stat()
-	return &reporter{out: os.Stderr, said: map[string]time.Time{}, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0}
+	return &reporter{out: os.Stderr, seen: map[task]stand{}, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0}
 }
 
 // show takes one report of progress. It may be called from several goroutines.
 func (r *reporter) show(p pipelines.Progress) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	key := task{p.Job, p.Task}
+	last, known := r.seen[key]
+	if known && last.done == p.Done {
+		return
+	}
+	finished := p.Total > 0 && p.Done >= p.Total
+	say := !r.terminal && (finished || time.Since(last.said) >= plainEvery)
+	if say {
+		last.said = time.Now()
+		fmt.Fprintln(r.out, plainLine(p))
+	}
+	r.seen[key] = stand{p.Done, last.said}
 	if r.terminal {
-		r.draw(p)
-		return
+		r.draw(key, p)
 	}
-	if (p.Total == 0 || p.Done < p.Total) && time.Since(r.said[p.Task]) < plainEvery {
-		return
-	}
-	r.said[p.Task] = time.Now()
-	fmt.Fprintln(r.out, plainLine(p))
 }
 
-func (r *reporter) draw(p pipelines.Progress) {
-	same := r.bar != nil && r.job == p.Job && r.task == p.Task
+func (r *reporter) draw(key task, p pipelines.Progress) {
+	same := r.bar != nil && r.task == key
 	if r.bar != nil && !same && !r.bar.IsFinished() {
-		if r.job == p.Job {
+		if r.task.job == p.Job {
 			return // one bar at a time: that of the task that began first
 		}
 		fmt.Fprintln(r.out) // a job may end with less than was foreseen
 	}
 	if !same {
-		r.job, r.task, r.bar = p.Job, p.Task, newBar(r.out, p)
+		r.task, r.bar = key, newBar(r.out, p)
 	}
 	if p.Total > 0 {
 		r.bar.ChangeMax64(p.Total)
