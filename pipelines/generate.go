@@ -39,7 +39,7 @@ func GeneratePointMaze(ctx context.Context, o GenerateOptions) (rows int64, err 
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if err := out.Write(mazeEpisode(id, e)); err != nil {
+			if err := out.Write(trajectory.FromStates(id, e.Observations, e.Actions, e.Rewards)); err != nil {
 				return err
 			}
 			id++
@@ -48,17 +48,4 @@ func GeneratePointMaze(ctx context.Context, o GenerateOptions) (rows int64, err 
 		return out.Close()
 	})
 	return rows, err
-}
-
-func mazeEpisode(id int64, e pointmaze.Episode) *trajectory.Episode {
-	last := len(e.Observations) - pointmaze.ObservationDim
-	return &trajectory.Episode{
-		ID:               id,
-		ObservationDim:   pointmaze.ObservationDim,
-		ActionDim:        pointmaze.ActionDim,
-		Observations:     e.Observations[:last],
-		FinalObservation: e.Observations[last:],
-		Actions:          e.Actions,
-		Rewards:          e.Rewards,
-	}
 }

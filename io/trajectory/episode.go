@@ -69,6 +69,19 @@ type Provenance struct {
 	Errors []float32
 }
 
+// FromStates is an episode of at least one step, that ended by a timeout, with
+// its states before each step and after the last, [T+1, S].
+func FromStates(id int64, states, actions, rewards []float32) *Episode {
+	steps := len(rewards)
+	observationDim := len(states) / (steps + 1)
+	last := steps * observationDim
+	return &Episode{
+		ID: id, ObservationDim: observationDim, ActionDim: len(actions) / steps,
+		Observations: states[:last:last], Actions: actions, Rewards: rewards,
+		FinalObservation: states[last:],
+	}
+}
+
 // Len is the number of transitions, T.
 func (e *Episode) Len() int { return len(e.Rewards) }
 

@@ -66,6 +66,17 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+func TestFromStates(t *testing.T) {
+	e := FromStates(7, []float32{1, 2, 3, 4, 5, 6}, []float32{8, 9}, []float32{0, 1})
+	want := &Episode{
+		ID: 7, ObservationDim: 2, ActionDim: 1, Observations: []float32{1, 2, 3, 4},
+		Actions: []float32{8, 9}, Rewards: []float32{0, 1}, FinalObservation: []float32{5, 6},
+	}
+	if diff := cmp.Diff(want, e); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestNextObservation(t *testing.T) {
 	unknown := numbered(1, 3)
 	unknown.FinalObservation = nil

@@ -35,74 +35,37 @@ func Preset(name string) (Config, error) {
 }
 
 func tiny() Config {
-	regressor := RegressorConfig{
-		Schedule: Schedule{
-			Steps: 2000, Batch: 256, LearningRate: 2e-3, WarmupSteps: 50, Decay: Cosine, EMA: 0.99,
-			EvaluateEvery: 200, SaveEvery: 500,
-		},
-		Hidden: 128, Layers: 4, Activation: "swish", Members: 1, Elites: 1,
-	}
-	diffusion := deviating(nets.UNetConfig{Horizon: 16, Channels: 16, Multipliers: []int{1, 2, 4}, Kernel: 5, Groups: 8})
-	diffusion.Clip = 2.5 // what a maze needs
-	return Config{
-		Denoiser: DenoiserConfig{
-			Schedule: Schedule{
-				Steps: 3000, Batch: 32, LearningRate: 1e-3, WarmupSteps: 50, Decay: Cosine, EMA: 0.99,
-				EvaluateEvery: 300, SaveEvery: 500,
-			},
-			Normalizer: checkpoint.Gaussian,
-			Diffusion:  diffusion,
-		},
-		Inverse:  withLayers(regressor, 2),
-		Reward:   regressor,
-		Dynamics: regressor,
-	}
+	unet := nets.UNetConfig{Horizon: 16, Channels: 16, Multipliers: []int{1, 2, 4}, Kernel: 5, Groups: 8}
+	cfg := fourNets(deviating(unet), Schedule{
+		Steps: 3000, Batch: 32, LearningRate: 1e-3, WarmupSteps: 50, Decay: Cosine, EMA: 0.99,
+		EvaluateEvery: 300, SaveEvery: 500,
+	}, "swish", 128, Schedule{
+		Steps: 2000, Batch: 256, LearningRate: 2e-3, WarmupSteps: 50, Decay: Cosine, EMA: 0.99,
+		EvaluateEvery: 200, SaveEvery: 500,
+	})
+	cfg.Denoiser.Diffusion.Clip = 2.5 // what a maze needs
+	return cfg
 }
 
 func small() Config {
-	regressor := RegressorConfig{
-		Schedule: Schedule{
-			Steps: 10_000, Batch: 256, LearningRate: 1e-3, WarmupSteps: 100, Decay: Cosine, EMA: 0.995,
-			EvaluateEvery: 500, SaveEvery: 2000,
-		},
-		Hidden: 256, Layers: 4, Activation: "swish", Members: 1, Elites: 1,
-	}
-	return Config{
-		Denoiser: DenoiserConfig{
-			Schedule: Schedule{
-				Steps: 4000, Batch: 64, LearningRate: 1e-3, WarmupSteps: 100, Decay: Cosine, EMA: 0.995,
-				EvaluateEvery: 200, SaveEvery: 200,
-			},
-			Normalizer: checkpoint.Gaussian,
-			Diffusion:  deviating(nets.UNetConfig{Horizon: 32, Channels: 32, Multipliers: []int{1, 2, 4}, Kernel: 5, Groups: 8}),
-		},
-		Inverse:  withLayers(regressor, 2),
-		Reward:   regressor,
-		Dynamics: regressor,
-	}
+	unet := nets.UNetConfig{Horizon: 32, Channels: 32, Multipliers: []int{1, 2, 4}, Kernel: 5, Groups: 8}
+	return fourNets(deviating(unet), Schedule{
+		Steps: 4000, Batch: 64, LearningRate: 1e-3, WarmupSteps: 100, Decay: Cosine, EMA: 0.995,
+		EvaluateEvery: 200, SaveEvery: 200,
+	}, "swish", 256, Schedule{
+		Steps: 10_000, Batch: 256, LearningRate: 1e-3, WarmupSteps: 100, Decay: Cosine, EMA: 0.995,
+		EvaluateEvery: 500, SaveEvery: 2000,
+	})
 }
 
 func paper() Config {
-	regressor := RegressorConfig{
-		Schedule: Schedule{
-			Steps: 100_000, Batch: 256, LearningRate: 1e-3, WarmupSteps: 0, Decay: Constant, EMA: 0.995,
-			EvaluateEvery: 2000, SaveEvery: 10_000,
-		},
-		Hidden: 256, Layers: 4, Activation: "relu", Members: 1, Elites: 1,
-	}
-	return Config{
-		Denoiser: DenoiserConfig{
-			Schedule: Schedule{
-				Steps: 1_000_000, Batch: 32, LearningRate: 2e-4, WarmupSteps: 0, Decay: Constant, EMA: 0.995,
-				EvaluateEvery: 5000, SaveEvery: 5000,
-			},
-			Normalizer: checkpoint.Gaussian,
-			Diffusion:  literal(diffusion.TwoHidden),
-		},
-		Inverse:  withLayers(regressor, 2),
-		Reward:   regressor,
-		Dynamics: regressor,
-	}
+	return fourNets(literal(diffusion.TwoHidden), Schedule{
+		Steps: 1_000_000, Batch: 32, LearningRate: 2e-4, WarmupSteps: 0, Decay: Constant, EMA: 0.995,
+		EvaluateEvery: 5000, SaveEvery: 5000,
+	}, "relu", 256, Schedule{
+		Steps: 100_000, Batch: 256, LearningRate: 1e-3, WarmupSteps: 0, Decay: Constant, EMA: 0.995,
+		EvaluateEvery: 2000, SaveEvery: 10_000,
+	})
 }
 
 // reference follows the authors' code: quantile normaliser, one known interval,
@@ -120,6 +83,19 @@ func reference() Config {
 	cfg.Dynamics.Members, cfg.Dynamics.Elites = 7, 5
 	cfg.Reward.Terminals = true
 	return cfg
+}
+
+// fourNets is a denoiser of states scaled by their moments, and three perceptrons
+// of the paper's depths, each one net: 2 layers for the inverse dynamics and 4
+// for the others.
+func fourNets(denoiser diffusion.Config, denoising Schedule, activation string, hidden int, regression Schedule) Config {
+	deep := RegressorConfig{Schedule: regression, Hidden: hidden, Layers: 4, Activation: activation, Members: 1, Elites: 1}
+	return Config{
+		Denoiser: DenoiserConfig{Schedule: denoising, Normalizer: checkpoint.Gaussian, Diffusion: denoiser},
+		Inverse:  withLayers(deep, 2),
+		Reward:   deep,
+		Dynamics: deep,
+	}
 }
 
 // literal is the paper's denoiser: horizon 100, K = 100, zeros between the known

@@ -1,7 +1,6 @@
 package qualify
 
 import (
-	"cmp"
 	"math"
 	"os"
 	"slices"
@@ -86,13 +85,8 @@ func TestJudge(t *testing.T) {
 
 // TestStitches: δ lies between the errors of two bridges, so that one goes.
 func TestStitches(t *testing.T) {
-	models := fixture.Models(t)
-	s, err := session.Shared(models)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Release()
-	walk := slices.MaxFunc(fixture.RandomWalks(fixture.Walks, fixture.WalksSeed), func(a, b *trajectory.Episode) int { return cmp.Compare(a.Len(), b.Len()) })
+	models, s := fixture.Models(t), fixture.Session(t)
+	walk := fixture.LongestWalk()
 	near := trajectory.Bridge{
 		Pair: trajectory.Pair{Index: 4, Steps: 1}, States: walk.Observations[:3*3], Actions: walk.Actions[:2*2], Rewards: walk.Rewards[:2],
 	}
@@ -158,12 +152,7 @@ func TestJudgeByTheReferenceModels(t *testing.T) {
 // TestTerminalStatesOfTheBridge: only a state between s_T and s′_1 can be
 // rejected as terminal.
 func TestTerminalStatesOfTheBridge(t *testing.T) {
-	models := fixture.Models(t)
-	s, err := session.Shared(models)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Release()
+	models, s := fixture.Models(t), fixture.Session(t)
 	dying, living := terminalStep(t, s), []float32{0, 0, 0, 0, 0}
 	bridge := func(index int64, steps ...[]float32) trajectory.Bridge {
 		b := trajectory.Bridge{Pair: trajectory.Pair{Index: index, Steps: int32(len(steps) - 1)}, Rewards: make([]float32, len(steps))}

@@ -113,11 +113,7 @@ func TestStitching(t *testing.T) {
 			if len(first.Outcomes) != stitches {
 				t.Fatalf("%d of %d stitches", len(first.Outcomes), stitches)
 			}
-			s, err := session.Shared(fixture.Models(t))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer s.Release()
+			s := fixture.Session(t)
 			for i, o := range first.Outcomes {
 				checkBridge(t, s, d, o, first.Bridges[i])
 			}

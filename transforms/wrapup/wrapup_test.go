@@ -1,13 +1,11 @@
 package wrapup
 
 import (
-	"cmp"
 	"os"
 	"slices"
 	"testing"
 
 	"diffstitch/io/trajectory"
-	"diffstitch/modelops/session"
 	"diffstitch/testing/fixture"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -24,7 +22,7 @@ func TestMain(m *testing.M) {
 // bridges are one along a walk, one of a single transition, and one that leaps
 // farther than any action of the data leads.
 func bridges() trajectory.BridgeBatch {
-	walk := slices.MaxFunc(fixture.RandomWalks(fixture.Walks, fixture.WalksSeed), func(a, b *trajectory.Episode) int { return cmp.Compare(a.Len(), b.Len()) })
+	walk := fixture.LongestWalk()
 	leap := []float32{0, 0, 0, 500, -500, 500, -500, 500, -500}
 	return trajectory.BridgeBatch{Index: 4, Bridges: []trajectory.Bridge{
 		{Pair: trajectory.Pair{Index: 8, Steps: 2}, States: walk.Observations[:4*3]},
@@ -34,14 +32,10 @@ func bridges() trajectory.BridgeBatch {
 }
 
 func TestTransitions(t *testing.T) {
-	models := fixture.Models(t)
-	s, err := session.Shared(models)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Release()
+	models, s := fixture.Models(t), fixture.Session(t)
 	info := s.Info()
 	in, want := bridges(), bridges()
+	var err error
 	clipped := false
 	for i := range want.Bridges {
 		b := &want.Bridges[i]
