@@ -4,6 +4,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -20,9 +22,17 @@ const dataflow = "dataflow"
 // Dataflow's --dry_run and --template_location do.
 var ErrNotRun = errors.New("the jobs were built, and none was run")
 
-// prepareDataflow fails where accelerators are asked for in two ways, which
-// Dataflow refuses after everything is staged.
+// prepareDataflow has the workers run this program, where they can and no other
+// is named. It fails where accelerators are asked for in two ways, which Dataflow
+// refuses after everything is staged.
 func prepareDataflow() error {
+	if *jobopts.WorkerBinary == "" && runtime.GOOS+"/"+runtime.GOARCH == "linux/amd64" {
+		self, err := os.Executable()
+		if err != nil {
+			return fmt.Errorf("pipelines: finding this program, which the workers run: %w; give --worker_binary", err)
+		}
+		*jobopts.WorkerBinary = self
+	}
 	hinted := slices.ContainsFunc(jobopts.ResourceHints, func(hint string) bool {
 		return strings.Contains(hint, "accelerator")
 	})
