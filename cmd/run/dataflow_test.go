@@ -64,6 +64,9 @@ var options = []string{
 	"dry_run", "temp_location", "resource_hints", "dataflow_service_options", "experiments", "hooks", "hookOrder",
 }
 
+// jobName is what Dataflow allows.
+var jobName = regexp.MustCompile(`^[a-z]([-a-z0-9]*[a-z0-9])?$`)
+
 // job is a pipeline and the Dataflow job around it.
 type job struct {
 	pipeline *pipeline_v1.Pipeline
@@ -72,6 +75,7 @@ type job struct {
 
 // dataflowJob is what is checked of a job of Dataflow's API.
 type dataflowJob struct {
+	Name        string
 	Environment struct {
 		ServiceAccountEmail string
 		ServiceOptions      []string
@@ -256,6 +260,9 @@ func checkSizes(t *testing.T, p *pipeline_v1.Pipeline) {
 // package, and no option that was not given.
 func checkJob(t *testing.T, built dataflowJob) {
 	t.Helper()
+	if !jobName.MatchString(built.Name) {
+		t.Errorf("Dataflow takes no job called %q", built.Name)
+	}
 	environment := built.Environment
 	if len(environment.WorkerPools) != 1 {
 		t.Fatalf("%d worker pools", len(environment.WorkerPools))
