@@ -23,6 +23,8 @@ K8S_VERSIONS ?= 1.28.0 1.37.0
 IMAGE ?= diffstitch:0.1.0
 IMAGE_FILE ?= deploy/docker/Dockerfile
 IMAGE_FLAGS ?=
+# Which Flink make flink-test brings up: embedded, cluster or all.
+FLINK ?= all
 FUZZ_TIME ?= 30s
 STRESS_RUNS ?= 200
 
@@ -40,6 +42,10 @@ build: ## build bin/diffstitch
 image: ## build the image IMAGE of IMAGE_FILE by docker (deploy/docker/README.md)
 	docker build -f $(IMAGE_FILE) --build-arg REVISION=$$(git rev-parse HEAD) $(IMAGE_FLAGS) -t $(IMAGE) .
 
+.PHONY: boot
+boot: ## build bin/boot, Beam's program that starts workers, for --environment_type PROCESS
+	$(GO) build -o bin/boot github.com/apache/beam/sdks/v2/go/container
+
 .PHONY: demo
 demo: build ## the whole job on the built-in maze: generate, train, augment, publish, report
 	$(BINARY) demo
@@ -52,6 +58,11 @@ test: ## run every test
 test-xla: ## run the numerical tests on XLA's CPU plugin as well (see xla-cpu)
 	@test -f $(XLA_CPU_PLUGIN) || { echo "no $(XLA_CPU_PLUGIN): make xla-cpu builds it"; exit 1; }
 	GOMLX_BACKEND=xla:$(XLA_CPU_PLUGIN),shared_buffers $(GO) test -count 1 -timeout 15m ./modelops/...
+
+.PHONY: flink-test
+flink-test: build boot ## train and augment on Flink and the embedded runners, which must agree (FLINK=embedded, cluster or all)
+	deploy/flink/flink.sh jars
+	DIFFSTITCH_FLINK=$(FLINK) $(GO) test -exec $(CURDIR)/deploy/flink/isolated.sh ./testing/flink -count 1 -timeout 20m -v
 
 .PHONY: gpu-check
 gpu-check: ## run the numerical tests on CUDA as well

@@ -143,7 +143,7 @@ type BridgeOf func(trajectory.Outcome) (*trajectory.Episode, error)
 
 // Augment makes D* of a dataset and publishes it as a new snapshot.
 func Augment(ctx context.Context, o AugmentOptions, judge Judge, progress func(Progress)) (snapshot.Snapshot, error) {
-	run, err := begin(o, progress)
+	run, err := begin(ctx, o, progress)
 	if err != nil {
 		return snapshot.Snapshot{}, err
 	}
@@ -198,19 +198,19 @@ type augmentation struct {
 }
 
 // begin checks what was asked for and locks the output folder.
-func begin(o AugmentOptions, progress func(Progress)) (*augmentation, error) {
+func begin(ctx context.Context, o AugmentOptions, progress func(Progress)) (*augmentation, error) {
 	run, err := checked(o)
 	if err != nil {
 		return nil, err
 	}
-	if err := prepareRunner(o.Runner); err != nil {
+	if err := prepareRunner(ctx, o.Runner); err != nil {
 		return nil, err
 	}
 	run.progress = progress
 	if run.configuration, err = json.Marshal(run.options); err != nil {
 		return nil, fmt.Errorf("pipelines: %w", err)
 	}
-	run.staging, err = snapshot.Begin(o.Out, snapshot.Options{Configuration: run.configuration})
+	run.staging, err = snapshot.Begin(run.options.Out, snapshot.Options{Configuration: run.configuration})
 	return run, err
 }
 
@@ -218,6 +218,9 @@ func begin(o AugmentOptions, progress func(Progress)) (*augmentation, error) {
 func checked(o AugmentOptions) (*augmentation, error) {
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	if err := makeAbsolute(&o.Data.Path, &o.Models, &o.Out); err != nil {
+		return nil, err
 	}
 	run := &augmentation{options: o}
 	var err error

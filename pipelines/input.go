@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -75,6 +76,19 @@ func (d Data) check(files int, metas []trajectory.Meta, rejects []dataset.Reject
 	}
 	if len(metas) == 0 {
 		return fmt.Errorf("%w: %q holds no usable episode", ErrData, d.Path)
+	}
+	return nil
+}
+
+// makeAbsolute rewrites paths so that workers, which have another working folder,
+// find them too.
+func makeAbsolute(paths ...*string) error {
+	for _, path := range paths {
+		absolute, err := filepath.Abs(*path)
+		if err != nil {
+			return fmt.Errorf("pipelines: finding %q: %w", *path, err)
+		}
+		*path = absolute
 	}
 	return nil
 }

@@ -28,14 +28,16 @@ const Software = "diffstitch " + Version
 
 // Runners are those that a pipeline can run on. Prism and direct need no service
 // beside this process.
-var Runners = []string{"prism", "direct", dataflow}
+var Runners = []string{"prism", "direct", flink, dataflow}
 
-// prepareRunner fails, before any work is done, where a runner cannot do what it
-// is asked to.
-func prepareRunner(runner string) error {
+// prepareRunner fails, before any work is done, where a runner lacks something or
+// cannot do what it is asked to.
+func prepareRunner(ctx context.Context, runner string) error {
 	switch {
 	case !slices.Contains(Runners, runner):
 		return fmt.Errorf("%w: unknown runner %q: it is one of %s", ErrUsage, runner, strings.Join(Runners, ", "))
+	case runner == flink:
+		return prepareFlink(ctx)
 	case runner == dataflow:
 		return prepareDataflow()
 	}
@@ -70,6 +72,9 @@ func execute(ctx context.Context, p pipeline) (observe.Metrics, error) {
 			slog.WarnContext(ctx, "the job may go on", "stage", p.stage, "job", job.Name, "error", err)
 		}
 		return observe.Metrics{}, ctx.Err()
+	}
+	if err == nil && p.runner == flink {
+		err = job.Succeeded()
 	}
 	if err != nil {
 		return observe.Metrics{}, fmt.Errorf("pipelines: %s on the %s runner: %w", p.stage, p.runner, rootCause(err))

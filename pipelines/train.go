@@ -69,7 +69,7 @@ func Train(ctx context.Context, o TrainOptions, progress func(Progress)) (models
 	if err := o.Validate(); err != nil {
 		return models, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
-	if err := prepareRunner(o.Runner); err != nil {
+	if err := errors.Join(makeAbsolute(&o.Data.Path, &o.Models), prepareRunner(ctx, o.Runner)); err != nil {
 		return models, err
 	}
 	in, shape, err := o.Data.open()
@@ -81,12 +81,17 @@ func Train(ctx context.Context, o TrainOptions, progress func(Progress)) (models
 		return models, err
 	}
 	o.Backend = engine.Kind
+	wanted, err := takeLease(o.Models)
+	if err != nil {
+		return models, err
+	}
+	defer wanted.end()
 	_, err = execute(ctx, pipeline{
 		runner: o.Runner, stage: "training", progress: progress, tasks: trainingTasks,
 		build: func(s beam.Scope, job *observe.Job) {
 			s = s.Scope("pipelines.Train")
 			kinds := beam.Reshuffle(s, beam.CreateList(s, modelKinds()))
-			trained := beam.ParDo(s, &trainFn{Options: o, Input: in, Shape: shape, Job: job.Name}, kinds)
+			trained := beam.ParDo(s, &trainFn{Options: o, Input: in, Shape: shape, Job: job.Name, Lease: wanted}, kinds)
 			beam.ParDo0(s, &trainedFn{}, beam.GroupByKey(s, beam.AddFixedKey(s, trained)))
 		},
 	})
@@ -108,11 +113,18 @@ type trainFn struct {
 	Input   datasetio.Input `json:"input"`
 	Shape   datasetio.Shape `json:"shape"`
 	Job     string          `json:"job"`
+	Lease   lease           `json:"lease"`
 }
 
 func (fn *trainFn) ProcessElement(ctx context.Context, kind string) (string, error) {
 	defer observe.Work(ctx, fn.Job)()
-	return kind, fn.train(ctx, training.Kind(kind))
+	ctx, release := fn.Lease.hold(ctx)
+	defer release()
+	err := fn.train(ctx, training.Kind(kind))
+	if errors.Is(err, context.Canceled) {
+		err = context.Cause(ctx)
+	}
+	return kind, err
 }
 
 // trainedFn takes up the kinds that were trained. A bundle without an output

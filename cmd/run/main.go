@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"syscall"
 
@@ -28,6 +29,7 @@ const (
 
 func main() {
 	if isWorker(os.Args[1:]) {
+		discardCopy()
 		flag.Parse()
 		beam.Init() // does not come back
 	}
@@ -42,6 +44,23 @@ func isWorker(args []string) bool {
 	return slices.ContainsFunc(args, func(arg string) bool {
 		return arg == "--worker" || arg == "-worker" || arg == "--worker=true" || arg == "-worker=true"
 	})
+}
+
+// bootCopy is where Beam's boot program copies the binary to for each worker that
+// it starts. It leaves the copies behind, which would fill the disk of a machine
+// that serves many jobs.
+const bootCopy = "/tmp/bin*/worker"
+
+// discardCopy removes the copy that this worker runs from; the kernel keeps it
+// until the worker ends.
+func discardCopy() {
+	self, err := os.Executable()
+	if err != nil {
+		return
+	}
+	if ours, _ := filepath.Match(bootCopy, self); ours { // the pattern is well formed
+		_ = errors.Join(os.Remove(self), os.Remove(filepath.Dir(self))) // what stays does no harm to this job
+	}
 }
 
 func run(ctx context.Context, args []string) int {

@@ -75,13 +75,17 @@ func (s *service) find(ctx context.Context) error {
 		return fmt.Errorf("observe: jobs at %s: %w", s.endpoint, err)
 	}
 	for _, job := range found.GetJobInfo() {
-		if job.GetJobName() == s.job {
+		if strings.Contains(job.GetJobName(), s.mark()) {
 			s.id = job.GetJobId()
 			return nil
 		}
 	}
 	return errUnknownJob
 }
+
+// mark is the end of the job's name, which no other job has. Flink's job server
+// changes the rest.
+func (s *service) mark() string { return s.job[strings.LastIndex(s.job, "-")+1:] }
 
 func (s *service) close() {
 	if s.connection != nil {
@@ -108,6 +112,26 @@ func (j *Job) Cancel() error {
 	}
 	if err != nil {
 		return fmt.Errorf("observe: cancelling job %s: %w", j.Name, err)
+	}
+	return nil
+}
+
+// Succeeded fails unless the job came to a good end: to Beam's client one that
+// somebody cancelled, or whose job server went away, looks as if it had.
+func (j *Job) Succeeded() error {
+	s := service{endpoint: *jobopts.Endpoint, job: j.Name}
+	defer s.close()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := s.find(ctx); err != nil {
+		return err
+	}
+	state, err := s.client.GetState(ctx, &jobpb.GetJobStateRequest{JobId: s.id})
+	if err != nil {
+		return fmt.Errorf("observe: state of job %s: %w", s.id, err)
+	}
+	if state.GetState() != jobpb.JobState_DONE {
+		return fmt.Errorf("job %s ended as %s", j.Name, state.GetState())
 	}
 	return nil
 }

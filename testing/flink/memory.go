@@ -1,0 +1,82 @@
+package flink
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// roles tells processes by their command lines.
+var roles = map[string]string{
+	"FlinkJobServerDriver":               JobServer,
+	"StandaloneSessionClusterEntrypoint": JobManager,
+	"TaskManagerRunner":                  TaskManager,
+	"--worker=true":                      "worker",
+	"diffstitch\x00":                     "driver",
+}
+
+// Memory is the peak resident memory of a process of each role, in KiB.
+type Memory map[string]int64
+
+// Watch looks at this machine's processes until the test ends or stop is called,
+// which gives what was seen. Linux keeps each one's peak, so that only what
+// comes in a process's last moments is missed.
+func Watch(t testing.TB) (stop func() Memory) {
+	peaks := Memory{}
+	end := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		for ticker := time.NewTicker(100 * time.Millisecond); ; {
+			peaks.look()
+			select {
+			case <-end:
+				ticker.Stop()
+				return
+			case <-ticker.C:
+			}
+		}
+	})
+	once := sync.OnceFunc(func() { close(end); watching.Wait() })
+	t.Cleanup(once)
+	return func() Memory { once(); return peaks }
+}
+
+// look raises the peaks. Processes that end meanwhile are passed over.
+func (m Memory) look() {
+	processes, _ := filepath.Glob("/proc/[0-9]*") // the pattern is well formed
+	for _, process := range processes {
+		line, err := os.ReadFile(filepath.Join(process, "cmdline"))
+		if err != nil {
+			continue
+		}
+		if role := roleOf(string(line)); role != "" {
+			m[role] = max(m[role], peak(process))
+		}
+	}
+}
+
+func roleOf(commandLine string) string {
+	for part, role := range roles {
+		if strings.Contains(commandLine, part) {
+			return role
+		}
+	}
+	return ""
+}
+
+// peak is the most resident memory a process had, in KiB.
+func peak(process string) (kib int64) {
+	status, _ := os.ReadFile(filepath.Join(process, "status"))
+	for lines := bufio.NewScanner(bytes.NewReader(status)); lines.Scan(); {
+		if _, err := fmt.Sscanf(lines.Text(), "VmHWM: %d kB", &kib); err == nil {
+			return kib
+		}
+	}
+	return 0
+}

@@ -1,0 +1,62 @@
+package flink
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// Product is bin/diffstitch with the flags of a way to run it.
+type Product struct {
+	Name  string // of the way
+	Flags []string
+	Env   []string
+}
+
+// On runs the product on this Flink, with workers in the driver (LOOPBACK) or in
+// processes that the TaskManagers start (PROCESS).
+func (f *Flink) On(environment string) Product {
+	return Product{
+		Name:  "Flink " + f.Kind + ", " + environment,
+		Flags: []string{"--runner", "flink", "--endpoint", f.Endpoint, "--environment_type", environment},
+	}
+}
+
+// Command is a run of the product in a folder.
+func (p Product) Command(t testing.TB, dir string, args ...string) *exec.Cmd {
+	t.Helper()
+	binary := filepath.Join(Root(t), "bin/diffstitch")
+	if _, err := os.Stat(binary); err != nil {
+		t.Fatalf("%v: make build boot builds it", err)
+	}
+	cmd := exec.CommandContext(t.Context(), binary, append(args, p.Flags...)...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), p.Env...)
+	return cmd
+}
+
+// Run runs the product, which must come to a good end, and gives what it printed.
+func (p Product) Run(t testing.TB, dir string, args ...string) []byte {
+	t.Helper()
+	cmd := p.Command(t, dir, args...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %s: %v\n%s", p.Name, cmd, err, said.Bytes())
+	}
+	return out
+}
+
+// RunJSON runs a command with --json, and reads what it printed.
+func RunJSON[T any](t testing.TB, p Product, dir string, args ...string) (result T) {
+	t.Helper()
+	out := p.Run(t, dir, append(args, "--json")...)
+	if err := json.Unmarshal(out, &result); err != nil {
+		t.Fatalf("%s: %v\n%s", p.Name, err, out)
+	}
+	return result
+}
