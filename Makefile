@@ -64,6 +64,11 @@ flink-test: build boot ## train and augment on Flink and the embedded runners, w
 	deploy/flink/flink.sh jars
 	DIFFSTITCH_FLINK=$(FLINK) $(GO) test -exec $(CURDIR)/deploy/flink/isolated.sh ./testing/flink -count 1 -timeout 20m -v
 
+.PHONY: flink-bench
+flink-bench: build boot ## measure an augmentation on prism and on Flink: engine, models, memory (docs/benchmarks.md)
+	deploy/flink/flink.sh jars
+	DIFFSTITCH_FLINK=all $(GO) test -exec $(CURDIR)/deploy/flink/isolated.sh ./testing/flink -run '^$$' -bench Engine -benchtime 3x -timeout 60m
+
 .PHONY: gpu-check
 gpu-check: ## run the numerical tests on CUDA as well
 	GOMLX_BACKEND=xla:$(XLA_CUDA_PLUGIN) $(GO) test -count 1 -timeout 15m -v ./modelops/...
@@ -85,7 +90,7 @@ lint-deploy: export PATH := $(CURDIR)/.ci/venv/bin:$(PATH)
 lint-deploy: ## check Dockerfiles, shell scripts, Kubernetes manifests (needs .ci/requirements.txt in .ci/venv or the PATH)
 	hadolint deploy/docker/Dockerfile deploy/docker/Dockerfile.cuda
 	shellcheck .ci/run $$(git ls-files '*.sh')
-	kubernetes-validate --strict --quiet $(K8S_VERSIONS:%=-k %) deploy/kubernetes/*.yaml
+	kubernetes-validate --strict --quiet $(K8S_VERSIONS:%=-k %) deploy/kubernetes/*.yaml deploy/flink/kubernetes/augment.yaml deploy/flink/kubernetes/jobserver.yaml
 
 .PHONY: fmt
 fmt: ## format every file

@@ -46,10 +46,7 @@ type made struct {
 }
 
 // times are how long it took, seconds.
-type times struct {
-	train, augment float64
-	stitching      []snapshot.Duration // inside the stages
-}
+type times struct{ train, augment float64 }
 
 // makeAll trains, augments and verifies.
 func makeAll(t *testing.T, p flink.Product, dir string) (m made, took times) {
@@ -64,7 +61,7 @@ func makeAll(t *testing.T, p flink.Product, dir string) (m made, took times) {
 	}
 	start = time.Now()
 	manifest := flink.RunJSON[snapshot.Manifest](t, p, dir, append(stitches, "--models", models, "--out", out)...)
-	took.augment, took.stitching = time.Since(start).Seconds(), manifest.Durations
+	took.augment = time.Since(start).Seconds()
 	m.parts = manifest.Parts
 	if manifest.Stitched.Episodes != 40 || len(m.parts) < 2 {
 		t.Errorf("%s: D* has %d stitched episodes in %d parts", p.Name, manifest.Stitched.Episodes, len(m.parts))
@@ -209,28 +206,5 @@ func eventually(t *testing.T, what string, is func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatal("in two minutes it never came to be that " + what)
 		}
-	}
-}
-
-func TestUsage(t *testing.T) {
-	if os.Getenv("DIFFSTITCH_FLINK") == "" {
-		t.Skip("this runs bin/diffstitch: make flink-test")
-	}
-	dir := maze(t)
-	for name, test := range map[string]struct {
-		flags, words []string
-		code         int
-	}{
-		"no endpoint":       {[]string{"--runner", "flink"}, []string{"--endpoint", "README.md"}, 2},
-		"nobody answers":    {[]string{"--runner", "flink", "--endpoint", "127.0.0.1:9"}, []string{"127.0.0.1:9", "README.md"}, 1},
-		"no such binary":    {[]string{"--runner", "flink", "--endpoint", "127.0.0.1:9", "--worker_binary", "nothing"}, []string{"nothing", "make build"}, 2},
-		"no such runner":    {[]string{"--runner", "sparkle"}, []string{"sparkle", "prism, direct, flink"}, 2},
-		"no such workers":   {[]string{"--runner", "flink", "--endpoint", "127.0.0.1:9", "--environment_type", "THREAD"}, []string{"THREAD", "PROCESS"}, 2},
-		"no worker pool":    {[]string{"--runner", "flink", "--endpoint", "127.0.0.1:9", "--environment_type", "EXTERNAL"}, []string{"--environment_config"}, 2},
-		"no boot's command": {[]string{"--runner", "flink", "--endpoint", "127.0.0.1:9", "--environment_config", "boot"}, []string{`{"command"`}, 2},
-	} {
-		t.Run(name, func(t *testing.T) {
-			fails(t, flink.Product{Flags: test.flags}, dir, test.code, test.words, append(training, "--models", "models")...)
-		})
 	}
 }
