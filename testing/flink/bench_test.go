@@ -17,7 +17,7 @@ func BenchmarkEngine(b *testing.B) {
 	dir, models := b.TempDir(), b.TempDir()
 	local := flink.Product{Name: "prism"}
 	local.Run(b, dir, "generate", "pointmaze", "--out", "maze.parquet", "--episodes", "400", "--seed", "5")
-	local.Run(b, dir, append(training, "--models", models)...)
+	local.Run(b, dir, with(training, "--models", models)...)
 	b.Run("prism", func(b *testing.B) { augment(b, local, dir, models) })
 	b.Run("embedded", func(b *testing.B) {
 		augment(b, flink.Start(b, flink.Embedded).On("LOOPBACK"), dir, models)
@@ -36,7 +36,7 @@ func augment(b *testing.B, p flink.Product, dir, models string) {
 	var total, inModels float64
 	for i := 0; b.Loop(); i++ {
 		start := time.Now()
-		manifest := flink.RunJSON[snapshot.Manifest](b, p, dir, append([]string{
+		manifest := flink.RunJSON[snapshot.Manifest](b, p, dir, with([]string{
 			"augment", "--models", models, "--out", filepath.Join(out, strconv.Itoa(i)),
 			"--stitches", "1024", "--delta", "off", "--seed", "7",
 		}, data...)...)

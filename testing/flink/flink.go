@@ -122,23 +122,26 @@ func (f *Flink) Kill(t testing.TB, process string) {
 	}
 }
 
-// Jobs are a cluster's jobs, their states by their ids.
-func (f *Flink) Jobs(t testing.TB) map[string]string {
+// Job is a job as a cluster sees it.
+type Job struct {
+	ID    string `json:"jid"`
+	Name  string `json:"name"` // holds that of the pipeline, such as "stitching"
+	State string `json:"state"`
+}
+
+// Jobs are a cluster's jobs, those that have ended too.
+func (f *Flink) Jobs(t testing.TB) []Job {
 	t.Helper()
-	response, err := http.Get("http://" + f.rest + "/jobs")
+	response, err := http.Get("http://" + f.rest + "/jobs/overview")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	var body struct{ Jobs []struct{ ID, Status string } }
+	var body struct{ Jobs []Job }
 	if err := json.NewDecoder(response.Body).Decode(&body); err != nil {
 		t.Fatal(err)
 	}
-	states := map[string]string{}
-	for _, job := range body.Jobs {
-		states[job.ID] = job.Status
-	}
-	return states
+	return body.Jobs
 }
 
 // Cancel asks a cluster to cancel a job, as its web page does.

@@ -24,12 +24,15 @@ import (
 // What is trained and made: little, in a few batches and parts.
 var (
 	data     = []string{"--data", "maze.parquet", "--backend", "go"}
-	training = append([]string{"train", "--preset", "tiny", "--steps", "20", "--seed", "2"}, data...)
-	stitches = append([]string{
-		"augment", "--stitches", "40", "--batch", "16", "--candidates", "64", "--sampler-steps", "4", "--delta", "off",
-		"--row-group-rows", "500", "--part-rows", "3000", "--seed", "7",
+	training = with([]string{"train", "--preset", "tiny", "--steps", "20", "--seed", "2"}, data...)
+	stitches = with([]string{
+		"augment", "--stitches", "40", "--batch", "16", "--candidates", "64", "--sampler-steps", "4",
+		"--delta", "off", "--row-group-rows", "500", "--part-rows", "3000", "--seed", "7",
 	}, data...)
 )
+
+// with adds arguments to some that others use too.
+func with(args []string, more ...string) []string { return slices.Concat(args, more) }
 
 // maze makes the small dataset in a new folder.
 func maze(t *testing.T) (dir string) {
@@ -53,14 +56,14 @@ func makeAll(t *testing.T, p flink.Product, dir string) (m made, took times) {
 	t.Helper()
 	models, out := t.TempDir(), t.TempDir()
 	start := time.Now()
-	info := flink.RunJSON[session.Info](t, p, dir, append(training, "--models", models)...)
+	info := flink.RunJSON[session.Info](t, p, dir, with(training, "--models", models)...)
 	took.train = time.Since(start).Seconds()
 	m.models = map[string]string{}
 	for kind, model := range info.Models {
 		m.models[string(kind)] = model.Hash
 	}
 	start = time.Now()
-	manifest := flink.RunJSON[snapshot.Manifest](t, p, dir, append(stitches, "--models", models, "--out", out)...)
+	manifest := flink.RunJSON[snapshot.Manifest](t, p, dir, with(stitches, "--models", models, "--out", out)...)
 	took.augment = time.Since(start).Seconds()
 	m.parts = manifest.Parts
 	if manifest.Stitched.Episodes != 40 || len(m.parts) < 2 {
@@ -161,43 +164,54 @@ func TestErrorsOfWorkersComeThroughEmbedded(t *testing.T) {
 func TestCluster(t *testing.T) {
 	cluster := flink.Start(t, flink.Cluster, "FLINK_RESTARTS=1")
 	product := cluster.On("PROCESS")
+	dir := maze(t)
+	flink.Product{Name: "prism"}.Run(t, dir, with(training, "--models", "models")...)
+	endlessTraining := with(training, "--models", t.TempDir(), "--steps", "10000000")
+	endlessStitching := with(stitches, "--models", "models", "--out", t.TempDir(), "--stitches", "200000")
+
 	t.Run("errors of workers come through", func(t *testing.T) { testErrors(t, product) })
-	t.Run("an interrupted driver stops its job", func(t *testing.T) {
-		driver, said := longTraining(t, cluster, product)
-		if err := driver.Process.Signal(syscall.SIGINT); err != nil {
-			t.Fatal(err)
-		}
-		ended(t, driver.Wait(), 1, said.String(), "interrupted")
-		eventually(t, "the job ended on the cluster", func() bool { return running(cluster.Jobs(t)) == "" })
-	})
+	for pipeline, args := range map[string][]string{"training": endlessTraining, "stitching": endlessStitching} {
+		t.Run("interrupted "+pipeline+" ends", func(t *testing.T) {
+			driver, said, job := begin(t, cluster, product, pipeline, dir, args...)
+			if err := driver.Process.Signal(syscall.SIGINT); err != nil {
+				t.Fatal(err)
+			}
+			ended(t, driver.Wait(), 1, said.String(), "interrupted")
+			eventually(t, "the job ended on the cluster", func() bool { return !runs(t, cluster, job) })
+		})
+	}
 	t.Run("a job cancelled on the cluster is no success", func(t *testing.T) {
-		driver, said := longTraining(t, cluster, product)
-		cluster.Cancel(t, running(cluster.Jobs(t)))
-		ended(t, driver.Wait(), 1, said.String(), "training", "CANCELLED")
+		driver, said, job := begin(t, cluster, product, "training", dir, endlessTraining...)
+		cluster.Cancel(t, job)
+		ended(t, driver.Wait(), 1, said.String(), "training on the flink runner")
 	})
 }
 
-// longTraining starts a training that would take hours.
-func longTraining(t *testing.T, cluster *flink.Flink, p flink.Product) (*exec.Cmd, *bytes.Buffer) {
+// begin starts a run and waits until a pipeline of its runs on the cluster.
+func begin(t *testing.T, cluster *flink.Flink, p flink.Product, pipeline, dir string, args ...string) (driver *exec.Cmd, said *bytes.Buffer, job string) {
 	t.Helper()
-	driver := p.Command(t, maze(t), append(training, "--models", "models", "--steps", "10000000")...)
-	said := &bytes.Buffer{}
+	driver, said = p.Command(t, dir, args...), &bytes.Buffer{}
 	driver.Stderr = said
 	if err := driver.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the job ran", func() bool { return running(cluster.Jobs(t)) != "" })
-	return driver, said
+	eventually(t, pipeline+" ran", func() bool {
+		for _, j := range cluster.Jobs(t) {
+			if strings.Contains(j.Name, pipeline) && j.State == "RUNNING" {
+				job = j.ID
+			}
+		}
+		return job != ""
+	})
+	return driver, said, job
 }
 
-// running is a job that runs, or "".
-func running(jobs map[string]string) (id string) {
-	for job, state := range jobs {
-		if state == "RUNNING" {
-			return job
-		}
-	}
-	return ""
+// runs says whether a job has not ended.
+func runs(t *testing.T, cluster *flink.Flink, job string) bool {
+	t.Helper()
+	return slices.ContainsFunc(cluster.Jobs(t), func(j flink.Job) bool {
+		return j.ID == job && !slices.Contains([]string{"FINISHED", "FAILED", "CANCELED"}, j.State)
+	})
 }
 
 func eventually(t *testing.T, what string, is func() bool) {
