@@ -58,6 +58,9 @@ type AugmentOptions struct {
 	Seed    uint64 `json:"seed"`
 	Backend string `json:"backend"`
 	Runner  string `json:"-"` // D* does not depend on it
+	// GPUConcurrency is how many batches may run on a device at once, a worker
+	// process. D* does not depend on it.
+	GPUConcurrency int `json:"-"`
 }
 
 // Validate reports the first setting that cannot be, or that contradicts
@@ -70,6 +73,8 @@ func (o AugmentOptions) Validate() error {
 		return errors.New("--stitches says how many to attempt and --transitions how many to obtain: give one of them")
 	case o.MaxFailedShare < 0 || o.MaxFailedShare > 1:
 		return fmt.Errorf("--max-failed-share %g is not in [0, 1]", o.MaxFailedShare)
+	case o.GPUConcurrency < 1:
+		return fmt.Errorf("--gpu-concurrency %d: at least one batch must run at a time", o.GPUConcurrency)
 	case o.Stitches == 0 && o.Transitions == 0 && (o.Mix.Ratio.Original == 0 || o.Mix.Ratio.Augmented == 0):
 		return errors.New("give --stitches, or --transitions, or a --mix ratio that says how many transitions to make")
 	}
@@ -86,8 +91,14 @@ func (o AugmentOptions) plan(first, count int64) pair.Config {
 // the data's best: near the top of the range the authors' code uses.
 const guidedReturn = 0.9
 
-func (o AugmentOptions) session() session.Options {
-	return session.Options{Dir: o.Models, Backend: o.Backend, Batch: o.Batch, Sampler: o.Sampler, Return: guidedReturn}
+// session is what the workers run: the models that the run began with, and no
+// others.
+func (run *augmentation) session() session.Options {
+	o := run.options
+	return session.Options{
+		Dir: o.Models, Hashes: run.models.Hashes(), Backend: o.Backend,
+		Batch: o.Batch, Sampler: o.Sampler, Return: guidedReturn, Concurrency: o.GPUConcurrency,
+	}
 }
 
 // Delta is the threshold of the qualification.

@@ -24,6 +24,8 @@ func DefaultAugment() AugmentOptions {
 		Mix:        mix.Config{Emit: mix.EmitTrajectory, RowGroupRows: 65_536, PartRows: 1 << 20},
 		Backend:    "auto",
 		Runner:     Runners[0],
+
+		GPUConcurrency: 1,
 	}
 }
 

@@ -134,11 +134,11 @@ func number(metas []trajectory.Meta) (changed bool) {
 func (run *augmentation) stitch(ctx context.Context) error {
 	o := run.options
 	if inProcess(o.Runner) { // held over all rounds, so that its workers compile once
-		models, err := session.Shared(o.session())
+		release, err := session.Hold(run.session())
 		if err != nil {
 			return err
 		}
-		defer models.Release()
+		defer release()
 	}
 	if o.Stitches > 0 {
 		return run.round(ctx, 0, 0, o.Stitches)
@@ -209,7 +209,7 @@ func originalRows(metas []trajectory.Meta) (rows int64) {
 
 // round attempts the stitches [first, first+count) of the plan.
 func (run *augmentation) round(ctx context.Context, round int, first, count int64) error {
-	o, models := run.options, run.options.session()
+	o, models := run.options, run.session()
 	path := run.work(fmt.Sprintf(outcomesFile, round))
 	results, err := run.execute(ctx, "stitching", stitchingTasks(round, count), func(s beam.Scope, job *observe.Job) {
 		var dead []beam.PCollection

@@ -8,6 +8,8 @@ package backend
 import (
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/gomlx/compute"
@@ -130,4 +132,17 @@ func Serialize(engine compute.Backend, run func() error) error {
 // operations written in another form.
 func IsGo(engine compute.Backend) bool {
 	return engine.String() == gobackend.BackendName
+}
+
+// OutOfMemory tells whether an error of compiling or running a graph says that the
+// device lacks the memory. go-xla hands on the code and the text of PJRT's errors,
+// in its message alone.
+func OutOfMemory(err error) bool {
+	return slices.ContainsFunc(memoryErrors, func(text string) bool { return strings.Contains(err.Error(), text) })
+}
+
+var memoryErrors = []string{
+	"PJRT error (code=8)", // RESOURCE_EXHAUSTED
+	"RESOURCE_EXHAUSTED",
+	"CUDA_ERROR_OUT_OF_MEMORY", // of the driver, inside an error of another code
 }

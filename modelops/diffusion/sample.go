@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 
@@ -20,8 +21,17 @@ type Task struct {
 	// Random seeds the noise that DDPM adds at each step: a state of the random
 	// number generator (see graph.RNGStateFromSeed). Nil with DDIM.
 	Random *Node
+	// Part, where set, says that the windows are some of a larger batch, whose noise
+	// DDPM draws.
+	Part *Part
 	// Return is nil without guidance.
 	Return *Node // [batch], the normalised return to aim at
+}
+
+// Part places windows in the batch they are of.
+type Part struct {
+	Batch int   // windows of the whole batch
+	First *Node // scalar int32, where in it the first of these is
 }
 
 // Sample runs the reverse process in one loop of the graph, and returns states
@@ -39,6 +49,7 @@ func Sample(scope *model.Scope, cfg Config, sampler Sampler, task Task) *Node {
 		panic(fmt.Errorf("diffusion: the ddpm sampler needs a random state, the ddim sampler none"))
 	}
 	process := newProcess(scope, cfg, sampler)
+	process.part = task.Part
 	g := task.Known.Graph()
 	first := process.start(task)
 	first.weights = process.weights(g)
@@ -64,6 +75,7 @@ type process struct {
 	cfg       Config
 	sampler   Sampler
 	updates   []update
+	part      *Part             // nil where the windows are a whole batch
 	variables []*model.Variable // of the net
 }
 
@@ -88,6 +100,7 @@ type state struct {
 	keep    *Node // [batch, horizon, stateDim] bool, the known states
 	shown   *Node // [batch, horizon, stateDim+1], the condition
 	random  *Node // a random state; nil with DDIM
+	first   *Node // scalar int32, where in the batch x begins; nil where x is all of it
 	returns *Node // [batch]; nil without guidance
 	weights []*Node
 }
@@ -99,7 +112,7 @@ func (p *process) start(task Task) state {
 	keep := spread(task.Mask, noise)
 	shown := condition(p.cfg.Conditioning, task.Known, task.Mask)
 	known := toDeviations(p.cfg.Conditioning, task.Known, shown)
-	return state{
+	s := state{
 		counter: Const(g, int32(0)),
 		x:       Where(keep, known, noise),
 		known:   known,
@@ -108,6 +121,10 @@ func (p *process) start(task Task) state {
 		random:  task.Random,
 		returns: task.Return,
 	}
+	if p.part != nil {
+		s.first = p.part.First
+	}
+	return s
 }
 
 // weights are the net's, in the order of its variables.
@@ -134,12 +151,28 @@ func (p *process) advance(s state) state {
 	x := Add(Mul(clean, u.fromClean), Mul(s.x, u.fromState))
 	if s.random != nil {
 		var fresh *Node
-		s.random, fresh = RandomNormal(s.random, x.Shape())
+		s.random, fresh = p.freshNoise(s)
 		x = Add(x, Mul(fresh, u.fresh))
 	}
 	s.x = Where(s.keep, s.known, x)
 	s.counter = Add(s.counter, Const(s.counter.Graph(), int32(1)))
 	return s
+}
+
+// freshNoise draws the noise of a reverse step for the whole batch, of which it
+// gives the rows of x, so that a part of a batch gets what it would get in the whole.
+//
+//	noise: [batch, horizon, stateDim]
+func (p *process) freshNoise(s state) (random, noise *Node) {
+	if p.part == nil {
+		return RandomNormal(s.random, s.x.Shape())
+	}
+	g, shape := s.x.Graph(), s.x.Shape().Clone()
+	rows := Iota(g, shapes.Make(dtypes.Int32, shape.Dim(0), 1), 0)
+	last := Const(g, int32(p.part.Batch-1)) // rows past it are padding
+	shape.Dimensions[0] = p.part.Batch
+	random, noise = RandomNormal(s.random, shape)
+	return random, Gather(noise, Min(Add(rows, s.first), last))
 }
 
 // useWeights has the net built from nodes of the function that is being built,
@@ -214,7 +247,7 @@ func (p *process) coefficients(counter *Node) coefficients {
 
 // fields lists where the nodes are, those of the state that are set.
 func (s *state) fields() []**Node {
-	all := []**Node{&s.counter, &s.x, &s.known, &s.keep, &s.shown, &s.random, &s.returns}
+	all := []**Node{&s.counter, &s.x, &s.known, &s.keep, &s.shown, &s.random, &s.first, &s.returns}
 	for i := range s.weights {
 		all = append(all, &s.weights[i])
 	}

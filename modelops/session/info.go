@@ -43,6 +43,14 @@ type Model struct {
 	Details  training.Details
 }
 
+// Hashes lists those of the models, for Options.
+func (i Info) Hashes() (hashes Hashes) {
+	for n, kind := range training.Kinds {
+		hashes[n] = i.Models[kind].Hash
+	}
+	return hashes
+}
+
 // Describe reads what a folder's models say of themselves, and checks that all
 // four are finished and belong together. It opens no backend.
 func Describe(dir string) (Info, error) {

@@ -3,9 +3,12 @@ package session
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/fnv"
+	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -20,7 +23,8 @@ import (
 	"diffstitch/modelops/training/execution"
 )
 
-// sampler is G_θ with its whole reverse process compiled for one batch size.
+// sampler is G_θ with its whole reverse process compiled for one batch size, and
+// for halves of it once the device lacked the memory for more.
 type sampler struct {
 	engine     compute.Backend
 	store      *model.Store
@@ -28,11 +32,15 @@ type sampler struct {
 	config     diffusion.Config
 	process    diffusion.Sampler
 	normalizer checkpoint.Normalizer
-	batch      int
+	batch      int     // windows whose noise is drawn together
 	target     float32 // return, of a guided denoiser
+
+	rows           atomic.Int64 // windows in one run of the graph: the batch, a half, a quarter …
+	halvingsAtLoad int
+	fail           func(rows int) error // a test's, in place of a run of the graph
 }
 
-func newSampler(engine compute.Backend, opts Options, m checkpoint.Model, weights []checkpoint.Tensor) (*sampler, error) {
+func newSampler(k key, m checkpoint.Model, weights []checkpoint.Tensor) (*sampler, error) {
 	var cfg training.DenoiserConfig
 	var details training.Details
 	if err := json.Unmarshal(m.Identity.Config, &cfg); err != nil {
@@ -41,7 +49,7 @@ func newSampler(engine compute.Backend, opts Options, m checkpoint.Model, weight
 	if err := json.Unmarshal(m.Details, &details); err != nil {
 		return nil, fmt.Errorf("reading the denoiser's details: %w", err)
 	}
-	if err := opts.Sampler.Validate(cfg.Diffusion.DenoisingSteps); err != nil {
+	if err := k.sampler.Validate(cfg.Diffusion.DenoisingSteps); err != nil {
 		return nil, err
 	}
 	if err := details.Normalizer.Validate(); err != nil {
@@ -51,34 +59,46 @@ func newSampler(engine compute.Backend, opts Options, m checkpoint.Model, weight
 		return nil, fmt.Errorf("the denoiser has %d state dimensions and a normaliser of %d, want %d", cfg.Diffusion.UNet.StateDim, details.Normalizer.Dim(), m.ObservationDim)
 	}
 	s := &sampler{
-		engine: engine, config: cfg.Diffusion, process: opts.Sampler,
-		normalizer: details.Normalizer, batch: opts.Batch, target: opts.Return,
+		engine: k.engine, config: cfg.Diffusion, process: k.sampler,
+		normalizer: details.Normalizer, batch: k.batch, target: k.target,
 	}
+	s.rows.Store(int64(k.batch))
 	var err error
 	if s.store, err = execution.NewStore(weights); err != nil {
 		return nil, err
 	}
-	return s, s.compile()
+	s.exec, err = model.NewExec(s.engine, s.store, s.graph)
+	return s, err
 }
 
-func (s *sampler) compile() (err error) {
-	if s.exec, err = model.NewExec(s.engine, s.store, s.graph); err != nil {
-		return err
-	}
+// warm compiles the graph and runs it once, for as many windows as there is memory.
+func (s *sampler) warm() (err error) {
+	window := s.config.UNet.Horizon * s.config.UNet.StateDim
+	one := windows{known: make([]float32, window), mask: make([]float32, s.config.UNet.Horizon), seeds: make([]uint64, 1)}
+	_, s.halvingsAtLoad, err = s.fitting(func(rows int) ([]float32, error) {
+		if err := s.compile(rows); err != nil {
+			return nil, err
+		}
+		return s.inParts(one, rows)
+	})
+	return err
+}
+
+// compile prepares runs of so many windows.
+func (s *sampler) compile(rows int) error {
 	horizon, stateDim := s.config.UNet.Horizon, s.config.UNet.StateDim
-	states := shapes.Make(dtypes.Float32, s.batch, horizon, stateDim)
-	inputs := []shapes.Shape{states, shapes.Make(dtypes.Float32, s.batch, horizon), states}
+	states := shapes.Make(dtypes.Float32, rows, horizon, stateDim)
+	inputs := []shapes.Shape{states, shapes.Make(dtypes.Float32, rows, horizon), states}
 	if s.process.Kind == diffusion.DDPM {
 		inputs = append(inputs, RNGStateShape)
+		if rows < s.batch {
+			inputs = append(inputs, shapes.Make(dtypes.Int32))
+		}
 	}
 	if s.config.Guidance != nil {
-		inputs = append(inputs, shapes.Make(dtypes.Float32, s.batch))
+		inputs = append(inputs, shapes.Make(dtypes.Float32, rows))
 	}
-	err = execution.Catch(func() error {
-		_, err := s.exec.Compile(inputs...)
-		return err
-	})
-	if err != nil {
+	if err := execution.Compile(s.exec, inputs...); err != nil {
 		return err
 	}
 	return execution.Complete(s.store)
@@ -86,14 +106,19 @@ func (s *sampler) compile() (err error) {
 
 // graph is the reverse process.
 //
-//	inputs: known [batch, H, S], mask [batch, H], noise [batch, H, S], then a
-//	        random state with DDPM, then returns [batch] with guidance
-//	result: [batch, H, S], normalised
+//	inputs: known [rows, H, S], mask [rows, H], noise [rows, H, S], then with DDPM a
+//	        random state and, for a part of a batch, where in it the part begins,
+//	        then returns [rows] with guidance
+//	result: [rows, H, S], normalised
 func (s *sampler) graph(scope *model.Scope, inputs []*Node) *Node {
 	task := diffusion.Task{Known: inputs[0], Mask: inputs[1], Noise: inputs[2]}
 	rest := inputs[3:]
 	if s.process.Kind == diffusion.DDPM {
 		task.Random, rest = rest[0], rest[1:]
+		if task.Known.Shape().Dim(0) < s.batch {
+			task.Part = &diffusion.Part{Batch: s.batch, First: rest[0]}
+			rest = rest[1:]
+		}
 	}
 	if s.config.Guidance != nil {
 		task.Return = rest[0]
@@ -110,49 +135,85 @@ func (s *sampler) finalize() {
 	}
 }
 
-// sample is Session.Sample.
-func (s *sampler) sample(known, mask []float32, seeds []uint64) ([]float32, error) {
-	horizon, n := s.config.UNet.Horizon, len(seeds)
-	window := horizon * s.config.UNet.StateDim
-	if len(known) != n*window || len(mask) != n*horizon {
-		return nil, fmt.Errorf("%d known and %d mask values, want %d and %d a window", len(known), len(mask), window, horizon)
-	}
-	result := make([]float32, 0, n*window)
-	for start := 0; start < n; start += s.batch {
-		end := min(start+s.batch, n)
-		states, err := s.run(known[start*window:end*window], mask[start*horizon:end*horizon], seeds[start:end])
-		if err != nil {
-			return nil, err
-		}
-		result = append(result, states...)
-	}
-	return result, nil
+// windows are what the sampler completes.
+type windows struct {
+	known, mask []float32 // [n, H, S] and [n, H]
+	seeds       []uint64  // [n]
 }
 
-// run samples at most one batch. Padding windows are known throughout.
-func (s *sampler) run(known, mask []float32, seeds []uint64) ([]float32, error) {
-	horizon, stateDim := s.config.UNet.Horizon, s.config.UNet.StateDim
-	states := make([]float32, s.batch*horizon*stateDim)
-	known = onlyKnown(known, mask)
-	s.normalizer.Apply(states, known)
-	padded := make([]float32, s.batch*horizon)
-	for i := copy(padded, mask); i < len(padded); i++ {
-		padded[i] = 1
+// slice is the windows [from, to).
+func (w windows) slice(from, to int) windows {
+	n := len(w.seeds)
+	window, horizon := len(w.known)/n, len(w.mask)/n
+	return windows{w.known[from*window : to*window], w.mask[from*horizon : to*horizon], w.seeds[from:to]}
+}
+
+// sample is Session.Sample.
+func (s *sampler) sample(w windows) (states []float32, halvings int, err error) {
+	horizon, n := s.config.UNet.Horizon, len(w.seeds)
+	window := horizon * s.config.UNet.StateDim
+	if len(w.known) != n*window || len(w.mask) != n*horizon {
+		return nil, 0, fmt.Errorf("%d known and %d mask values, want %d and %d a window", len(w.known), len(w.mask), window, horizon)
 	}
-	inputs := []*tensors.Tensor{
-		tensors.FromFlatDataAndDimensions(states, s.batch, horizon, stateDim),
-		tensors.FromFlatDataAndDimensions(padded, s.batch, horizon),
-		tensors.FromFlatDataAndDimensions(noise(seeds, s.batch, horizon*stateDim), s.batch, horizon, stateDim),
+	states = make([]float32, 0, n*window)
+	for start := 0; start < n; start += s.batch {
+		batch := w.slice(start, min(start+s.batch, n))
+		sampled, halved, err := s.fitting(func(rows int) ([]float32, error) { return s.inParts(batch, rows) })
+		halvings += halved
+		if err != nil {
+			return nil, halvings, err
+		}
+		states = append(states, sampled...)
 	}
-	if s.process.Kind == diffusion.DDPM {
-		random, err := RNGStateFromSeed(joint(seeds))
+	return states, halvings, nil
+}
+
+// fitting calls run with as many rows as the device has memory for, which it finds
+// by halving, and from then on starts with.
+func (s *sampler) fitting(run func(rows int) ([]float32, error)) (states []float32, halvings int, err error) {
+	for {
+		rows := s.rows.Load()
+		states, err := run(int(rows))
+		if !errors.Is(err, ErrOutOfMemory) || rows == 1 {
+			return states, halvings, err
+		}
+		half := (rows + 1) / 2
+		if s.rows.CompareAndSwap(rows, half) { // else another call has halved it
+			halvings++
+			slog.Warn("the device lacks the memory for a batch: it is sampled in parts, which is slower and gives the same up to rounding",
+				"batch", s.batch, "part", half, "error", err)
+		}
+	}
+}
+
+// inParts samples at most one batch, so many rows at a time.
+func (s *sampler) inParts(batch windows, rows int) ([]float32, error) {
+	shared := joint(batch.seeds)
+	var states []float32
+	for first := 0; first < len(batch.seeds); first += rows {
+		part := batch.slice(first, min(first+rows, len(batch.seeds)))
+		sampled, err := s.run(part, rows, first, shared)
 		if err != nil {
 			return nil, err
 		}
-		inputs = append(inputs, random)
+		states = append(states, sampled...)
 	}
-	if s.config.Guidance != nil {
-		inputs = append(inputs, tensors.FromScalarAndDimensions(s.target, s.batch))
+	return states, nil
+}
+
+// run runs the graph on at most so many windows, which begin at first in a batch
+// with a random state of this seed. Padding windows are known throughout.
+func (s *sampler) run(w windows, rows, first int, seed int64) ([]float32, error) {
+	if s.fail != nil {
+		if err := s.fail(rows); err != nil {
+			return nil, err
+		}
+	}
+	stateDim := s.config.UNet.StateDim
+	known := onlyKnown(w.known, w.mask)
+	inputs, err := s.inputs(windows{known, w.mask, w.seeds}, rows, first, seed)
+	if err != nil {
+		return nil, err
 	}
 	sampled, err := execution.Call(s.engine, s.exec, inputs...)
 	if err != nil {
@@ -160,12 +221,42 @@ func (s *sampler) run(known, mask []float32, seeds []uint64) ([]float32, error) 
 	}
 	sampled = sampled[:len(known)]
 	s.normalizer.Invert(sampled, sampled)
-	for i, m := range mask {
+	for i, m := range w.mask {
 		if m > 0 {
 			copy(sampled[i*stateDim:(i+1)*stateDim], known[i*stateDim:])
 		}
 	}
 	return sampled, nil
+}
+
+// inputs are the graph's.
+func (s *sampler) inputs(w windows, rows, first int, seed int64) ([]*tensors.Tensor, error) {
+	horizon, stateDim := s.config.UNet.Horizon, s.config.UNet.StateDim
+	states := make([]float32, rows*horizon*stateDim)
+	s.normalizer.Apply(states, w.known)
+	padded := make([]float32, rows*horizon)
+	for i := copy(padded, w.mask); i < len(padded); i++ {
+		padded[i] = 1
+	}
+	inputs := []*tensors.Tensor{
+		tensors.FromFlatDataAndDimensions(states, rows, horizon, stateDim),
+		tensors.FromFlatDataAndDimensions(padded, rows, horizon),
+		tensors.FromFlatDataAndDimensions(noise(w.seeds, rows, horizon*stateDim), rows, horizon, stateDim),
+	}
+	if s.process.Kind == diffusion.DDPM {
+		random, err := RNGStateFromSeed(seed)
+		if err != nil {
+			return nil, err
+		}
+		inputs = append(inputs, random)
+		if rows < s.batch {
+			inputs = append(inputs, tensors.FromScalar(int32(first)))
+		}
+	}
+	if s.config.Guidance != nil {
+		inputs = append(inputs, tensors.FromScalarAndDimensions(s.target, rows))
+	}
+	return inputs, nil
 }
 
 // onlyKnown is known with zeros where the mask hides, so that nothing there, not

@@ -1,6 +1,7 @@
 // Package session runs the four trained models of a folder on batches of any
-// size. A session is compiled once a process and shared by all who ask for the
-// same one; it takes and gives flat float32 arrays in the units of the data.
+// size. The models are loaded and compiled once a process and shared by all who
+// ask for the same ones; a session takes and gives flat float32 arrays in the units
+// of the data.
 package session
 
 import (
@@ -8,191 +9,206 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/gomlx/compute"
 
 	"diffstitch/modelops/backend"
-	"diffstitch/modelops/checkpoint"
 	"diffstitch/modelops/diffusion"
 	"diffstitch/modelops/training"
+	"diffstitch/modelops/training/execution"
 )
+
+// Hashes are those of the four models, in the order of training.Kinds.
+type Hashes [4]string
 
 // Options say which models to run, and how.
 type Options struct {
 	Dir     string // the folder that holds the four models' folders
 	Backend string // auto, go or xla
-	Batch   int    // windows in one call of the sampler
+	Batch   int    // windows whose noise is drawn together
 	Sampler diffusion.Sampler
 	// Return is what a denoiser guided by the return aims at, from 0 to 1, the
 	// highest in the data. Others ignore it.
 	Return float32
+	// Concurrency is how many calls may run on the device at once, of all the
+	// process's sessions; 0 means 1. On the pure-Go backend it is always 1.
+	Concurrency int
+	// Hashes, where set, are those that the models must have, so that all workers
+	// of a run run the same.
+	Hashes Hashes
 }
 
-// Session holds the compiled models. Its methods are safe for concurrent use.
-type Session struct {
-	info    Info
-	engine  compute.Backend
-	sampler *sampler
-	inverse *training.Regressor
-	reward  *training.Regressor
-	dynamic *training.Regressor
-
-	key key
-}
-
-// key tells sessions apart: the options and what the files hold.
-type key struct {
-	options Options
-	hashes  [4]string
-}
-
-// shared is a session in use, or one that is being opened.
-type shared struct {
-	users   int
-	open    sync.Once
-	session *Session
-	err     error
-}
-
+// Errors that are no fault of the input: of the models' files, or of the device.
 var (
-	cacheMutex sync.Mutex
-	cache      = map[key]*shared{}
+	// ErrUnavailable is wrapped by all of them.
+	ErrUnavailable = errors.New("the models cannot run")
+	// ErrReplaced is wrapped, too, where the models are not those of Options.Hashes.
+	ErrReplaced = errors.New("the models were replaced")
+	// ErrOutOfMemory is wrapped, too, where the device has no memory for a single
+	// window.
+	ErrOutOfMemory = execution.ErrOutOfMemory
 )
 
-// Shared opens the session of the options, or returns the one that is open. Each
-// successful call needs one Release.
+// Session runs the models of its options. Its methods are safe for concurrent use,
+// and it needs no closing: what it holds on the device is shared, see Shared.
+type Session struct {
+	options Options
+	key     key
+	info    Info
+
+	mutex   sync.Mutex
+	account Account
+}
+
+// Account is what a session did on the device.
+type Account struct {
+	Loads []Load
+	// Halvings counts how often the device lacked the memory for as many windows as
+	// before.
+	Halvings int
+	Busy     time.Duration // on the device, without waiting for it
+}
+
+// Load is the loading of one model: reading it, compiling it and running it once.
+type Load struct {
+	Kind  training.Kind
+	Took  time.Duration
+	Bytes int64 // of the weights
+}
+
+// Shared returns a session whose models are on the device, loaded now unless they
+// were there. They stay there, warm, until other ones are loaded on the device and
+// nobody uses or holds these; a session whose models had to go loads them again.
 func Shared(opts Options) (*Session, error) {
+	s, err := newSession(opts)
+	if err != nil {
+		return nil, fmt.Errorf("session: %w: %w", ErrUnavailable, err)
+	}
+	r := enter(s.key)
+	defer leave(r)
+	if _, err := s.load(r); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Hold keeps the models of the options on the device, once they are there, until
+// they are released, even while they are idle and others are loaded. It loads none.
+func Hold(opts Options) (release func(), err error) {
+	s, err := newSession(opts)
+	if err != nil {
+		return nil, fmt.Errorf("session: %w: %w", ErrUnavailable, err)
+	}
+	return hold(s.key), nil
+}
+
+// newSession looks at the folder, and loads nothing.
+func newSession(opts Options) (*Session, error) {
+	if opts.Batch < 1 {
+		return nil, fmt.Errorf("batch %d must be at least 1", opts.Batch)
+	}
 	dir, err := filepath.Abs(opts.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("session: %w", err)
+		return nil, err
 	}
 	opts.Dir = dir
 	info, err := Describe(dir)
 	if err != nil {
 		return nil, err
 	}
-	k := key{options: opts}
-	for i, kind := range training.Kinds {
-		k.hashes[i] = info.Models[kind].Hash
-	}
-	entry := enter(k)
-	entry.open.Do(func() { entry.session, entry.err = open(k, info) })
-	if entry.err != nil {
-		leave(k)
-		return nil, entry.err
-	}
-	return entry.session, nil
-}
-
-// enter counts a user of the entry, which it makes if there is none.
-func enter(k key) *shared {
-	cacheMutex.Lock()
-	defer cacheMutex.Unlock()
-	entry, found := cache[k]
-	if !found {
-		entry = &shared{}
-		cache[k] = entry
-	}
-	entry.users++
-	return entry
-}
-
-// leave takes a user off, and returns the session when that was the last one.
-func leave(k key) *Session {
-	cacheMutex.Lock()
-	defer cacheMutex.Unlock()
-	entry, found := cache[k]
-	if !found {
-		return nil
-	}
-	if entry.users--; entry.users > 0 {
-		return nil
-	}
-	delete(cache, k)
-	return entry.session
-}
-
-// Release gives the session back. The last user's frees what it holds.
-func (s *Session) Release() {
-	if last := leave(s.key); last != nil {
-		last.finalize()
-	}
-}
-
-func (s *Session) finalize() {
-	if s.sampler != nil {
-		s.sampler.finalize()
-	}
-	for _, r := range []*training.Regressor{s.inverse, s.reward, s.dynamic} {
-		if r != nil {
-			r.Finalize()
+	if opts.Hashes != (Hashes{}) {
+		if err := info.checkHashes(dir, opts.Hashes); err != nil {
+			return nil, err
 		}
 	}
-}
-
-// open loads and compiles the four models.
-func open(k key, info Info) (*Session, error) {
-	if k.options.Batch < 1 {
-		return nil, fmt.Errorf("session: batch %d must be at least 1", k.options.Batch)
-	}
-	engine, backendInfo, err := backend.Open(k.options.Backend)
+	engine, described, err := backend.Open(opts.Backend)
 	if err != nil {
-		return nil, fmt.Errorf("session: %w", err)
+		return nil, err
 	}
-	info.Backend = backendInfo
-	s := &Session{info: info, engine: engine, key: k}
-	if err := s.load(); err != nil {
-		s.finalize()
-		return nil, fmt.Errorf("session: opening the models of %s: %w", k.options.Dir, err)
-	}
-	return s, nil
-}
-
-func (s *Session) load() error {
-	for i, kind := range training.Kinds {
-		m, hash, weights, err := checkpoint.Open(filepath.Join(s.key.options.Dir, string(kind)))
-		if err != nil {
-			return err
-		}
-		if hash != s.key.hashes[i] {
-			return fmt.Errorf("the %s model was replaced while it was read: try again", kind)
-		}
-		switch kind {
-		case training.Denoiser:
-			s.sampler, err = newSampler(s.engine, s.key.options, m, weights)
-		case training.InverseDynamics:
-			s.inverse, err = training.NewRegressor(s.engine, m, weights)
-		case training.Reward:
-			s.reward, err = training.NewRegressor(s.engine, m, weights)
-		case training.Dynamics:
-			s.dynamic, err = training.NewRegressor(s.engine, m, weights)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	info.Backend = described
+	k := key{hashes: info.Hashes(), engine: engine, batch: opts.Batch, sampler: opts.Sampler, target: opts.Return}
+	return &Session{options: opts, key: k, info: info}, nil
 }
 
 // Info describes the models.
 func (s *Session) Info() Info { return s.info }
 
-// Sample completes windows by reverse diffusion. Any number of windows goes; they
-// are cut into batches of the session's size, and the last one is padded.
+// Take returns the account since the last Take: what happened is told once.
+func (s *Session) Take() Account {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	taken := s.account
+	s.account = Account{}
+	return taken
+}
+
+// load returns the models, which it puts on the device if they are not there.
+func (s *Session) load(r *resident) (*modelSet, error) {
+	r.loading.Lock()
+	defer r.loading.Unlock()
+	if r.models != nil {
+		return r.models, nil
+	}
+	opened, loads, err := open(s.key, s.options.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("session: %w: opening the models of %s: %w", ErrUnavailable, s.options.Dir, err)
+	}
+	r.models = opened
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.account.Loads = append(s.account.Loads, loads...)
+	s.account.Halvings += opened.sampler.halvingsAtLoad
+	return opened, nil
+}
+
+// use runs do on the device, when it is its turn there.
+func (s *Session) use(do func(*modelSet) (halvings int, err error)) error {
+	r := enter(s.key)
+	defer leave(r)
+	on, err := s.load(r)
+	if err != nil {
+		return err
+	}
+	release := backend.Acquire(s.key.engine, s.options.Concurrency)
+	defer release()
+	start := time.Now()
+	halvings, err := do(on)
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.account.Halvings += halvings
+	s.account.Busy += time.Since(start)
+	if errors.Is(err, execution.ErrEngine) {
+		return fmt.Errorf("session: %w: %w", ErrUnavailable, err)
+	}
+	if err != nil {
+		return fmt.Errorf("session: %w", err)
+	}
+	return nil
+}
+
+// Sample completes windows by the reverse process.
 //
-//	known:  [n, H, S], read where known
+//	known:  [n, H, S], whatever where the mask hides, even NaN
 //	mask:   [n, H], 1 = known
 //	seeds:  [n], the random stream of each window
 //	result: [n, H, S], known states as they were, to the bit
 //
 // With DDIM a window depends on its own seed alone; DDPM draws its fresh noise
 // for a batch, from the seeds of all its windows.
-func (s *Session) Sample(known, mask []float32, seeds []uint64) ([]float32, error) {
-	states, err := s.sampler.sample(known, mask, seeds)
-	if err != nil {
-		return nil, fmt.Errorf("session: sampling %d windows: %w", len(seeds), err)
-	}
-	return states, nil
+//
+// Where the device lacks the memory for a batch it is sampled in halves, quarters
+// and so on. They get the whole batch's noise and give the same rows, but for
+// rounding: engines order their sums by the shape of the input.
+func (s *Session) Sample(known, mask []float32, seeds []uint64) (states []float32, err error) {
+	err = s.use(func(on *modelSet) (halvings int, err error) {
+		states, halvings, err = on.sampler.sample(windows{known, mask, seeds})
+		if err != nil {
+			err = fmt.Errorf("sampling %d windows: %w", len(seeds), err)
+		}
+		return halvings, err
+	})
+	return states, err
 }
 
 // InverseDynamics infers the actions between states, f_ψ. They may lie outside of
@@ -201,8 +217,8 @@ func (s *Session) Sample(known, mask []float32, seeds []uint64) ([]float32, erro
 //	states, next: [n, S]
 //	result:       [n, A]
 func (s *Session) InverseDynamics(states, next []float32) ([]float32, error) {
-	actions, _, err := s.inverse.Predict(states, next)
-	return actions, wrap(err)
+	actions, _, err := s.predict(training.InverseDynamics, states, next)
+	return actions, err
 }
 
 // Rewards infers rewards, f_ϕ.
@@ -211,11 +227,11 @@ func (s *Session) InverseDynamics(states, next []float32) ([]float32, error) {
 //	actions: [n, A]
 //	result:  [n]
 func (s *Session) Rewards(states, actions []float32) ([]float32, error) {
-	results, _, err := s.reward.Predict(states, actions)
+	results, _, err := s.predict(training.Reward, states, actions)
 	if s.info.Terminals {
 		results = everySecond(results, 0)
 	}
-	return results, wrap(err)
+	return results, err
 }
 
 // Terminals predicts how likely each step ends in a terminal state. It fails
@@ -226,10 +242,10 @@ func (s *Session) Rewards(states, actions []float32) ([]float32, error) {
 //	result:  [n], probabilities
 func (s *Session) Terminals(states, actions []float32) ([]float32, error) {
 	if !s.info.Terminals {
-		return nil, fmt.Errorf("session: the reward model of %s does not predict terminal states: train with the preset reference", s.key.options.Dir)
+		return nil, fmt.Errorf("session: the reward model of %s does not predict terminal states: train with the preset reference", s.options.Dir)
 	}
-	results, _, err := s.reward.Predict(states, actions)
-	return everySecond(results, 1), wrap(err)
+	results, _, err := s.predict(training.Reward, states, actions)
+	return everySecond(results, 1), err
 }
 
 // everySecond value of pairs, the first or the second of each.
@@ -250,16 +266,25 @@ func everySecond(pairs []float32, which int) []float32 {
 //	next:         [n, S]
 //	disagreement: [n]
 func (s *Session) Dynamics(states, actions []float32) (next, disagreement []float32, err error) {
-	next, disagreement, err = s.dynamic.Predict(states, actions)
-	return next, disagreement, wrap(err)
+	return s.predict(training.Dynamics, states, actions)
 }
 
-func wrap(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("session: %w", err)
+func (s *Session) predict(kind training.Kind, states, second []float32) (results, disagreement []float32, err error) {
+	err = s.use(func(on *modelSet) (halvings int, err error) {
+		results, disagreement, err = on.regressors[kind].Predict(states, second)
+		return 0, err
+	})
+	return results, disagreement, err
 }
 
 // errDisagree is wrapped by the errors about models that do not belong together.
 var errDisagree = errors.New("the models do not belong together")
+
+// key tells sets of models apart by what they hold, not by where they lie.
+type key struct {
+	hashes  Hashes
+	engine  compute.Backend
+	batch   int
+	sampler diffusion.Sampler
+	target  float32
+}

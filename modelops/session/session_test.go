@@ -90,7 +90,6 @@ func mustOpen(t *testing.T, opts Options) *Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Release)
 	return s
 }
 
@@ -276,43 +275,6 @@ func TestWrongSizesAreErrors(t *testing.T) {
 	}
 	if got, err := s.Rewards(nil, nil); err != nil || len(got) != 0 {
 		t.Errorf("no rows gave %v, %v", got, err)
-	}
-}
-
-func TestSharedIsOneSessionForAll(t *testing.T) {
-	opts := ddim(walkModels(t), backend.Go)
-	opts.Batch = 3 // no other test's
-	known, mask, seeds := task(3)
-	var group sync.WaitGroup
-	sessions, samples := make([]*Session, 8), make([][]float32, 8)
-	for i := range sessions {
-		group.Go(func() {
-			s, err := Shared(opts)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			sessions[i] = s
-			if samples[i], err = s.Sample(known, mask, seeds); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	group.Wait()
-	for i, s := range sessions {
-		if s == nil || s != sessions[0] || !slices.Equal(samples[i], samples[0]) {
-			t.Fatalf("user %d has a session or a sample of its own", i)
-		}
-	}
-	for _, s := range sessions[1:] {
-		s.Release()
-	}
-	if _, err := sessions[0].Sample(known, mask, seeds); err != nil {
-		t.Errorf("the last user's session is gone: %v", err)
-	}
-	sessions[0].Release()
-	if _, found := cache[sessions[0].key]; found {
-		t.Error("a released session is still cached")
 	}
 }
 

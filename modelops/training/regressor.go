@@ -67,14 +67,20 @@ func newRegressor(engine compute.Backend, kind Kind, cfg RegressorConfig, detail
 	if err != nil {
 		return nil, err
 	}
-	err = execution.Catch(func() error {
-		_, err := r.exec.Compile(shapes.Make(dtypes.Float32, regressorRows, r.mapping.inputs))
-		return err
-	})
-	if err != nil {
+	r.exec.SetMaxCache(1) // another shape would be a slow surprise
+	if err := execution.Compile(r.exec, shapes.Make(dtypes.Float32, regressorRows, r.mapping.inputs)); err != nil {
 		return nil, err
 	}
 	return r, execution.Complete(store)
+}
+
+// Warm runs the compiled graph once, so that what an engine does at the first run
+// is done.
+func (r *Regressor) Warm() error {
+	if _, err := r.run(make([]float32, r.mapping.inputs)); err != nil {
+		return fmt.Errorf("training: %s model: %w", r.mapping.kind, err)
+	}
+	return nil
 }
 
 // Finalize frees the compiled graph and the weights.

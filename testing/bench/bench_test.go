@@ -115,7 +115,6 @@ func BenchmarkDenoiserForward(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer s.Release()
 			info := s.Info()
 			known, mask := make([]float32, batch*info.Horizon*info.ObservationDim), make([]float32, batch*info.Horizon)
 			sample := func() {

@@ -92,18 +92,18 @@ func (fn *stepsFn) Setup() (err error) {
 	if err := fn.Models.Setup(); err != nil {
 		return err
 	}
-	fn.first, fn.last, err = fn.Config.Bounds(fn.Session().Info().Horizon)
+	fn.first, fn.last, err = fn.Config.Bounds(fn.Info().Horizon)
 	return err
 }
 
 func (fn *stepsFn) ProcessElement(ctx context.Context, ends trajectory.Ends, emit func(trajectory.PairBatch), dead func(trajectory.Failure)) error {
 	defer inference.Clock(ctx, latency)()
 	pairsIn.Inc(ctx, int64(len(ends.Batch.Pairs)))
-	work := func() (trajectory.PairBatch, error) { return fn.estimate(ends) }
+	work := func() (trajectory.PairBatch, error) { return fn.estimate(ctx, ends) }
 	return attempt.Batch(ctx, "estimate", ends.Batch.Span(), work, emit, dead)
 }
 
-func (fn *stepsFn) estimate(ends trajectory.Ends) (trajectory.PairBatch, error) {
+func (fn *stepsFn) estimate(ctx context.Context, ends trajectory.Ends) (trajectory.PairBatch, error) {
 	batch := ends.Batch
 	choose := len(batch.Candidates) > 0
 	if fn.Config.Constant > 0 && !choose {
@@ -113,11 +113,11 @@ func (fn *stepsFn) estimate(ends trajectory.Ends) (trajectory.PairBatch, error) 
 		}
 		return batch, nil
 	}
-	rollouts, err := fn.imagine(ends)
+	rollouts, err := fn.imagine(ctx, ends)
 	if err != nil {
 		return batch, err
 	}
-	info := fn.Session().Info()
+	info := fn.Info()
 	targets := fn.comparable(ends.Targets)
 	rollouts = fn.comparable(rollouts)
 	pairs := make([]trajectory.Pair, len(batch.Pairs))
@@ -139,8 +139,8 @@ func (fn *stepsFn) estimate(ends trajectory.Ends) (trajectory.PairBatch, error) 
 
 // imagine rolls out H states for each pair, [pairs, H, S], of which only s_T is
 // known.
-func (fn *stepsFn) imagine(ends trajectory.Ends) ([]float32, error) {
-	info := fn.Session().Info()
+func (fn *stepsFn) imagine(ctx context.Context, ends trajectory.Ends) ([]float32, error) {
+	info := fn.Info()
 	n, horizon, dim := len(ends.Batch.Pairs), info.Horizon, info.ObservationDim
 	known := make([]float32, n*horizon*dim)
 	mask := make([]float32, n*horizon)
@@ -150,7 +150,7 @@ func (fn *stepsFn) imagine(ends trajectory.Ends) ([]float32, error) {
 		copy(known[i*horizon*dim:], ends.Low[i*dim:(i+1)*dim])
 		seeds[i] = trajectory.StreamSeed(fn.Seed, pair.Index, trajectory.StageImagine)
 	}
-	return fn.Session().Sample(known, mask, seeds)
+	return fn.Sample(ctx, known, mask, seeds)
 }
 
 // comparable brings states, [n, S], into the space of the similarity.
@@ -158,7 +158,7 @@ func (fn *stepsFn) comparable(states []float32) []float32 {
 	if fn.Config.Similarity.Space == Raw {
 		return states
 	}
-	info := fn.Session().Info()
+	info := fn.Info()
 	scaled := make([]float32, len(states))
 	for i, v := range states {
 		d := i % info.ObservationDim

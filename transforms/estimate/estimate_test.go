@@ -108,7 +108,6 @@ func rollouts(t *testing.T, opts session.Options, e trajectory.Ends) []float32 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Release()
 	window := fixture.Horizon * fixture.Walks.ObservationDim
 	known, mask := make([]float32, 2*window), make([]float32, 2*fixture.Horizon)
 	var seeds []uint64
@@ -154,9 +153,8 @@ func TestConstantSteps(t *testing.T) {
 	if err := fn.Setup(); err != nil {
 		t.Fatal(err)
 	}
-	defer fn.Teardown()
 	in := ends(false)
-	got, err := fn.estimate(in)
+	got, err := fn.estimate(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,8 +176,7 @@ func TestNormalised(t *testing.T) {
 	if err := fn.Setup(); err != nil {
 		t.Fatal(err)
 	}
-	defer fn.Teardown()
-	info := fn.Session().Info()
+	info := fn.Info()
 	above := make([]float32, info.ObservationDim)
 	for d := range above {
 		above[d] = info.StateMean[d] + 2*info.StateScale[d]
@@ -208,6 +205,5 @@ func TestSetupRefuses(t *testing.T) {
 		if err := fn.Setup(); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v, want %q", test.name, err, test.want)
 		}
-		fn.Teardown()
 	}
 }

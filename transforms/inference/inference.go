@@ -1,6 +1,6 @@
-// Package inference is what the DoFns that run models share: one session a
-// process, opened on Setup and released on Teardown, and the metrics of its
-// calls.
+// Package inference is what the DoFns that run models share: the models of the
+// process, loaded on Setup, and the metrics of their calls, named as Beam's
+// RunInference names them.
 package inference
 
 import (
@@ -9,34 +9,88 @@ import (
 	"time"
 
 	"diffstitch/modelops/session"
+	"diffstitch/modelops/training"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 )
 
-// Models gives a DoFn that embeds it the models of a run.
+// Models gives a DoFn that embeds it the models of a run. What it calls is counted
+// in the namespace inference.KIND of the model.
 type Models struct {
 	Options session.Options `json:"session"`
 
 	session *session.Session // set by Setup, never serialized
 }
 
-// Setup opens the session, or joins the one that the process has.
+// Setup loads the models, unless the process has them.
 func (m *Models) Setup() (err error) {
 	if m.session, err = session.Shared(m.Options); err != nil {
-		return fmt.Errorf("inference: opening the models in %q: %w", m.Options.Dir, err)
+		return fmt.Errorf("inference: loading the models in %q: %w", m.Options.Dir, err)
 	}
 	return nil
 }
 
-// Teardown gives the session back.
-func (m *Models) Teardown() {
-	if m.session != nil {
-		m.session.Release()
-	}
+// Info describes the models.
+func (m *Models) Info() session.Info { return m.session.Info() }
+
+// Sample is session.Session's.
+func (m *Models) Sample(ctx context.Context, known, mask []float32, seeds []uint64) (states []float32, err error) {
+	bytes := floats(known, mask) + 8*int64(len(seeds))
+	err = m.call(ctx, training.Denoiser, len(seeds), bytes, func() (err error) {
+		states, err = m.session.Sample(known, mask, seeds)
+		return err
+	})
+	return states, err
 }
 
-// Session runs the models.
-func (m *Models) Session() *session.Session { return m.session }
+// InverseDynamics is session.Session's.
+func (m *Models) InverseDynamics(ctx context.Context, states, next []float32) (actions []float32, err error) {
+	err = m.call(ctx, training.InverseDynamics, m.rows(states), floats(states, next), func() (err error) {
+		actions, err = m.session.InverseDynamics(states, next)
+		return err
+	})
+	return actions, err
+}
+
+// Rewards is session.Session's.
+func (m *Models) Rewards(ctx context.Context, states, actions []float32) (rewards []float32, err error) {
+	err = m.call(ctx, training.Reward, m.rows(states), floats(states, actions), func() (err error) {
+		rewards, err = m.session.Rewards(states, actions)
+		return err
+	})
+	return rewards, err
+}
+
+// Terminals is session.Session's.
+func (m *Models) Terminals(ctx context.Context, states, actions []float32) (chances []float32, err error) {
+	err = m.call(ctx, training.Reward, m.rows(states), floats(states, actions), func() (err error) {
+		chances, err = m.session.Terminals(states, actions)
+		return err
+	})
+	return chances, err
+}
+
+// Dynamics is session.Session's.
+func (m *Models) Dynamics(ctx context.Context, states, actions []float32) (next, disagreement []float32, err error) {
+	err = m.call(ctx, training.Dynamics, m.rows(states), floats(states, actions), func() (err error) {
+		next, disagreement, err = m.session.Dynamics(states, actions)
+		return err
+	})
+	return next, disagreement, err
+}
+
+// rows is the number of states, [n, S].
+func (m *Models) rows(states []float32) int {
+	return len(states) / m.session.Info().ObservationDim
+}
+
+// floats is how many bytes arrays take.
+func floats(arrays ...[]float32) (bytes int64) {
+	for _, a := range arrays {
+		bytes += 4 * int64(len(a))
+	}
+	return bytes
+}
 
 // Clock adds the time until the returned function is called to a distribution,
 // in milliseconds.

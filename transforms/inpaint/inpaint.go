@@ -43,17 +43,17 @@ type bridgeFn struct {
 func (fn *bridgeFn) ProcessElement(ctx context.Context, c trajectory.Contexts, emit func(trajectory.BridgeBatch), dead func(trajectory.Failure)) error {
 	defer inference.Clock(ctx, latency)()
 	bridgesOut.Inc(ctx, int64(len(c.Batch.Pairs)))
-	work := func() (trajectory.BridgeBatch, error) { return fn.inpaint(c) }
+	work := func() (trajectory.BridgeBatch, error) { return fn.inpaint(ctx, c) }
 	return attempt.Batch(ctx, "inpaint", c.Batch.Span(), work, emit, dead)
 }
 
-func (fn *bridgeFn) inpaint(c trajectory.Contexts) (trajectory.BridgeBatch, error) {
-	info := fn.Session().Info()
+func (fn *bridgeFn) inpaint(ctx context.Context, c trajectory.Contexts) (trajectory.BridgeBatch, error) {
+	info := fn.Info()
 	seeds := make([]uint64, len(c.Batch.Pairs))
 	for i, pair := range c.Batch.Pairs {
 		seeds[i] = trajectory.StreamSeed(fn.Seed, pair.Index, trajectory.StageInpaint)
 	}
-	states, err := fn.Session().Sample(c.Known, c.Mask, seeds)
+	states, err := fn.Sample(ctx, c.Known, c.Mask, seeds)
 	if err != nil {
 		return trajectory.BridgeBatch{}, err
 	}

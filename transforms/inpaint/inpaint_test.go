@@ -43,8 +43,7 @@ func process(t *testing.T, seed uint64, c trajectory.Contexts) trajectory.Bridge
 	if err := fn.Setup(); err != nil {
 		t.Fatal(err)
 	}
-	defer fn.Teardown()
-	out, err := fn.inpaint(c)
+	out, err := fn.inpaint(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,10 +103,9 @@ func TestBridgesRefuse(t *testing.T) {
 	if err := fn.Setup(); err != nil {
 		t.Fatal(err)
 	}
-	defer fn.Teardown()
 	short := contexts(2)
 	short.Known = short.Known[1:]
-	if _, err := fn.inpaint(short); err == nil {
+	if _, err := fn.inpaint(t.Context(), short); err == nil {
 		t.Error("a context without one of its values went well")
 	}
 }

@@ -94,7 +94,7 @@ type stitchFn struct {
 
 func (fn *stitchFn) ProcessElement(ctx context.Context, in trajectory.BridgeBatch, emit func(trajectory.BridgeBatch), dead func(trajectory.Failure)) error {
 	defer inference.Clock(ctx, latency)()
-	work := func() (trajectory.BridgeBatch, error) { return fn.qualify(in) }
+	work := func() (trajectory.BridgeBatch, error) { return fn.qualify(ctx, in) }
 	judged := func(out trajectory.BridgeBatch) {
 		for _, b := range out.Bridges {
 			count(ctx, b.Rejected)
@@ -104,20 +104,20 @@ func (fn *stitchFn) ProcessElement(ctx context.Context, in trajectory.BridgeBatc
 	return attempt.Batch(ctx, "qualify", in.Span(), work, judged, dead)
 }
 
-func (fn *stitchFn) qualify(in trajectory.BridgeBatch) (trajectory.BridgeBatch, error) {
-	dim := fn.Session().Info().ObservationDim
+func (fn *stitchFn) qualify(ctx context.Context, in trajectory.BridgeBatch) (trajectory.BridgeBatch, error) {
+	dim := fn.Info().ObservationDim
 	states, next := in.Transitions(dim)
 	var actions []float32
 	for _, b := range in.Bridges {
 		actions = append(actions, b.Actions...)
 	}
-	predicted, disagreement, err := fn.Session().Dynamics(states, actions)
+	predicted, disagreement, err := fn.Dynamics(ctx, states, actions)
 	if err != nil {
 		return in, err
 	}
 	var terminals []float32 // probability of each transition
 	if fn.Config.RejectTerminal {
-		if terminals, err = fn.Session().Terminals(states, actions); err != nil {
+		if terminals, err = fn.Terminals(ctx, states, actions); err != nil {
 			return in, fmt.Errorf("terminal states: %w", err)
 		}
 	}

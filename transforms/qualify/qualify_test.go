@@ -169,8 +169,7 @@ func TestTerminalStatesOfTheBridge(t *testing.T) {
 	if err := fn.Setup(); err != nil {
 		t.Fatal(err)
 	}
-	defer fn.Teardown()
-	out, err := fn.qualify(in)
+	out, err := fn.qualify(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)
 	}

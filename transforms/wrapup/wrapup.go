@@ -40,7 +40,7 @@ type transitionsFn struct {
 
 func (fn *transitionsFn) ProcessElement(ctx context.Context, in trajectory.BridgeBatch, emit func(trajectory.BridgeBatch), dead func(trajectory.Failure)) error {
 	defer inference.Clock(ctx, latency)()
-	wrapUp := func() (trajectory.BridgeBatch, error) { return fn.wrapUp(in) }
+	wrapUp := func() (trajectory.BridgeBatch, error) { return fn.wrapUp(ctx, in) }
 	whole := func(out trajectory.BridgeBatch) {
 		for _, b := range out.Bridges {
 			transitionsOut.Inc(ctx, int64(len(b.Rewards)))
@@ -50,10 +50,10 @@ func (fn *transitionsFn) ProcessElement(ctx context.Context, in trajectory.Bridg
 	return attempt.Batch(ctx, "wrapup", in.Span(), wrapUp, whole, dead)
 }
 
-func (fn *transitionsFn) wrapUp(in trajectory.BridgeBatch) (trajectory.BridgeBatch, error) {
-	info := fn.Session().Info()
+func (fn *transitionsFn) wrapUp(ctx context.Context, in trajectory.BridgeBatch) (trajectory.BridgeBatch, error) {
+	info := fn.Info()
 	states, next := in.Transitions(info.ObservationDim)
-	actions, err := fn.Session().InverseDynamics(states, next)
+	actions, err := fn.InverseDynamics(ctx, states, next)
 	if err != nil {
 		return in, fmt.Errorf("actions: %w", err)
 	}
@@ -61,7 +61,7 @@ func (fn *transitionsFn) wrapUp(in trajectory.BridgeBatch) (trajectory.BridgeBat
 		d := i % info.ActionDim
 		actions[i] = min(max(actions[i], info.ActionLow[d]), info.ActionHigh[d])
 	}
-	rewards, err := fn.Session().Rewards(states, actions)
+	rewards, err := fn.Rewards(ctx, states, actions)
 	if err != nil {
 		return in, fmt.Errorf("rewards: %w", err)
 	}

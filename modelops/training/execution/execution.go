@@ -3,11 +3,13 @@
 package execution
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
@@ -17,6 +19,13 @@ import (
 
 // WeightsScope is the scope of a store below which the weights are.
 const WeightsScope = "model"
+
+// ErrEngine is wrapped by the errors of Compile and Call: the engine failed, whatever the input
+// held.
+var ErrEngine = errors.New("the engine failed")
+
+// ErrOutOfMemory is wrapped, along with ErrEngine, where the device lacks the memory.
+var ErrOutOfMemory = fmt.Errorf("%w: out of memory", ErrEngine)
 
 // NewStore holds saved weights below WeightsScope.
 func NewStore(weights []checkpoint.Tensor) (*model.Store, error) {
@@ -89,30 +98,56 @@ func Restore(store *model.Store, list []checkpoint.Tensor) error {
 	return nil
 }
 
+// Compile compiles a graph for inputs of these shapes.
+func Compile(exec *model.Exec, inputs ...shapes.Shape) error {
+	err := Catch(func() error {
+		_, err := exec.Compile(inputs...)
+		return err
+	})
+	if err != nil {
+		return engineError(err)
+	}
+	return nil
+}
+
 // Call runs a graph that has one float32 output, and frees the inputs.
 func Call(engine compute.Backend, exec *model.Exec, inputs ...*tensors.Tensor) (flat []float32, err error) {
 	arguments := make([]any, len(inputs))
 	for i, input := range inputs {
 		arguments[i] = input
 	}
-	err = backend.Serialize(engine, func() error {
+	err = backend.Serialize(engine, func() (err error) {
+		defer func() { err = errors.Join(err, finalize(inputs)) }()
 		return Catch(func() error {
 			output, err := exec.Call1(arguments...)
 			if err != nil {
 				return err
 			}
-			if flat, err = tensors.CopyFlatData[float32](output); err != nil {
-				return err
-			}
-			for _, t := range append(inputs, output) {
-				if err := t.FinalizeAll(); err != nil {
-					return err
-				}
-			}
-			return nil
+			flat, err = tensors.CopyFlatData[float32](output)
+			return errors.Join(err, output.FinalizeAll())
 		})
 	})
-	return flat, err
+	if err != nil {
+		return nil, engineError(err)
+	}
+	return flat, nil
+}
+
+func finalize(list []*tensors.Tensor) error {
+	var failures []error
+	for _, t := range list {
+		failures = append(failures, t.FinalizeAll())
+	}
+	return errors.Join(failures...)
+}
+
+// engineError wraps an error of compiling or running a graph with ErrEngine, and
+// with ErrOutOfMemory where that is what it says.
+func engineError(err error) error {
+	if backend.OutOfMemory(err) {
+		return fmt.Errorf("%w: %w", ErrOutOfMemory, err)
+	}
+	return fmt.Errorf("%w: %w", ErrEngine, err)
 }
 
 // Catch turns a panic of GoMLX, which panics while a graph is built, into an

@@ -1,0 +1,179 @@
+package session
+
+import (
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/gomlx/compute"
+
+	"diffstitch/modelops/checkpoint"
+	"diffstitch/modelops/training"
+)
+
+// modelSet is the four models on a device.
+type modelSet struct {
+	sampler    *sampler
+	regressors map[training.Kind]*training.Regressor
+}
+
+// resident is a set of models that is on its device, is being loaded there or is
+// held for when it will be.
+type resident struct {
+	key     key
+	loading sync.Mutex
+	models  *modelSet // nil until loaded; set under loading, by one of the calls
+
+	// Both are under residentsMutex.
+	calls, holds int
+}
+
+// One set stays on each device when nobody uses it: the latest that was entered.
+// Runners make and forget DoFn instances, and Beam's Go harness tears none down, so
+// it is calls in progress that count, and what a driver holds.
+var (
+	residentsMutex sync.Mutex
+	residents      = map[key]*resident{}
+	latest         = map[compute.Backend]*resident{}
+)
+
+// enter counts a call of the set, and makes room for it: idle sets that nobody
+// holds leave its device.
+func enter(k key) *resident {
+	residentsMutex.Lock()
+	defer residentsMutex.Unlock()
+	r := find(k)
+	r.calls++
+	if latest[k.engine] != r {
+		latest[k.engine] = r
+		clearOut(k.engine)
+	}
+	return r
+}
+
+// leave takes the call off.
+func leave(r *resident) {
+	residentsMutex.Lock()
+	defer residentsMutex.Unlock()
+	r.calls--
+	clearOut(r.key.engine)
+}
+
+// hold counts somebody who wants the set to stay.
+func hold(k key) (release func()) {
+	residentsMutex.Lock()
+	defer residentsMutex.Unlock()
+	r := find(k)
+	r.holds++
+	return sync.OnceFunc(func() {
+		residentsMutex.Lock()
+		defer residentsMutex.Unlock()
+		r.holds--
+		clearOut(k.engine)
+	})
+}
+
+func find(k key) *resident {
+	r, found := residents[k]
+	if !found {
+		r = &resident{key: k}
+		residents[k] = r
+	}
+	return r
+}
+
+// clearOut frees the sets of a device that nobody uses or holds, but for the latest
+// if it is loaded.
+func clearOut(engine compute.Backend) {
+	for k, r := range residents {
+		stays := r == latest[engine] && r.models != nil
+		if k.engine != engine || r.calls > 0 || r.holds > 0 || stays {
+			continue
+		}
+		delete(residents, k)
+		if r == latest[engine] {
+			delete(latest, engine)
+		}
+		if r.models != nil {
+			r.models.finalize()
+		}
+	}
+}
+
+// open loads the four models and runs each once, so that the first batch takes no
+// longer than others: nothing is compiled later.
+func open(k key, dir string) (_ *modelSet, loads []Load, err error) {
+	m := &modelSet{regressors: map[training.Kind]*training.Regressor{}}
+	defer func() {
+		if err != nil {
+			m.finalize()
+		}
+	}()
+	for i, kind := range training.Kinds {
+		start := time.Now()
+		saved, hash, weights, err := checkpoint.Open(filepath.Join(dir, string(kind)))
+		if err != nil {
+			return nil, nil, err
+		}
+		if hash != k.hashes[i] {
+			return nil, nil, replaced(dir, kind, hash, k.hashes[i])
+		}
+		if err := m.load(k, kind, saved, weights); err != nil {
+			return nil, nil, err
+		}
+		loads = append(loads, Load{Kind: kind, Took: time.Since(start), Bytes: bytes(weights)})
+	}
+	return m, loads, nil
+}
+
+// load puts one model on the device.
+func (m *modelSet) load(k key, kind training.Kind, saved checkpoint.Model, weights []checkpoint.Tensor) error {
+	if kind == training.Denoiser {
+		s, err := newSampler(k, saved, weights)
+		if err != nil {
+			return err
+		}
+		m.sampler = s
+		return s.warm()
+	}
+	r, err := training.NewRegressor(k.engine, saved, weights)
+	if err != nil {
+		return err
+	}
+	m.regressors[kind] = r
+	return r.Warm()
+}
+
+func bytes(weights []checkpoint.Tensor) (sum int64) {
+	for _, w := range weights {
+		sum += 4 * int64(len(w.Data))
+	}
+	return sum
+}
+
+func (m *modelSet) finalize() {
+	if m.sampler != nil {
+		m.sampler.finalize()
+	}
+	for _, r := range m.regressors {
+		r.Finalize()
+	}
+}
+
+// checkHashes compares the models with those of a run.
+func (i Info) checkHashes(dir string, want Hashes) error {
+	got := i.Hashes()
+	for n, kind := range training.Kinds {
+		if got[n] != want[n] {
+			return replaced(dir, kind, got[n], want[n])
+		}
+	}
+	return nil
+}
+
+// replaced says that a model is another than the run's.
+func replaced(dir string, kind training.Kind, got, want string) error {
+	return fmt.Errorf("%w while the run used them: the %s model in %s is %.12s, the run began with %.12s: start the run again, and publish new models in a folder of their own while one is on",
+		ErrReplaced, kind, dir, got, want)
+}
