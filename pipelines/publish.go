@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"diffstitch/io/dataset"
@@ -15,6 +17,7 @@ import (
 	"diffstitch/io/snapshot"
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/training"
+	"diffstitch/pipelines/observe"
 )
 
 // publish writes the rejects, the report and the manifest, and commits.
@@ -30,7 +33,7 @@ func (run *augmentation) publish(judge Judge) (snapshot.Snapshot, error) {
 	}
 	run.took("report", time.Since(start).Seconds())
 	manifest := run.manifest()
-	page.Durations = manifest.Durations
+	page.Durations, page.Metrics = manifest.Durations, manifest.Metrics
 	if err := writeFile(run.staging.ReportPath(), func(w io.Writer) error { return report.Write(w, page) }); err != nil {
 		return none, err
 	}
@@ -128,6 +131,7 @@ func (run *augmentation) manifest() snapshot.Manifest {
 		ActionDim:      run.shape.ActionDim,
 		Stages:         run.stages(),
 		Durations:      totals(run.durations),
+		Metrics:        run.measured(),
 	}
 	for _, f := range run.files {
 		m.Inputs = append(m.Inputs, snapshot.Input{Path: f.Path, Bytes: f.Bytes, SHA256: f.SHA256})
@@ -145,6 +149,29 @@ func (run *augmentation) manifest() snapshot.Manifest {
 		m.Placeholders += p.UnknownFinals
 	}
 	return m
+}
+
+// pipelineStages are the stages that are pipelines, in their order.
+var pipelineStages = []string{"reading", "stitching", "writing"}
+
+// measured lists the metrics of the run's pipelines in an order that does not
+// depend on the run.
+func (run *augmentation) measured() (all snapshot.Metrics) {
+	for _, stage := range pipelineStages {
+		m := run.metrics[stage]
+		for _, name := range slices.SortedFunc(maps.Keys(m.Counters), observe.Name.Compare) {
+			all.Counters = append(all.Counters, snapshot.Counter{
+				Stage: stage, Namespace: name.Namespace, Name: name.Name, Value: m.Counters[name],
+			})
+		}
+		for _, name := range slices.SortedFunc(maps.Keys(m.Distributions), observe.Name.Compare) {
+			d := m.Distributions[name]
+			all.Distributions = append(all.Distributions, snapshot.Distribution{
+				Stage: stage, Namespace: name.Namespace, Name: name.Name, Count: d.Count, Sum: d.Sum, Min: d.Min, Max: d.Max,
+			})
+		}
+	}
+	return all
 }
 
 // totals adds up the durations of equal stages, as rounds have.

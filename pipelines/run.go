@@ -132,8 +132,3 @@ func rootCause(err error) error {
 
 // doFnFailed ends the line in which Beam names the DoFn that failed.
 const doFnFailed = "] failed:\n"
-
-// seconds sums a distribution of milliseconds.
-func seconds(m observe.Metrics, namespace string) float64 {
-	return float64(m.Distributions[observe.Name{Namespace: namespace, Name: "batch_milliseconds"}].Sum) / 1000
-}

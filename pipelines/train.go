@@ -24,7 +24,7 @@ import (
 
 func init() {
 	register.DoFn2x2[context.Context, string, string, error](&trainFn{})
-	register.DoFn3x0[context.Context, int, func(*string) bool](&trainedFn{})
+	register.DoFn2x0[int, func(*string) bool](&trainedFn{})
 	register.Iter1[string]()
 }
 
@@ -124,6 +124,9 @@ func (fn *trainFn) ProcessElement(ctx context.Context, kind string) (string, err
 	if errors.Is(err, context.Canceled) {
 		err = context.Cause(ctx)
 	}
+	if err == nil {
+		slog.InfoContext(ctx, "trained", "stage", "training", "run", fn.Job, "model", kind)
+	}
 	return kind, err
 }
 
@@ -131,11 +134,7 @@ func (fn *trainFn) ProcessElement(ctx context.Context, kind string) (string, err
 // would have prism wait for its end in a busy loop, which costs a core.
 type trainedFn struct{}
 
-func (*trainedFn) ProcessElement(ctx context.Context, _ int, kinds func(*string) bool) {
-	for kind := ""; kinds(&kind); {
-		slog.InfoContext(ctx, "trained", "model", kind)
-	}
-}
+func (*trainedFn) ProcessElement(int, func(*string) bool) {}
 
 func (fn *trainFn) train(ctx context.Context, kind training.Kind) error {
 	data, err := loadTraining(ctx, fn.Options.Data, fn.Input, fn.Shape)

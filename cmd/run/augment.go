@@ -23,7 +23,7 @@ import (
 
 func newAugment() *cobra.Command {
 	o := pipelines.DefaultAugment()
-	var delta, ratio string
+	var delta, ratio, metricsAddress string
 	var asJSON, dryRun bool
 	cmd := &cobra.Command{
 		Use:   "augment --data PATH --models DIR --out DIR (--stitches N | --transitions M)",
@@ -51,7 +51,11 @@ func newAugment() *cobra.Command {
 				return printJSON(cmd.OutOrStdout(), plan)
 			}
 			sayBackend(cmd.ErrOrStderr(), o.Backend)
-			published, err := pipelines.Augment(cmd.Context(), o, nil, newReporter().show)
+			show, err := watching(cmd, metricsAddress)
+			if err != nil {
+				return err
+			}
+			published, err := pipelines.Augment(cmd.Context(), o, nil, show)
 			if err != nil {
 				return err
 			}
@@ -71,6 +75,7 @@ func newAugment() *cobra.Command {
 	flags.StringVar(&ratio, "mix", "concat", "original:augmented transitions, such as 4:1, or concat for all there is")
 	flags.BoolVar(&dryRun, "dry-run", false, "print what would be done, and do nothing")
 	flags.BoolVar(&asJSON, "json", false, "print the manifest as JSON")
+	addWatching(flags, &metricsAddress)
 	addBeam(flags)
 	return cmd
 }

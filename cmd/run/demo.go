@@ -10,6 +10,7 @@ import (
 
 func newDemo() *cobra.Command {
 	o := pipelines.DefaultDemo()
+	var metricsAddress string
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "The whole job on the built-in maze: generate, train, augment, publish, judge",
@@ -17,7 +18,11 @@ func newDemo() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Runner = runner()
 			sayBackend(cmd.ErrOrStderr(), o.Backend)
-			made, err := pipelines.RunDemo(cmd.Context(), o, newReporter().show)
+			show, err := watching(cmd, metricsAddress)
+			if err != nil {
+				return err
+			}
+			made, err := pipelines.RunDemo(cmd.Context(), o, show)
 			if err != nil {
 				return err
 			}
@@ -38,6 +43,7 @@ func newDemo() *cobra.Command {
 	flags.StringVar(&o.Dir, "dir", o.Dir, "folder of all that the demo makes")
 	flags.StringVar(&o.Backend, "backend", o.Backend, "engine of the models: auto, go or xla")
 	flags.Uint64Var(&o.Seed, "seed", o.Seed, "seed of every random number")
+	addWatching(flags, &metricsAddress)
 	addBeam(flags)
 	return cmd
 }

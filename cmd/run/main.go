@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"diffstitch/pipelines"
+	"diffstitch/pipelines/observe"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 )
@@ -31,6 +32,7 @@ func main() {
 	if isWorker(os.Args[1:]) {
 		discardCopy()
 		flag.Parse()
+		observe.LogInWorker()
 		beam.Init() // does not come back
 	}
 	beam.Init()

@@ -8,8 +8,11 @@ import (
 	"time"
 
 	"diffstitch/pipelines"
+	"diffstitch/pipelines/observe"
 
 	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // plainEvery is how often progress is said where there is no terminal.
@@ -33,6 +36,26 @@ type task struct{ job, name string }
 type stand struct {
 	done int64
 	said time.Time
+}
+
+// addWatching offers how a run is watched from elsewhere.
+func addWatching(flags *pflag.FlagSet, address *string) {
+	flags.StringVar(address, "metrics-address", "", "serve the metrics for Prometheus at this address while the run lasts, such as 127.0.0.1:9090")
+}
+
+// watching shows progress here, and to Prometheus if there is an address.
+func watching(cmd *cobra.Command, address string) (show func(pipelines.Progress), err error) {
+	here := newReporter()
+	if address == "" {
+		return here.show, nil
+	}
+	exporter := observe.NewExporter()
+	url, err := exporter.Serve(cmd.Context(), address)
+	if err != nil {
+		return nil, usage(err)
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), "metrics:", url)
+	return func(p pipelines.Progress) { exporter.Show(p); here.show(p) }, nil
 }
 
 func newReporter() *reporter {

@@ -7,12 +7,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
-	"os"
 	"slices"
 	"strings"
 
 	"diffstitch/pipelines"
+	"diffstitch/pipelines/observe"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners"
@@ -33,7 +32,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	verbose := root.PersistentFlags().BoolP("verbose", "v", false, "show the runner's own log")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
-		setLog(*verbose)
+		observe.LogInDriver(*verbose)
 		if dryRun := flag.Lookup("dry_run"); dryRun.Value.String() == "true" {
 			log.SetLogger(jobPrinter{cmd.OutOrStdout()})
 		}
@@ -64,16 +63,6 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 		}
 		return nil
 	}
-}
-
-// setLog silences the runner's log unless it is asked for: what fails a run
-// comes back as its error.
-func setLog(verbose bool) {
-	level := slog.LevelError + 1
-	if verbose {
-		level = slog.LevelInfo
-	}
-	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
 }
 
 // jobPrinter prints what the Dataflow runner logs of a dry run, the pipeline and

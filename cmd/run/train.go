@@ -12,6 +12,7 @@ import (
 
 func newTrain() *cobra.Command {
 	var o pipelines.TrainOptions
+	var metricsAddress string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "train --data PATH --models DIR",
@@ -27,7 +28,11 @@ saved step, with the same result as if they had not been interrupted.`,
 			}
 			o.Runner = runner()
 			sayBackend(cmd.ErrOrStderr(), o.Backend)
-			models, err := pipelines.Train(cmd.Context(), o, newReporter().show)
+			show, err := watching(cmd, metricsAddress)
+			if err != nil {
+				return err
+			}
+			models, err := pipelines.Train(cmd.Context(), o, show)
 			if err != nil {
 				return err
 			}
@@ -48,6 +53,7 @@ saved step, with the same result as if they had not been interrupted.`,
 	flags.IntVar(&o.Steps, "steps", 0, "optimizer steps of each model, in place of the preset's")
 	flags.StringVar(&o.Conditioning, "conditioning", "", "how the denoiser is shown the known states, in place of the preset's: zeros (the paper), interpolated or deviation")
 	flags.BoolVar(&asJSON, "json", false, "print the result as JSON")
+	addWatching(flags, &metricsAddress)
 	addBeam(flags)
 	return cmd
 }

@@ -90,7 +90,7 @@ func newPage(r Report) (page, error) {
 	p := page{Report: r, Tiles: tiles(r)}
 	for _, build := range []func(Report) (section, error){
 		truthSection, pathsSection, funnelSection, attemptsSection, returnsSection, marginalsSection,
-		correlationsSection, lossSection, timeSection, rejectsSection, configurationSection,
+		correlationsSection, lossSection, timeSection, modelsSection, metricsSection, rejectsSection, configurationSection,
 	} {
 		s, err := build(r)
 		if err != nil {

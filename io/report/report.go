@@ -27,6 +27,7 @@ type Report struct {
 
 	Stages    []snapshot.Stage
 	Durations []snapshot.Duration
+	Metrics   snapshot.Metrics
 
 	// Attempts are the attempted stitches that reached qualification.
 	Attempts []Attempt

@@ -35,12 +35,13 @@ func TestSample(t *testing.T) {
 	}
 	want := []string{
 		"Judged by the simulator", "Stitched trajectories", "Stages", "Step estimation and qualification", "Returns",
-		"Generated transitions against real ones", "Correlations", "Training", "Time by stage", "Rejected input", "Configuration",
+		"Generated transitions against real ones", "Correlations", "Training", "Time by stage",
+		"Models at work", "Measurements", "Rejected input", "Configuration",
 	}
 	if diff := cmp.Diff(want, headings(got)); diff != "" {
 		t.Errorf("sections (-want +got):\n%s", diff)
 	}
-	for _, want := range []string{"δ = 0.35", "18446744073709551615", "21.3 %", "120\u202f000", "value is not finite"} {
+	for _, want := range []string{"δ = 0.35", "18446744073709551615", "21.3 %", "120\u202f000", "value is not finite", "64", "3.29 s", "estimate <b>41.2 s</b>", "<td class=\"missed\">2</td>"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the page lacks %q", want)
 		}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"diffstitch/io/snapshot"
+
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 )
@@ -61,13 +63,35 @@ func timeSection(r Report) (section, error) {
 		total, longest = total+d.Seconds, max(longest, d.Seconds)
 	}
 	s := section{Title: "Time by stage"}
+	models := modelSeconds(r.Metrics)
 	for _, d := range r.Durations {
-		s.Bars = append(s.Bars, bar{
+		b := bar{
 			Label: d.Stage, Value: clock(d.Seconds), Share: share(d.Seconds, longest),
 			Details: []Fact{{"of the sum", number(share(d.Seconds, total)) + " %"}},
-		})
+		}
+		if d.Stage == stitchStage && models > 0 {
+			b.Details = append(b.Details, Fact{"in the models, over all workers", clock(models)})
+			b.Details = append(b.Details, batchTimes(r.Metrics)...)
+		}
+		s.Bars = append(s.Bars, b)
+	}
+	if models > 0 {
+		s.Text = "On the clock of the run. Of stitching, what its models and its transforms took is added up over the workers, which run beside each other; the rest is the engine’s and the storage’s."
 	}
 	return s, nil
+}
+
+// stitchStage is the stage that runs the models.
+const stitchStage = "stitch"
+
+// batchTimes are what the transforms took for all batches, models included.
+func batchTimes(m snapshot.Metrics) (times []Fact) {
+	for _, d := range m.Distributions {
+		if d.Name == "batch_milliseconds" {
+			times = append(times, Fact{d.Namespace, clock(1e-3 * float64(d.Sum))})
+		}
+	}
+	return times
 }
 
 // clock writes 75.2 seconds as 1m15s, and 1.234 as 1.23 s.

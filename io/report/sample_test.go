@@ -30,8 +30,8 @@ func sample() Report {
 			{Stage: "pair", Unit: "pairs", In: 1500, Out: 1480, Dropped: map[string]int64{"episode too short": 20}},
 			{Stage: "qualify", Unit: "stitches", In: 1480, Out: 320, Dropped: map[string]int64{"error ≥ δ": 1100, "no gain in return": 60}},
 		},
-		Durations: []snapshot.Duration{{Stage: "read", Seconds: 0.8}, {Stage: "estimate", Seconds: 41.2}, {Stage: "inpaint", Seconds: 78.9},
-			{Stage: "qualify", Seconds: 6.3}, {Stage: "mix", Seconds: 2.25}},
+		Durations:     []snapshot.Duration{{Stage: "read", Seconds: 0.8}, {Stage: "stitch", Seconds: 126.4}, {Stage: "mix", Seconds: 2.25}, {Stage: "report", Seconds: 1.1}},
+		Metrics:       sampleMetrics(),
 		Threshold:     0.35,
 		Pools:         samplePools(rng),
 		Transitions:   sampleTransitions(rng),
@@ -42,6 +42,36 @@ func sample() Report {
 	}
 	addAttempts(&r, rng)
 	return r
+}
+
+func sampleMetrics() snapshot.Metrics {
+	var m snapshot.Metrics
+	count := func(stage, namespace, name string, value int64) {
+		m.Counters = append(m.Counters, snapshot.Counter{Stage: stage, Namespace: namespace, Name: name, Value: value})
+	}
+	measure := func(namespace, name string, count, sum, least, most int64) {
+		m.Distributions = append(m.Distributions, snapshot.Distribution{
+			Stage: "stitching", Namespace: namespace, Name: name, Count: count, Sum: sum, Min: least, Max: most,
+		})
+	}
+	count("reading", "datasetio", "episodes_read", 600)
+	count("stitching", "qualify", "stitches_accepted", 320)
+	count("writing", "datasetio", "rows_written", 187654)
+	for i, model := range []string{"denoiser", "dynamics", "inverse", "reward"} {
+		rows := int64(1536)
+		if i > 0 {
+			rows = 16_320
+		}
+		count("stitching", "inference."+model, "num_inferences", rows)
+		measure("inference."+model, "inference_request_batch_size", 24, rows, rows/24, rows/24)
+		measure("inference."+model, "inference_batch_latency_micro_secs", 24, 78_900_000/int64(1+400*i), 900, 4_100_000/int64(1+400*i))
+		measure("inference."+model, "load_model_latency_milli_secs", 1, 1640/int64(1+9*i), 1640/int64(1+9*i), 1640/int64(1+9*i))
+		measure("inference."+model, "model_byte_size", 1, 4_120_000/int64(1+20*i), 4_120_000/int64(1+20*i), 4_120_000/int64(1+20*i))
+	}
+	count("stitching", "inference.reward", "failed_batches_counter", 2)
+	measure("estimate", "batch_milliseconds", 24, 41_200, 1500, 1900)
+	measure("inpaint", "batch_milliseconds", 24, 78_900, 3100, 3600)
+	return m
 }
 
 func addAttempts(r *Report, rng *rand.Rand) {

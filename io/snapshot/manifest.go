@@ -43,6 +43,7 @@ type Manifest struct {
 
 	Stages    []Stage    `json:"stages"`
 	Durations []Duration `json:"durations"`
+	Metrics   Metrics    `json:"metrics"`
 	Parts     []Part     `json:"parts"`
 }
 
@@ -88,6 +89,32 @@ func (s *Stage) Drop(reason string, n int64) {
 type Duration struct {
 	Stage   string  `json:"stage"`
 	Seconds float64 `json:"seconds"`
+}
+
+// Metrics are what the pipelines counted and measured, summed over rounds.
+// What was tried again may be counted again.
+type Metrics struct {
+	Counters      []Counter      `json:"counters,omitempty"`
+	Distributions []Distribution `json:"distributions,omitempty"`
+}
+
+// Counter is a sum that a stage's transforms kept.
+type Counter struct {
+	Stage     string `json:"stage"` // reading, stitching or writing
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	Value     int64  `json:"value"`
+}
+
+// Distribution is of values that a stage's transforms measured.
+type Distribution struct {
+	Stage     string `json:"stage"`
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	Count     int64  `json:"count"`
+	Sum       int64  `json:"sum"`
+	Min       int64  `json:"min"`
+	Max       int64  `json:"max"`
 }
 
 // Part is one Parquet file of the snapshot.

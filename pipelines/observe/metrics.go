@@ -4,6 +4,7 @@
 package observe
 
 import (
+	"cmp"
 	"maps"
 	"time"
 
@@ -12,6 +13,11 @@ import (
 
 // Name is a metric's.
 type Name struct{ Namespace, Name string }
+
+// Compare orders names by namespace.
+func (n Name) Compare(other Name) int {
+	return cmp.Or(cmp.Compare(n.Namespace, other.Namespace), cmp.Compare(n.Name, other.Name))
+}
 
 // Distribution sums up the values a metric took.
 type Distribution struct{ Count, Sum, Min, Max int64 }
