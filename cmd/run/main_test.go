@@ -85,3 +85,28 @@ func TestPlainProgressIsSaidOnce(t *testing.T) {
 		t.Errorf("%q, want %q", out.String(), want)
 	}
 }
+
+// TestBarsFollowEachOther draws a job that ends short of its total, and the next.
+func TestBarsFollowEachOther(t *testing.T) {
+	var out bytes.Buffer
+	r := &reporter{out: &out, terminal: true, seen: map[task]stand{}}
+	for _, p := range []pipelines.Progress{
+		{Job: "1", Task: "reading", Done: 300},
+		{Job: "2", Task: "stitching", Done: 0, Total: 64},
+		{Job: "2", Task: "stitching", Done: 60, Total: 64, Rate: 12.5},
+		{Job: "3", Task: "writing", Done: 900, Total: 900},
+		{Job: "3", Task: "writing", Done: 900, Total: 900},
+	} {
+		r.show(p)
+	}
+	lines := strings.Split(out.String(), "\n")
+	want := []string{"reading (300/-)", "stitching, 12.5 a second", "writing 100%", ""}
+	if len(lines) != len(want) {
+		t.Fatalf("%d lines, want %d: %q", len(lines), len(want), out.String())
+	}
+	for i, line := range lines {
+		if !strings.Contains(line, want[i]) {
+			t.Errorf("line %d is %q, want %q in it", i, line, want[i])
+		}
+	}
+}

@@ -90,7 +90,7 @@ func (r *reporter) draw(key task, p pipelines.Progress) {
 		if r.task.job == p.Job {
 			return // one bar at a time: that of the task that began first
 		}
-		fmt.Fprintln(r.out) // a job may end with less than was foreseen
+		_ = r.bar.Exit() // a job may end with less than was foreseen, or without a total
 	}
 	if !same {
 		r.task, r.bar = key, newBar(r.out, p)
@@ -98,7 +98,7 @@ func (r *reporter) draw(key task, p pipelines.Progress) {
 	if p.Total > 0 {
 		r.bar.ChangeMax64(p.Total)
 	}
-	r.bar.Describe(describe(p))
+	r.bar.Describe(describe(p) + rate(p))
 	_ = r.bar.Set64(p.Done) // a bar that cannot be drawn is no failure
 }
 
@@ -109,9 +109,8 @@ func newBar(out io.Writer, p pipelines.Progress) *progressbar.ProgressBar {
 		total = -1
 	}
 	return progressbar.NewOptions64(total,
-		progressbar.OptionSetWriter(out), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
-		progressbar.OptionSetItsString(p.Unit), progressbar.OptionSetPredictTime(true),
-		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionOnCompletion(func() { fmt.Fprintln(out) }),
+		progressbar.OptionSetWriter(out), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true),
+		progressbar.OptionSpinnerChangeInterval(0), progressbar.OptionOnCompletion(func() { fmt.Fprintln(out) }),
 	)
 }
 
@@ -121,14 +120,20 @@ func plainLine(p pipelines.Progress) string {
 	if p.Total > 0 {
 		line = fmt.Sprintf("%s: %d of %d %s", describe(p), p.Done, p.Total, p.Unit)
 	}
-	if p.Rate > 0 {
-		line += fmt.Sprintf(", %.1f a second", p.Rate)
-	}
+	line += rate(p)
 	if p.Rate > 0 && p.Total > 0 {
 		left := time.Duration(float64(p.Total-p.Done) / p.Rate * float64(time.Second)).Round(time.Second)
 		line += fmt.Sprintf(", %s left", left)
 	}
 	return line
+}
+
+// rate is left out where it is not known yet.
+func rate(p pipelines.Progress) string {
+	if p.Rate <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %.1f a second", p.Rate)
 }
 
 func describe(p pipelines.Progress) string {

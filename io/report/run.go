@@ -63,20 +63,18 @@ func timeSection(r Report) (section, error) {
 		total, longest = total+d.Seconds, max(longest, d.Seconds)
 	}
 	s := section{Title: "Time by stage"}
-	models := modelSeconds(r.Metrics)
 	for _, d := range r.Durations {
 		b := bar{
 			Label: d.Stage, Value: clock(d.Seconds), Share: share(d.Seconds, longest),
 			Details: []Fact{{"of the sum", number(share(d.Seconds, total)) + " %"}},
 		}
-		if d.Stage == stitchStage && models > 0 {
-			b.Details = append(b.Details, Fact{"in the models, over all workers", clock(models)})
-			b.Details = append(b.Details, batchTimes(r.Metrics)...)
+		if d.Stage == stitchStage {
+			b.Details = append(b.Details, stitchingTimes(r.Metrics, d.Seconds)...)
+		}
+		if len(b.Details) > 1 {
+			s.Text = "On the clock of the run. What stitching spent in its models and its transforms is added up over workers and batches, which run beside each other. What the models leave of the clock is the engine’s and the storage’s."
 		}
 		s.Bars = append(s.Bars, b)
-	}
-	if models > 0 {
-		s.Text = "On the clock of the run. Of stitching, what its models and its transforms took is added up over the workers, which run beside each other; the rest is the engine’s and the storage’s."
 	}
 	return s, nil
 }
@@ -84,8 +82,12 @@ func timeSection(r Report) (section, error) {
 // stitchStage is the stage that runs the models.
 const stitchStage = "stitch"
 
-// batchTimes are what the transforms took for all batches, models included.
-func batchTimes(m snapshot.Metrics) (times []Fact) {
+// stitchingTimes are what the models took, and each transform for all batches,
+// its models included.
+func stitchingTimes(m snapshot.Metrics, seconds float64) (times []Fact) {
+	if models := modelSeconds(m); models > 0 {
+		times = append(times, Fact{"in the models", fmt.Sprintf("%s (%s %%)", clock(models), number(100*models/seconds))})
+	}
 	for _, d := range m.Distributions {
 		if d.Name == "batch_milliseconds" {
 			times = append(times, Fact{d.Namespace, clock(1e-3 * float64(d.Sum))})
