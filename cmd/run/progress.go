@@ -110,7 +110,7 @@ func newBar(out io.Writer, p pipelines.Progress) *progressbar.ProgressBar {
 	}
 	return progressbar.NewOptions64(total,
 		progressbar.OptionSetWriter(out), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true),
-		progressbar.OptionSpinnerChangeInterval(0), progressbar.OptionOnCompletion(func() { fmt.Fprintln(out) }),
+		progressbar.OptionSetSpinnerChangeInterval(0), progressbar.OptionOnCompletion(func() { fmt.Fprintln(out) }),
 	)
 }
 
