@@ -27,12 +27,14 @@ IMAGE_FLAGS ?=
 FLINK ?= all
 FUZZ_TIME ?= 30s
 STRESS_RUNS ?= 200
+# How many processes the fault suite kills at random points.
+FAULTS ?= 5
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/diffstitch
@@ -123,6 +125,14 @@ fuzz: ## run each fuzz target for FUZZ_TIME
 .PHONY: stress
 stress: ## run the small preset's net STRESS_RUNS times on the pure-Go backend: it must not deadlock
 	$(GO) test ./modelops/diffusion -count 1 -timeout 6h -v -run TestNoDeadlock -stress=$(STRESS_RUNS)
+
+.PHONY: faults
+faults: ## kill, starve and break runs of the real binary: FAULTS random kills, and every kind of fault
+	FAULTS=$(FAULTS) $(GO) test ./testing/faults -count 1 -timeout 60m
+
+.PHONY: faults-nightly
+faults-nightly: ## the same with 50 random kills and more seeds
+	$(MAKE) faults FAULTS=50
 
 .PHONY: xla-cpu
 xla-cpu: ## build XLA's CPU plugin in XLA_CPU_DIR by XLA_CPU_INSTALLER

@@ -89,7 +89,7 @@ func (run *augmentation) read(ctx context.Context) error {
 		return err
 	}
 	if number(run.metas) || len(run.metas) < scanned {
-		if err := datasetio.SaveRecords(run.work(episodesFile), run.metas); err != nil {
+		if err := datasetio.SaveRecords(ctx, run.work(episodesFile), run.metas); err != nil {
 			return err
 		}
 	}
@@ -258,7 +258,7 @@ func (o AugmentOptions) qualify() qualify.Config {
 
 // mix lays out and writes D*.
 func (run *augmentation) mix(ctx context.Context) error {
-	if err := datasetio.SaveRecords(run.work(stitchesFile), run.outcomes); err != nil {
+	if err := datasetio.SaveRecords(ctx, run.work(stitchesFile), run.outcomes); err != nil {
 		return err
 	}
 	out := datasetio.Output{

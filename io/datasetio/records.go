@@ -47,15 +47,15 @@ func (fn *writeRecordsFn[T]) ProcessElement(ctx context.Context, _ int, next fun
 	for next(&r) {
 		records = append(records, r)
 	}
-	_, err := attempt.Do(ctx, "records", filepath.Base(fn.Path), func() (struct{}, error) {
-		return struct{}{}, SaveRecords(fn.Path, records)
-	})
-	return err
+	return SaveRecords(ctx, fn.Path, records)
 }
 
 // SaveRecords writes records to a Parquet file, whole or not at all.
-func SaveRecords[T any](path string, records []T) error {
-	return storage.WriteWhole(path, func(w io.Writer) error { return parquet.Write(w, records) })
+func SaveRecords[T any](ctx context.Context, path string, records []T) error {
+	_, err := attempt.Do(ctx, "records", filepath.Base(path), func() (struct{}, error) {
+		return struct{}{}, storage.WriteWhole(path, func(w io.Writer) error { return parquet.Write(w, records) })
+	})
+	return err
 }
 
 // LoadRecords reads what WriteRecords wrote.

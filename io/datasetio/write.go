@@ -49,7 +49,7 @@ func (fn *writeFn) Setup()          { fn.store = OpenStore(fn.Input) }
 func (fn *writeFn) Teardown() error { return fn.store.Close() }
 
 func (fn *writeFn) ProcessElement(ctx context.Context, part trajectory.Part) (trajectory.PartInfo, error) {
-	return attempt.Do(ctx, "write", strconv.FormatInt(part.Index, 10), func() (trajectory.PartInfo, error) { return fn.write(ctx, part) })
+	return attempt.Do(ctx, "part", strconv.FormatInt(part.Index, 10), func() (trajectory.PartInfo, error) { return fn.write(ctx, part) })
 }
 
 func (fn *writeFn) write(ctx context.Context, part trajectory.Part) (trajectory.PartInfo, error) {

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,15 +23,17 @@ import (
 //	seed=3 limit=2 estimate:error=0.2 inpaint:panic=0.2 read:slow=0.1 write:full=0.1
 //
 // A place is a DoFn's stage, a stage with -done (after its side effects and
-// before its output), or an operation on files: open, read, write. What happens
+// before its output), or an operation on files: open, read, create, write, finish
+// (sync and rename). What happens
 // there is an error, a panic, slow (a fifth of a second), hang (for good), full
-// (no space left on the device), or broken (an error on every visit of the
-// elements that are drawn). The number is the share of visits it happens on;
-// which visits those are depends on the seed, the place, the element and how
-// often it was visited. An element suffers at most limit faults at a place, 1 if
-// it is not said. file=NAME confines what happens to files to those whose name
-// holds it, and patience=DURATION replaces the limits of time. Each fault leaves
-// an empty file in the folder that log=DIR names.
+// (no space left on the device), kill (kill -9 of this process, once on the whole
+// job), or broken (an error on every visit of the elements that are drawn). The
+// number is the share of visits it happens on; which visits those are depends on
+// the seed, the place, the element and how often it was visited. An element
+// suffers at most limit faults at a place, 1 if it is not said. file=NAME
+// confines what happens to files to those whose name holds it, and
+// patience=DURATION replaces the limits of time. Each fault leaves an empty file
+// in the folder that log=DIR names.
 const Variable = "DIFFSTITCH_FAULTS"
 
 type plan struct {
@@ -46,6 +49,9 @@ type rule struct {
 	place, kind string
 	share       float64
 }
+
+// fileOperations are the places whose elements are names of files.
+var fileOperations = []string{"open", "read", "create", "write", "finish"}
 
 type visits struct{ visited, suffered int }
 
@@ -111,7 +117,7 @@ func Limit(limit time.Duration) time.Duration {
 
 // strikes draws whether a rule applies to this visit of an element.
 func (p plan) strikes(r rule, element string) bool {
-	if p.file != "" && filepath.IsAbs(element) && !strings.Contains(filepath.Base(element), p.file) {
+	if onFiles := slices.Contains(fileOperations, r.place); onFiles && !strings.Contains(element, p.file) {
 		return false
 	}
 	key := r.place + ":" + r.kind + " " + element
@@ -132,10 +138,24 @@ func (p plan) strikes(r rule, element string) bool {
 	}
 	v.suffered++
 	injected++
-	if p.log != "" {
-		name := fmt.Sprintf("%s-%s-%d-%d", r.place, r.kind, os.Getpid(), injected)
-		_ = os.WriteFile(filepath.Join(p.log, name), nil, 0o644) // a missing count fails the test that counts
+	return p.record(r)
+}
+
+// record leaves a file for a fault. Of a kill it says whether it is the first: a
+// process that is started again knows nothing of its past.
+func (p plan) record(r rule) (first bool) {
+	if p.log == "" {
+		return true
 	}
+	name := fmt.Sprintf("%s-%s", r.place, r.kind)
+	if r.kind != "kill" {
+		name = fmt.Sprintf("%s-%d-%d", name, os.Getpid(), injected)
+	}
+	f, err := os.OpenFile(filepath.Join(p.log, name), os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return false
+	}
+	f.Close() // it is empty
 	return true
 }
 
@@ -155,6 +175,9 @@ func (r rule) happen(element string) error {
 		time.Sleep(200 * time.Millisecond)
 		return nil
 	case "hang":
+		select {}
+	case "kill":
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	case "full":
 		return &fs.PathError{Op: r.place, Path: element, Err: syscall.ENOSPC}

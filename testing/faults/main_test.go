@@ -1,0 +1,119 @@
+// Package faults makes runs of the real binary fail in every way that can be
+// brought about on one machine, and checks what is left: D* equal to that of an
+// undisturbed run, no partial snapshot, nothing in the staging after
+// `diffstitch clean`, and a message that says what was wrong.
+//
+// It runs where FAULTS says how many times a process is to be killed at a random
+// point: see `make faults`.
+package faults
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"text/tabwriter"
+	"time"
+)
+
+// kills is how many processes are killed at random points; 0 skips the suite.
+var kills int
+
+// world is what the tests share: a binary with faults built in, a small dataset,
+// models, and what an undisturbed run made of them.
+var world struct {
+	dir, binary, data, models string
+	dataset                   rows
+	hashes                    []string // of D*'s files
+	modelHashes               []string
+	augmenting, training      time.Duration
+}
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if text := os.Getenv("FAULTS"); text != "" {
+			if kills, err = strconv.Atoi(text); err != nil {
+				fmt.Fprintf(os.Stderr, "FAULTS=%q is no number\n", text)
+				return 2
+			}
+		}
+		if world.dir, err = os.MkdirTemp("", "diffstitch-faults-*"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(world.dir)
+		code := m.Run()
+		printTable()
+		return code
+	}())
+}
+
+var prepare sync.Once
+
+// setup skips a test where the suite is not asked for, and makes the world.
+func setup(t *testing.T) {
+	t.Helper()
+	if kills == 0 {
+		t.Skip("set FAULTS to the number of kills (make faults)")
+	}
+	prepare.Do(func() { makeWorld(t) })
+	if world.hashes == nil {
+		t.Fatal("the undisturbed run failed")
+	}
+}
+
+func makeWorld(t *testing.T) {
+	world.binary = filepath.Join(world.dir, "diffstitch")
+	world.data, world.models = filepath.Join(world.dir, "maze.parquet"), filepath.Join(world.dir, "models")
+	must(t, command(t, "go", "build", "-tags", "faults", "-o", world.binary, "diffstitch/cmd/run"))
+	must(t, diffstitch(t, "", "generate", "pointmaze", "--out", world.data, "--episodes", "40", "--seed", "5"))
+	start := time.Now()
+	must(t, train(t, "", world.models))
+	world.training = time.Since(start)
+	world.modelHashes = modelHashes(t, world.models)
+	out := filepath.Join(world.dir, "undisturbed")
+	start = time.Now()
+	must(t, augment(t, "", out))
+	world.augmenting = time.Since(start)
+	world.dataset, world.hashes = readRows(t, out), partHashes(t, out)
+}
+
+// tally is a line of the table that ends the suite.
+type tally struct {
+	name                        string
+	runs, faults, lost, doubled int
+}
+
+var (
+	tallies   []*tally
+	talliesMu sync.Mutex
+)
+
+// newTally begins a line.
+func newTally(t *testing.T) *tally {
+	l := &tally{name: strings.TrimPrefix(t.Name(), "Test")}
+	talliesMu.Lock()
+	defer talliesMu.Unlock()
+	tallies = append(tallies, l)
+	return l
+}
+
+func printTable() {
+	if len(tallies) == 0 {
+		return
+	}
+	sum := &tally{name: "all"}
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight|tabwriter.Debug)
+	fmt.Fprintln(w, "\truns\tfaults injected\trows lost\trows doubled\t")
+	for _, l := range tallies {
+		sum.runs, sum.faults, sum.lost, sum.doubled = sum.runs+l.runs, sum.faults+l.faults, sum.lost+l.lost, sum.doubled+l.doubled
+	}
+	for _, l := range append(tallies, sum) {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t\n", l.name, l.runs, l.faults, l.lost, l.doubled)
+	}
+	w.Flush()
+}

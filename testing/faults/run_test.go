@@ -1,0 +1,233 @@
+package faults
+
+import (
+	"context"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"diffstitch/io/dataset"
+	"diffstitch/io/snapshot"
+	"diffstitch/modelops/session"
+	"diffstitch/modelops/training"
+)
+
+// result of a process.
+type result struct {
+	code   int // -1 if it was killed
+	output string
+}
+
+func must(t *testing.T, r result) {
+	t.Helper()
+	if r.code != 0 {
+		t.Fatalf("exit code %d:\n%s", r.code, r.output)
+	}
+}
+
+// mustFail wants a run that fails with a message that holds every word.
+func mustFail(t *testing.T, r result, words ...string) {
+	t.Helper()
+	if r.code <= 0 {
+		t.Errorf("exit code %d, want a failure:\n%s", r.code, r.output)
+	}
+	at := strings.LastIndex(r.output, "diffstitch: ")
+	for _, word := range words {
+		if at < 0 || !strings.Contains(r.output[at:], word) {
+			t.Errorf("the message lacks %q:\n%s", word, r.output)
+		}
+	}
+}
+
+// limit is how long one process may take; a run takes a few seconds.
+const limit = 3 * time.Minute
+
+func command(t *testing.T, name string, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	return finish(exec.CommandContext(ctx, name, args...))
+}
+
+func finish(cmd *exec.Cmd) result {
+	output, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		return result{code: -1, output: err.Error()}
+	}
+	return result{code: cmd.ProcessState.ExitCode(), output: string(output)}
+}
+
+// diffstitch runs the binary under a plan of faults.
+func diffstitch(t *testing.T, plan string, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, world.binary, args...)
+	cmd.Env = append(os.Environ(), "DIFFSTITCH_FAULTS="+plan)
+	return finish(cmd)
+}
+
+// killed starts the binary, kills it after a while unless it has ended by then,
+// and says whether it had to.
+func killed(t *testing.T, after time.Duration, args ...string) bool {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), world.binary, args...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(after, func() { _ = cmd.Process.Kill() }) // it may have ended
+	defer timer.Stop()
+	_ = cmd.Wait() // the state says it all
+	return !cmd.ProcessState.Exited() && cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL
+}
+
+func augmentArgs(out string, more ...string) []string {
+	return append([]string{
+		"augment", "--data", world.data, "--models", world.models, "--out", out, "--stitches", "40", "--batch", "8",
+		"--candidates", "64", "--sampler-steps", "4", "--delta", "off", "--row-group-rows", "500", "--part-rows", "3000",
+		"--backend", "go", "--seed", "7",
+	}, more...)
+}
+
+func augment(t *testing.T, plan, out string, more ...string) result {
+	t.Helper()
+	return diffstitch(t, plan, augmentArgs(out, more...)...)
+}
+
+func trainArgs(models string) []string {
+	return []string{"train", "--data", world.data, "--models", models, "--steps", "40", "--seed", "2", "--backend", "go"}
+}
+
+func train(t *testing.T, plan, models string) result {
+	t.Helper()
+	return diffstitch(t, plan, trainArgs(models)...)
+}
+
+// moment is a random point of a run, from before its start to after its end.
+func moment(rng *rand.Rand, run time.Duration) time.Duration {
+	return time.Duration(rng.Float64() * 1.1 * float64(run))
+}
+
+// rows counts a dataset's rows by episode.
+type rows map[int64]int
+
+func readRows(t *testing.T, path string) rows {
+	t.Helper()
+	files, err := dataset.Files(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := rows{}
+	for _, file := range files {
+		f, err := dataset.Open(file, dataset.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for item, err := range f.Episodes(t.Context()) {
+			if err != nil || item.Reject != nil {
+				t.Fatal(err, item.Reject)
+			}
+			all[item.Episode.ID] += item.Episode.Len()
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+func partHashes(t *testing.T, out string) (sums []string) {
+	t.Helper()
+	s, err := snapshot.Current(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range s.Manifest.Parts {
+		sums = append(sums, p.SHA256)
+	}
+	return sums
+}
+
+func modelHashes(t *testing.T, dir string) (sums []string) {
+	t.Helper()
+	info, err := session.Describe(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range training.Kinds {
+		sums = append(sums, info.Models[kind].Hash)
+	}
+	return sums
+}
+
+// checkDataset compares what is published with the undisturbed D*.
+func (l *tally) checkDataset(t *testing.T, out string) {
+	t.Helper()
+	l.count(readRows(t, out))
+	if got := partHashes(t, out); !slices.Equal(got, world.hashes) {
+		t.Errorf("D* differs from the undisturbed one: %q, want %q", got, world.hashes)
+	}
+	if r := command(t, world.binary, "inspect", "--verify", out); r.code != 0 {
+		t.Errorf("it does not verify:\n%s", r.output)
+	}
+	checkWhole(t, out)
+	checkClean(t, out)
+}
+
+func (l *tally) count(got rows) {
+	for id, want := range world.dataset {
+		l.lost += max(0, want-got[id])
+	}
+	for id, n := range got {
+		l.doubled += max(0, n-world.dataset[id])
+	}
+}
+
+// checkWhole checks that every snapshot that can be seen is whole.
+func checkWhole(t *testing.T, out string) {
+	t.Helper()
+	all, err := snapshot.List(out)
+	if err != nil {
+		t.Error("a snapshot cannot be read:", err)
+	}
+	for _, s := range all {
+		for _, p := range s.Manifest.Parts {
+			if sum, size, err := snapshot.HashFile(filepath.Join(s.Dir, p.File)); err != nil || sum != p.SHA256 || size != p.Bytes {
+				t.Errorf("%s of snapshot %s is not what its manifest says: %v", p.File, s.ID, err)
+			}
+		}
+	}
+}
+
+// checkClean runs `diffstitch clean` and checks that nothing is left but a lock.
+func checkClean(t *testing.T, out string) {
+	t.Helper()
+	must(t, command(t, world.binary, "clean", "--out", out))
+	entries, err := os.ReadDir(filepath.Join(out, ".staging"))
+	if err != nil && !os.IsNotExist(err) {
+		t.Error(err)
+	}
+	for _, e := range entries {
+		if e.Name() != "lock" {
+			t.Errorf("%q is left in the staging after clean", e.Name())
+		}
+	}
+}
+
+// checkNothingPublished checks that there is no snapshot, and nothing left of
+// one after clean.
+func checkNothingPublished(t *testing.T, out string) {
+	t.Helper()
+	if all, err := snapshot.List(out); err != nil || len(all) > 0 {
+		t.Errorf("%d snapshots are published (%v)", len(all), err)
+	}
+	if _, err := os.Stat(out); err == nil {
+		checkClean(t, out)
+	}
+}
