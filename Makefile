@@ -128,6 +128,7 @@ stress: ## run the small preset's net STRESS_RUNS times on the pure-Go backend: 
 
 .PHONY: faults
 faults: ## kill, starve and break runs of the real binary: FAULTS random kills, and every kind of fault
+	$(GO) test -tags faults ./io/fault
 	FAULTS=$(FAULTS) $(GO) test ./testing/faults -count 1 -timeout 60m
 
 .PHONY: faults-nightly

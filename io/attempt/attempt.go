@@ -48,7 +48,7 @@ func Batch[T any](ctx context.Context, stage string, at trajectory.Span, work fu
 	switch {
 	case err == nil:
 		emit(result)
-	case ofTheWorker(err):
+	case OfTheWorker(err):
 		return fmt.Errorf("%s: batch %d: %w", stage, at.Batch, err)
 	default:
 		failed.Inc(ctx, 1)
@@ -95,9 +95,9 @@ func once[T any](stage, element string, work func() (T, error)) (result T, err e
 	return result, fault.At(stage+"-done", element)
 }
 
-// ofTheWorker is whether an error speaks of files, the disk or an end that was
+// OfTheWorker is whether an error speaks of files, the disk or an end that was
 // ordered, rather than of what was worked on.
-func ofTheWorker(err error) bool {
+func OfTheWorker(err error) bool {
 	var path *fs.PathError
 	var link *os.LinkError
 	var call *os.SyscallError

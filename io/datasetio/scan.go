@@ -8,10 +8,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 
+	"diffstitch/io/attempt"
 	"diffstitch/io/dataset"
 	"diffstitch/io/storage"
 	"diffstitch/io/trajectory"
@@ -80,8 +83,11 @@ type splitFn struct {
 	Bytes int64 `json:"bytes"` // of a split
 }
 
-func (fn *splitFn) ProcessElement(ctx context.Context, file int32, emit func(Split), reject func(dataset.Reject)) {
+func (fn *splitFn) ProcessElement(ctx context.Context, file int32, emit func(Split), reject func(dataset.Reject)) error {
 	splits, err := fn.Input.splits(file, fn.Shape, fn.Bytes)
+	if ofTheStorage(err) {
+		return err
+	}
 	if err != nil {
 		rejected.Inc(ctx, 1)
 		reject(fn.Input.unreadable(file, err))
@@ -89,6 +95,7 @@ func (fn *splitFn) ProcessElement(ctx context.Context, file int32, emit func(Spl
 	for _, split := range splits {
 		emit(split)
 	}
+	return nil
 }
 
 // splits cuts a file, unless it is broken or of another shape.
@@ -107,6 +114,12 @@ func (in Input) splits(file int32, shape Shape, bytes int64) ([]Split, error) {
 		splits = append(splits, Split{file, groups})
 	}
 	return splits, nil
+}
+
+// ofTheStorage is whether an error says that the storage is in trouble, for which
+// nothing is left out of D*, rather than that a file cannot be used.
+func ofTheStorage(err error) bool {
+	return attempt.OfTheWorker(err) && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission)
 }
 
 func (in Input) unreadable(file int32, err error) dataset.Reject {
@@ -135,6 +148,9 @@ func (fn *scanFn) ProcessElement(ctx context.Context, split Split, emit func(tra
 // others. Where rows cannot be read, it rejects the split from there on.
 func (in Input) scan(ctx context.Context, split Split, use func(*trajectory.Episode, trajectory.Meta), reject func(dataset.Reject)) error {
 	f, err := dataset.Open(in.Files[split.File], in.Options)
+	if ofTheStorage(err) {
+		return err
+	}
 	if err != nil {
 		reject(in.unreadable(split.File, err))
 		return nil
@@ -145,6 +161,8 @@ func (in Input) scan(ctx context.Context, split Split, use func(*trajectory.Epis
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case ofTheStorage(err):
+			return err
 		case err != nil:
 			reject(dataset.Reject{File: f.Path(), Row: row, Reason: ReasonUnreadableRows, Detail: err.Error()})
 			return nil
@@ -161,6 +179,9 @@ func (in Input) scan(ctx context.Context, split Split, use func(*trajectory.Epis
 // ScanFile hands out what Scan finds in one file, in order.
 func ScanFile(ctx context.Context, in Input, file int32, shape Shape, use func(*trajectory.Episode, trajectory.Meta), reject func(dataset.Reject)) error {
 	splits, err := in.splits(file, shape, splitBytes)
+	if ofTheStorage(err) {
+		return err
+	}
 	if err != nil {
 		reject(in.unreadable(file, err))
 		return nil

@@ -7,9 +7,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 
 	"diffstitch/io/dataset"
@@ -210,4 +213,24 @@ func TestHashes(t *testing.T) {
 	ptest.BuildAndRun(t, func(s beam.Scope) {
 		passert.Equals(s, Hashes(s, in), FileInfo{Path: in.Files[0], Bytes: int64(len(data)), SHA256: hex.EncodeToString(sum[:])})
 	})
+}
+
+func TestTroubleOfTheStorageIsNoReject(t *testing.T) {
+	for _, err := range []error{
+		&fs.PathError{Op: "read", Path: "a.parquet", Err: syscall.EIO},
+		&fs.PathError{Op: "open", Path: "a.parquet", Err: os.ErrDeadlineExceeded},
+	} {
+		if !ofTheStorage(fmt.Errorf("dataset: %w", err)) {
+			t.Errorf("%v would reject a file", err)
+		}
+	}
+	for _, err := range []error{
+		nil, dataset.ErrNotParquet,
+		&fs.PathError{Op: "open", Path: "a.parquet", Err: fs.ErrNotExist},
+		&fs.PathError{Op: "open", Path: "a.parquet", Err: syscall.EACCES},
+	} {
+		if ofTheStorage(err) {
+			t.Errorf("%v is taken for the storage's", err)
+		}
+	}
 }
