@@ -55,9 +55,15 @@ jars() {
   cp "$here/pom.xml" "$lib/pom.xml" # last: it says that the folder is whole
 }
 
+# The TaskManager's memory, MiB: the models run in the workers, outside its JVM.
+# Outside the heap it holds the program that it hands to a starting worker, all of
+# it where the worker is slow, and a shuffle's buffers, for each slot.
+heap=512 offheap=512 managed=128 framework=128 metaspace=256 overhead=192
+network=$((128 * slots))
+flink=$((heap + offheap + network + managed + 2 * framework))
+
 # configure writes Flink's configuration. The TaskManager of a bare JVM wants
-# every part of its memory set; the sizes suit small jobs, since the models run
-# in the workers, outside this JVM.
+# every part of its memory set.
 configure() {
   mkdir -p "$dir"/{conf,log,pid,tmp,work}
   cat >"$dir/conf/config.yaml" <<YAML
@@ -71,18 +77,19 @@ taskmanager.host: 127.0.0.1
 taskmanager.bind-host: 127.0.0.1
 taskmanager.numberOfTaskSlots: $slots
 taskmanager.cpu.cores: $slots
-taskmanager.memory.task.heap.size: 512m
-taskmanager.memory.task.off-heap.size: 0m
-taskmanager.memory.network.min: 64m
-taskmanager.memory.network.max: 64m
-taskmanager.memory.managed.size: 128m
-taskmanager.memory.framework.heap.size: 128m
-taskmanager.memory.framework.off-heap.size: 128m
-taskmanager.memory.jvm-metaspace.size: 256m
-taskmanager.memory.jvm-overhead.min: 192m
-taskmanager.memory.jvm-overhead.max: 192m
-taskmanager.memory.flink.size: 960m
-taskmanager.memory.process.size: 1408m
+taskmanager.memory.task.heap.size: ${heap}m
+taskmanager.memory.task.off-heap.size: ${offheap}m
+taskmanager.memory.network.min: ${network}m
+taskmanager.memory.network.max: ${network}m
+taskmanager.memory.managed.size: ${managed}m
+taskmanager.memory.framework.heap.size: ${framework}m
+taskmanager.memory.framework.off-heap.size: ${framework}m
+taskmanager.memory.jvm-metaspace.size: ${metaspace}m
+taskmanager.memory.jvm-overhead.min: ${overhead}m
+taskmanager.memory.jvm-overhead.max: ${overhead}m
+taskmanager.memory.flink.size: ${flink}m
+taskmanager.memory.process.size: $((flink + metaspace + overhead))m
+taskmanager.network.sort-shuffle.min-buffers: 64
 parallelism.default: $slots
 restart-strategy.type: fixed-delay
 restart-strategy.fixed-delay.attempts: ${FLINK_RESTARTS:-3}
@@ -159,7 +166,8 @@ start_jobmanager() {
 }
 
 start_taskmanager() {
-  launch taskmanager -Xmx640m -XX:MaxDirectMemorySize=192m -XX:MaxMetaspaceSize=256m \
+  launch taskmanager -Xmx$((heap + framework))m -XX:MaxDirectMemorySize=$((network + framework + offheap))m \
+    -XX:MaxMetaspaceSize=${metaspace}m \
     org.apache.flink.runtime.taskexecutor.TaskManagerRunner --configDir "$dir/conf"
   ready taskmanager registered
 }

@@ -183,7 +183,7 @@ func TestCluster(t *testing.T) {
 	t.Run("a job cancelled on the cluster is no success", func(t *testing.T) {
 		driver, said, job := begin(t, cluster, product, "training", dir, endlessTraining...)
 		cluster.Cancel(t, job)
-		ended(t, driver.Wait(), 1, said.String(), "training on the flink runner")
+		ended(t, driver.Wait(), 1, said.String(), "cancelled")
 	})
 }
 
