@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"diffstitch/io/datasetio"
 	"diffstitch/modelops/training"
 	"diffstitch/pipelines/observe"
 )
@@ -14,8 +15,10 @@ func readingTasks(m observe.Metrics) []Progress {
 	return []Progress{{Task: "reading", Done: read, Unit: "episodes"}}
 }
 
-// stitchingTasks tells how many of a round's stitches have been judged.
-func stitchingTasks(round int, total int64) func(observe.Metrics) []Progress {
+// stitchingTasks tells how many of a round's stitches have been judged. Where
+// the runner has no metrics before the job ends, the batches that are staged tell.
+func (run *augmentation) stitchingTasks(round int, first, total int64) func(observe.Metrics) []Progress {
+	batch := int64(run.options.Batch)
 	return func(m observe.Metrics) []Progress {
 		accepted := m.Counters[observe.Name{Namespace: "qualify", Name: "stitches_accepted"}]
 		judged := accepted
@@ -23,6 +26,10 @@ func stitchingTasks(round int, total int64) func(observe.Metrics) []Progress {
 			if name.Namespace == "qualify" && strings.HasPrefix(name.Name, "stitches_rejected_") {
 				judged += n
 			}
+		}
+		if judged == 0 {
+			staged, _ := datasetio.CountStaged(run.staging.WorkDir(), first/batch) // what cannot be listed is not shown
+			return []Progress{{Task: "stitching", Done: min(staged*batch, total), Total: total, Unit: "stitches"}}
 		}
 		note := fmt.Sprintf("%d accepted", accepted)
 		if round > 0 {

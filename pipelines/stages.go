@@ -211,7 +211,7 @@ func originalRows(metas []trajectory.Meta) (rows int64) {
 func (run *augmentation) round(ctx context.Context, round int, first, count int64) error {
 	o, models := run.options, run.session()
 	path := run.work(fmt.Sprintf(outcomesFile, round))
-	_, err := run.execute(ctx, "stitching", stitchingTasks(round, count), func(s beam.Scope, job *observe.Job) {
+	_, err := run.execute(ctx, "stitching", run.stitchingTasks(round, first, count), func(s beam.Scope, job *observe.Job) {
 		var dead []beam.PCollection
 		but := func(out, failures beam.PCollection) beam.PCollection {
 			dead = append(dead, failures)

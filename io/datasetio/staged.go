@@ -2,6 +2,7 @@ package datasetio
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -12,6 +13,19 @@ import (
 // stagedFile is the file in which Stage leaves the bridges of a batch.
 func stagedFile(dir string, batch int32) string {
 	return filepath.Join(dir, fmt.Sprintf("bridges-%08d.parquet", batch))
+}
+
+// CountStaged counts the batches from first on whose bridges Stage has left in a
+// folder.
+func CountStaged(dir string, first int64) (batches int64, err error) {
+	files, err := os.ReadDir(dir)
+	for _, file := range files {
+		var batch int32
+		if _, err := fmt.Sscanf(file.Name(), "bridges-%d.parquet", &batch); err == nil && stagedFile(dir, batch) == filepath.Join(dir, file.Name()) && int64(batch) >= first {
+			batches++
+		}
+	}
+	return batches, err
 }
 
 // Staged reads the bridges that Stage left in a folder. Stitches come in the
