@@ -9,9 +9,9 @@ import (
 	"os"
 	"strings"
 
-	beamlog "github.com/apache/beam/sdks/v2/go/pkg/beam/log"
-
+	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime/harness" // its hook comes first
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/util/hooks"
+	beamlog "github.com/apache/beam/sdks/v2/go/pkg/beam/log"
 )
 
 // loggingHook has workers send their records to the runner.
@@ -26,7 +26,8 @@ func init() {
 			return ctx, nil
 		}}
 	})
-	// After the SDK's own, which connects its log to the runner's service.
+	// After the SDK's own, which connects its log to the runner's service: until
+	// then that log comes back to slog.
 	if err := hooks.EnableHook(loggingHook); err != nil {
 		panic(err) // registered above
 	}
