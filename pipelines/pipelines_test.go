@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -158,6 +159,26 @@ func TestSameDatasetOnAnyRunnerAtAnyParallelism(t *testing.T) {
 	})
 }
 
+func TestChooseBatch(t *testing.T) {
+	o := augmenting(t)
+	measured, err := pipelines.ChooseBatch(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Batch = measured[len(measured)-1].Batch
+	if o.Batch < 1 || int64(o.Batch) > o.Stitches {
+		t.Errorf("a batch of %d for %d stitches", o.Batch, o.Stitches)
+	}
+	plan, err := pipelines.PlanAugment(o)
+	if err != nil || !strings.Contains(string(plan.Configuration), fmt.Sprintf(`"batch":%d,`, o.Batch)) {
+		t.Errorf("the configuration %s has not the batch %d: %v", plan.Configuration, o.Batch, err)
+	}
+	o.Sampler.Kind = "euler"
+	if _, err := pipelines.ChooseBatch(o); !errors.Is(err, pipelines.ErrUsage) {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestRoundsGoOnUntilThereIsEnough(t *testing.T) {
 	o := augmenting(t)
 	o.Stitches, o.Transitions = 0, 9000
@@ -259,6 +280,7 @@ func TestWrongUsage(t *testing.T) {
 		"quantiles cross":          func(o *pipelines.AugmentOptions) { o.Pools = rank.Config{Low: 0.9, High: 0.1} },
 		"constant and window":      func(o *pipelines.AugmentOptions) { o.Estimate.Constant, o.Estimate.MaxSteps = 3, 5 },
 		"pairing":                  func(o *pipelines.AugmentOptions) { o.Pairing = "best" },
+		"concurrency":              func(o *pipelines.AugmentOptions) { o.GPUConcurrency = 0 },
 		"batch":                    func(o *pipelines.AugmentOptions) { o.Batch = 0 },
 		"emit":                     func(o *pipelines.AugmentOptions) { o.Mix.Emit = "all" },
 		"sampler":                  func(o *pipelines.AugmentOptions) { o.Sampler.Kind = "euler" },

@@ -3,6 +3,8 @@ package pipelines
 import (
 	"encoding/json"
 	"fmt"
+
+	"diffstitch/modelops/session"
 )
 
 // AugmentPlan says what an augmentation would do.
@@ -43,4 +45,29 @@ func PlanAugment(o AugmentOptions) (AugmentPlan, error) {
 		Batches:        (o.Stitches + batch - 1) / batch,
 		Configuration:  configuration,
 	}, nil
+}
+
+// largestBatch is as large a batch as is tried: batches are also what is retried
+// and what work is divided by.
+const largestBatch = 1024
+
+// ChooseBatch measures, with the run's own models on this machine's device, in which
+// batches the sampler completes most windows a second without wasting memory.
+// AugmentOptions.Batch is ignored; the last of what was measured is what it should
+// be. D* depends on it.
+func ChooseBatch(o AugmentOptions) ([]session.Throughput, error) {
+	o.Batch = 1
+	run, err := checked(o)
+	if err != nil {
+		return nil, err
+	}
+	most := int64(largestBatch)
+	if o.Stitches > 0 {
+		most = min(most, o.Stitches)
+	}
+	measured, err := session.ChooseBatch(run.session(), int(most))
+	if err != nil {
+		return nil, fmt.Errorf("pipelines: --batch auto measures on this machine; a number needs no device here: %w", err)
+	}
+	return measured, nil
 }

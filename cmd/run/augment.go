@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 
 	"diffstitch/io/snapshot"
 	"diffstitch/io/trajectory"
@@ -23,7 +24,7 @@ import (
 
 func newAugment() *cobra.Command {
 	o := pipelines.DefaultAugment()
-	var delta, ratio, metricsAddress string
+	var delta, ratio, batch, metricsAddress string
 	var asJSON, dryRun bool
 	cmd := &cobra.Command{
 		Use:   "augment --data PATH --models DIR --out DIR (--stitches N | --transitions M)",
@@ -43,6 +44,9 @@ func newAugment() *cobra.Command {
 				return usage(err)
 			}
 			o.Runner = runner()
+			if err := settleBatch(cmd.ErrOrStderr(), batch, &o); err != nil {
+				return err
+			}
 			if dryRun {
 				plan, err := pipelines.PlanAugment(o)
 				if err != nil {
@@ -71,6 +75,7 @@ func newAugment() *cobra.Command {
 	addModels(flags, &o.Models, &o.Backend, &o.Seed)
 	flags.StringVar(&o.Out, "out", "", "folder to publish in (required)")
 	addStitching(flags, &o)
+	flags.StringVar(&batch, "batch", strconv.Itoa(o.Batch), "stitches a batch: a number, or auto to measure what suits the device")
 	flags.StringVar(&delta, "delta", "auto", "δ of the qualification: a number, off, auto, or auto:QUANTILE of the held-out dynamics error")
 	flags.StringVar(&ratio, "mix", "concat", "original:augmented transitions, such as 4:1, or concat for all there is")
 	flags.BoolVar(&dryRun, "dry-run", false, "print what would be done, and do nothing")
@@ -83,7 +88,7 @@ func newAugment() *cobra.Command {
 func addStitching(flags *pflag.FlagSet, o *pipelines.AugmentOptions) {
 	flags.Int64Var(&o.Stitches, "stitches", 0, "how many stitches to attempt")
 	flags.Int64Var(&o.Transitions, "transitions", 0, "how many transitions D_aug must hold; attempts go on until it does")
-	flags.IntVar(&o.Batch, "batch", o.Batch, "stitches a batch")
+	flags.IntVar(&o.GPUConcurrency, "gpu-concurrency", o.GPUConcurrency, "batches that may run at once on the device of a worker process")
 	flags.Float64Var(&o.MaxFailedShare, "max-failed-share", 0, "share of the attempted stitches that may be missing because their batch failed")
 	flags.StringVar(&o.Pairing, "pairing", o.Pairing, "how pairs are drawn: "+pair.Uniform+" (the paper) or "+pair.Reference+" (the authors' retrieval)")
 	flags.IntVar(&o.Candidates, "candidates", o.Candidates, "high-return states that a batch chooses its entries from, with reference pairing")
@@ -104,6 +109,27 @@ func addStitching(flags *pflag.FlagSet, o *pipelines.AugmentOptions) {
 	flags.StringVar(&o.Mix.Emit, "emit", o.Mix.Emit, "what a stitch leaves in D*: "+mix.EmitTrajectory+" (the paper) or "+mix.EmitBridge+" (the authors' code)")
 	flags.Int64Var(&o.Mix.RowGroupRows, "row-group-rows", o.Mix.RowGroupRows, "rows of a row group, at least")
 	flags.Int64Var(&o.Mix.PartRows, "part-rows", o.Mix.PartRows, "rows of a file, at least")
+}
+
+// settleBatch reads --batch, or measures it and says what was chosen.
+func settleBatch(w io.Writer, batch string, o *pipelines.AugmentOptions) (err error) {
+	if batch != "auto" {
+		if o.Batch, err = strconv.Atoi(batch); err != nil {
+			return usage(fmt.Errorf("--batch %q: want a number or auto", batch))
+		}
+		return nil
+	}
+	measured, err := pipelines.ChooseBatch(*o)
+	if err != nil {
+		return err
+	}
+	o.Batch = measured[len(measured)-1].Batch
+	fmt.Fprintf(w, "--batch %d, of those measured:", o.Batch)
+	for _, m := range measured {
+		fmt.Fprintf(w, " %d (%.3g windows a second)", m.Batch, m.PerSecond)
+	}
+	fmt.Fprintln(w)
+	return nil
 }
 
 // printSnapshot says what was published, and where.

@@ -95,12 +95,15 @@ func once[T any](stage, element string, work func() (T, error)) (result T, err e
 	return result, fault.At(stage+"-done", element)
 }
 
-// OfTheWorker is whether an error speaks of files, the disk or an end that was
-// ordered, rather than of what was worked on.
+// ErrWorker is wrapped by other errors of the worker, such as those of its device.
+var ErrWorker = errors.New("the worker is in trouble")
+
+// OfTheWorker is whether an error speaks of files, the disk, the device or an end
+// that was ordered, rather than of what was worked on.
 func OfTheWorker(err error) bool {
 	var path *fs.PathError
 	var link *os.LinkError
 	var call *os.SyscallError
-	return errors.As(err, &path) || errors.As(err, &link) || errors.As(err, &call) ||
+	return errors.Is(err, ErrWorker) || errors.As(err, &path) || errors.As(err, &link) || errors.As(err, &call) ||
 		errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

@@ -29,6 +29,7 @@ var span = trajectory.Span{Batch: 3, FirstPair: 12, Pairs: 4}
 func TestBatch(t *testing.T) {
 	full := fmt.Errorf("staging: %w", &fs.PathError{Op: "write", Path: "/out/bridges", Err: syscall.ENOSPC})
 	odd := errors.New("the batch is odd")
+	device := fmt.Errorf("%w: no memory", ErrWorker)
 	tests := []struct {
 		name  string
 		fails int
@@ -42,6 +43,7 @@ func TestBatch(t *testing.T) {
 		{"an error that stays", tries, func() error { return odd }, "the batch is odd"},
 		{"a panic that stays", tries, func() error { panic("index out of range") }, "panic: index out of range"},
 		{"a disk that stays full", tries, func() error { return full }, "error: inpaint: batch 3: staging: write /out/bridges: no space left on device"},
+		{"a device that stays full", tries, func() error { return device }, "error: inpaint: batch 3: the worker is in trouble: no memory"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

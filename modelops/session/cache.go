@@ -74,6 +74,14 @@ func hold(k key) (release func()) {
 	})
 }
 
+// forget makes all the room there is on a device.
+func forget(engine compute.Backend) {
+	residentsMutex.Lock()
+	defer residentsMutex.Unlock()
+	delete(latest, engine)
+	clearOut(engine)
+}
+
 func find(k key) *resident {
 	r, found := residents[k]
 	if !found {

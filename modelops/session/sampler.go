@@ -17,6 +17,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
+	"diffstitch/modelops/backend"
 	"diffstitch/modelops/checkpoint"
 	"diffstitch/modelops/diffusion"
 	"diffstitch/modelops/training"
@@ -71,16 +72,19 @@ func newSampler(k key, m checkpoint.Model, weights []checkpoint.Tensor) (*sample
 	return s, err
 }
 
-// warm compiles the graph and runs it once, for as many windows as there is memory.
+// warm prepares the sampler for as many windows as there is memory.
 func (s *sampler) warm() (err error) {
-	window := s.config.UNet.Horizon * s.config.UNet.StateDim
-	one := windows{known: make([]float32, window), mask: make([]float32, s.config.UNet.Horizon), seeds: make([]uint64, 1)}
-	_, s.halvingsAtLoad, err = s.fitting(func(rows int) ([]float32, error) {
-		if err := s.compile(rows); err != nil {
-			return nil, err
-		}
-		return s.inParts(one, rows)
-	})
+	_, s.halvingsAtLoad, err = s.fitting(func(rows int) ([]float32, error) { return nil, s.prepare(rows) })
+	return err
+}
+
+// prepare compiles the graph and runs it once, which on XLA takes many times what
+// later runs do. On pure Go all runs are alike.
+func (s *sampler) prepare(rows int) error {
+	if err := s.compile(rows); err != nil || backend.IsGo(s.engine) {
+		return err
+	}
+	_, err := s.inParts(s.blank(1), rows)
 	return err
 }
 
@@ -139,6 +143,12 @@ func (s *sampler) finalize() {
 type windows struct {
 	known, mask []float32 // [n, H, S] and [n, H]
 	seeds       []uint64  // [n]
+}
+
+// blank windows know no state.
+func (s *sampler) blank(n int) windows {
+	horizon, stateDim := s.config.UNet.Horizon, s.config.UNet.StateDim
+	return windows{make([]float32, n*horizon*stateDim), make([]float32, n*horizon), make([]uint64, n)}
 }
 
 // slice is the windows [from, to).

@@ -2,9 +2,12 @@ package inference
 
 import (
 	"context"
+	"errors"
 	"os"
 	"testing"
 
+	"diffstitch/io/attempt"
+	"diffstitch/modelops/session"
 	"diffstitch/modelops/training"
 	"diffstitch/testing/fixture"
 
@@ -68,6 +71,24 @@ func measured(t *testing.T) (sums, updates map[string]int64) {
 		updates[d.Key.Namespace+"/"+d.Key.Name] += d.Result().Count
 	}
 	return sums, updates
+}
+
+// TestTroubleOfTheDevice is told apart from trouble with what the models were given.
+func TestTroubleOfTheDevice(t *testing.T) {
+	m := Models{Options: fixture.Models(t)}
+	if err := m.Setup(); err != nil {
+		t.Fatal(err)
+	}
+	for _, cause := range []error{session.ErrUnavailable, errors.New("ragged")} {
+		err := m.call(t.Context(), training.Denoiser, 1, 1, func() error { return cause })
+		if !errors.Is(err, cause) || errors.Is(err, attempt.ErrWorker) != (cause == session.ErrUnavailable) {
+			t.Errorf("%v comes back as %v", cause, err)
+		}
+	}
+	m.Options.Hashes[2] = "another"
+	if err := m.Setup(); !errors.Is(err, session.ErrReplaced) {
+		t.Errorf("other models than the run's: %v", err)
+	}
 }
 
 func TestMetricsArrive(t *testing.T) {

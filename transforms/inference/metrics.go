@@ -2,7 +2,11 @@ package inference
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
+	"diffstitch/io/attempt"
+	"diffstitch/modelops/session"
 	"diffstitch/modelops/training"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -54,6 +58,9 @@ func (m *Models) call(ctx context.Context, kind training.Kind, rows int, bytes i
 	own := metrics[kind]
 	if err != nil {
 		own.failures.Inc(ctx, 1)
+		if errors.Is(err, session.ErrUnavailable) { // which is no fault of the batch
+			return fmt.Errorf("%w: %w", attempt.ErrWorker, err)
+		}
 		return err
 	}
 	own.inferences.Inc(ctx, int64(rows))

@@ -5,9 +5,13 @@ import (
 	"strings"
 	"testing"
 
+	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
 	"github.com/google/go-cmp/cmp"
 
+	"diffstitch/modelops/backend"
+	"diffstitch/modelops/backend/backendtest"
 	"diffstitch/modelops/checkpoint"
 )
 
@@ -84,5 +88,34 @@ func TestCatch(t *testing.T) {
 	}
 	if err := Catch(func() error { panic("shapes differ") }); err == nil || !strings.Contains(err.Error(), "shapes differ") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestOutOfMemory asks for more than any machine can address.
+func TestOutOfMemory(t *testing.T) {
+	engine := backendtest.Open(t, backend.XLA)
+	exec, err := model.NewExec(engine, model.NewStore(), func(_ *model.Scope, x *Node) *Node {
+		return BroadcastToDims(x, 1<<46)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Call(engine, exec, tensors.FromScalar(float32(1)))
+	if !errors.Is(err, ErrOutOfMemory) || !errors.Is(err, ErrEngine) {
+		t.Errorf("256 TiB: %v", err)
+	}
+}
+
+func TestOtherFailuresOfAnEngine(t *testing.T) {
+	engine := backendtest.Open(t, backend.Go)
+	exec, err := model.NewExec(engine, model.NewStore(), func(_ *model.Scope, x *Node) *Node {
+		return Add(x, Const(x.Graph(), []float32{1, 2, 3}))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Call(engine, exec, tensors.FromValue([]float32{1, 2}))
+	if !errors.Is(err, ErrEngine) || errors.Is(err, ErrOutOfMemory) {
+		t.Errorf("two values and three: %v", err)
 	}
 }
