@@ -23,8 +23,9 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-dir=${FLINK_DIR:-${TMPDIR:-/tmp}/diffstitch-flink-$EUID}
-lib=${FLINK_LIB:-${XDG_CACHE_HOME:-$HOME/.cache}/diffstitch/flink}
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/diffstitch
+dir=${FLINK_DIR:-$cache/flink-run}
+lib=${FLINK_LIB:-$cache/flink}
 slots=${FLINK_SLOTS:-2}
 port=${FLINK_PORT:-8099}
 rest=${FLINK_REST_PORT:-8081}
@@ -49,10 +50,15 @@ jars() {
   cmp -s "$here/pom.xml" "$lib/pom.xml" && return
   need mvn "Maven (Debian: maven)"
   echo "flink.sh: fetching 160 jars, 150 MB, into $lib" >&2
-  rm -rf "$lib"
+  local partial=$lib.$$ # so that the folder is there whole or not at all
   mvn --quiet --batch-mode --file "$here/pom.xml" dependency:copy-dependencies \
-    -DincludeScope=runtime -DoutputDirectory="$lib" >&2
-  cp "$here/pom.xml" "$lib/pom.xml" # last: it says that the folder is whole
+    -DincludeScope=runtime -DoutputDirectory="$partial" >&2 || {
+    rm -rf "$partial"
+    die "Maven could not fetch the jars"
+  }
+  cp "$here/pom.xml" "$partial"
+  rm -rf "$lib"
+  mv "$partial" "$lib"
 }
 
 # The TaskManager's memory, MiB: the models run in the workers, outside its JVM.
@@ -91,6 +97,7 @@ taskmanager.memory.flink.size: ${flink}m
 taskmanager.memory.process.size: $((flink + metaspace + overhead))m
 taskmanager.network.sort-shuffle.min-buffers: 64
 parallelism.default: $slots
+heartbeat.interval: 2000
 restart-strategy.type: fixed-delay
 restart-strategy.fixed-delay.attempts: ${FLINK_RESTARTS:-3}
 restart-strategy.fixed-delay.delay: 1 s
@@ -109,7 +116,8 @@ opens() {
   echo "--add-exports=java.base/sun.net.util=ALL-UNNAMED"
 }
 
-alive() { [[ -f $dir/pid/$1 ]] && kill -0 "$(<"$dir/pid/$1")" 2>/dev/null; }
+# alive NAME is whether the process runs, and is not another that got its number.
+alive() { [[ -f $dir/pid/$1 ]] && grep -qsF "$dir/tmp" "/proc/$(<"$dir/pid/$1")/cmdline"; }
 
 started=() # by this call
 
@@ -151,12 +159,8 @@ listens() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 # free PORT VARIABLE fails when something listens there already.
 free() { ! listens "$1" || die "port $1 is taken: set $2 to a free one"; }
 
-# registered is whether the JobManager knows a TaskManager and its slots.
-registered() {
-  exec 3<>"/dev/tcp/127.0.0.1/$rest" || return
-  printf 'GET /overview HTTP/1.0\r\n\r\n' >&3
-  grep -q '"slots-total":[1-9]' <&3
-} 2>/dev/null
+# registered is whether this TaskManager is one of the JobManager's.
+registered() { grep -q 'Successful registration at resource manager' "$dir/log/taskmanager.log"; }
 
 start_jobmanager() {
   free "$rpc" FLINK_RPC_PORT
@@ -224,12 +228,12 @@ stop() {
   (($#)) || set -- jobserver taskmanager jobmanager
   for name; do
     [[ -f $dir/pid/$name ]] || continue
-    signal TERM "$name"
+    alive "$name" && signal TERM "$name"
     for _ in {1..50}; do
       alive "$name" || break
       sleep 0.1
     done
-    signal KILL "$name"
+    alive "$name" && signal KILL "$name"
     rm -f "$dir/pid/$name"
   done
   [[ $(ls -A "$dir/pid") ]] || rm -rf "${dir:?}/tmp" # with the workers' programs, which the job server leaves there
