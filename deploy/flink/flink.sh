@@ -143,7 +143,7 @@ ready() {
   shift
   until "$@"; do
     why=
-    alive "$name" || why="died at its start"
+    kill -0 "$(<"$dir/pid/$name")" 2>/dev/null || why="died at its start"
     ((SECONDS - began < timeout)) || why="is not ready after $timeout seconds"
     if [[ $why ]]; then
       tail -n 20 "$dir/log/$name.log" | cut -c 1-300 >&2
