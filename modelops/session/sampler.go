@@ -38,7 +38,7 @@ type sampler struct {
 
 	rows           atomic.Int64 // windows in one run of the graph: the batch, a half, a quarter …
 	halvingsAtLoad int
-	fail           func(rows int) error // a test's, in place of a run of the graph
+	fail           func(rows int) error // nil but in tests, where it may fail in place of a run of the graph
 }
 
 func newSampler(k key, m checkpoint.Model, weights []checkpoint.Tensor) (*sampler, error) {
@@ -61,7 +61,7 @@ func newSampler(k key, m checkpoint.Model, weights []checkpoint.Tensor) (*sample
 	}
 	s := &sampler{
 		engine: k.engine, config: cfg.Diffusion, process: k.sampler,
-		normalizer: details.Normalizer, batch: k.batch, target: k.target,
+		normalizer: details.Normalizer, batch: k.batch, target: k.target, fail: scarceMemory(),
 	}
 	s.rows.Store(int64(k.batch))
 	var err error

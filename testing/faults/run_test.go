@@ -14,6 +14,7 @@ import (
 
 	"diffstitch/io/dataset"
 	"diffstitch/io/snapshot"
+	"diffstitch/io/trajectory"
 	"diffstitch/modelops/session"
 	"diffstitch/modelops/training"
 )
@@ -119,11 +120,18 @@ type rows map[int64]int
 
 func readRows(t *testing.T, path string) rows {
 	t.Helper()
+	all := rows{}
+	eachEpisode(t, path, func(e *trajectory.Episode) { all[e.ID] += e.Len() })
+	return all
+}
+
+// eachEpisode reads a dataset, of which no episode may be rejected.
+func eachEpisode(t *testing.T, path string, use func(*trajectory.Episode)) {
+	t.Helper()
 	files, err := dataset.Files(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := rows{}
 	for _, file := range files {
 		f, err := dataset.Open(file, dataset.Options{})
 		if err != nil {
@@ -133,13 +141,12 @@ func readRows(t *testing.T, path string) rows {
 			if err != nil || item.Reject != nil {
 				t.Fatal(err, item.Reject)
 			}
-			all[item.Episode.ID] += item.Episode.Len()
+			use(item.Episode)
 		}
 		if err := f.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return all
 }
 
 func partHashes(t *testing.T, out string) (sums []string) {
