@@ -129,11 +129,12 @@ stress: ## run the small preset's net STRESS_RUNS times on the pure-Go backend: 
 .PHONY: faults
 faults: ## kill, starve and break runs of the real binary: FAULTS random kills, and every kind of fault
 	$(GO) test -tags faults ./io/fault
-	FAULTS=$(FAULTS) $(GO) test ./testing/faults -count 1 -timeout 60m
+	FAULTS=$(FAULTS) $(GO) test ./testing/faults -count 1 -timeout 60m -v
 
 .PHONY: faults-nightly
-faults-nightly: ## the same with 50 random kills and more seeds
-	$(MAKE) faults FAULTS=50
+faults-nightly: build boot ## the same with 50 random kills on prism, 50 on a Flink cluster, and more seeds
+	deploy/flink/flink.sh jars
+	FAULTS=50 DIFFSTITCH_FLINK=cluster $(GO) test -exec $(CURDIR)/deploy/flink/isolated.sh ./testing/faults -count 1 -timeout 5h -v
 
 .PHONY: xla-cpu
 xla-cpu: ## build XLA's CPU plugin in XLA_CPU_DIR by XLA_CPU_INSTALLER
