@@ -67,7 +67,7 @@ var funnel = []struct {
 	stages []string
 }{
 	{"pair", nil},
-	{"estimate", []string{"ends", "estimate"}},
+	{"estimate", []string{"ends", "candidates", "entries", "estimate"}},
 	{"inpaint", []string{"contexts", "inpaint"}},
 	{"wrap up", []string{"wrapup"}},
 	{"qualify", []string{"qualify", "stage"}},

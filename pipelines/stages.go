@@ -28,12 +28,13 @@ import (
 
 // The files in which one pipeline leaves its records to the next.
 const (
-	episodesFile = "episodes.parquet"
-	rejectsFile  = "rejects.parquet"
-	inputsFile   = "inputs.parquet"
-	outcomesFile = "outcomes-%04d.parquet"
-	stitchesFile = "stitches.parquet"
-	partsFile    = "parts.parquet"
+	episodesFile   = "episodes.parquet"
+	rejectsFile    = "rejects.parquet"
+	inputsFile     = "inputs.parquet"
+	candidatesFile = "candidates.parquet"
+	outcomesFile   = "outcomes-%04d.parquet"
+	stitchesFile   = "stitches.parquet"
+	partsFile      = "parts.parquet"
 )
 
 func (run *augmentation) work(name string) string {
@@ -217,9 +218,16 @@ func (run *augmentation) round(ctx context.Context, round int, first, count int6
 			dead = append(dead, failures)
 			return out
 		}
-		pools := rank.Episodes(s, o.Pools, datasetio.ReadRecords[trajectory.Meta](s, run.work(episodesFile)))
-		ends := but(datasetio.Ends(s, run.input, pair.Plan(s, o.plan(first, count), pools)))
-		pairs := but(estimate.Steps(s, o.Estimate, models, o.Seed, ends))
+		plan := o.plan(first, count)
+		low, high := rank.Episodes(s, o.Pools, datasetio.ReadRecords[trajectory.Meta](s, run.work(episodesFile)))
+		pairs := but(datasetio.LowEnds(s, run.input, pair.Plan(s, plan, low, high)))
+		if o.Pairing == pair.Reference {
+			ends := but(datasetio.Choices(s, run.input, run.candidates(s, round, plan, high), pairs))
+			pairs = pair.ByEntry(s, plan, but(estimate.Steps(s, o.Estimate, models, o.Seed, ends)))
+		} else {
+			ends := but(datasetio.Entries(s, run.input, pair.ByEntry(s, plan, pairs)))
+			pairs = but(estimate.Steps(s, o.Estimate, models, o.Seed, ends))
+		}
 		contexts := but(datasetio.Contexts(s, run.input, run.models.Horizon, pairs))
 		bridges := but(inpaint.Bridges(s, models, o.Seed, contexts))
 		judged := but(qualify.Stitches(s, o.qualify(), models, but(wrapup.Transitions(s, models, bridges))))
@@ -245,6 +253,16 @@ func (run *augmentation) round(ctx context.Context, round int, first, count int6
 		return fmt.Errorf("pipelines: %d of %d attempted stitches came back", back, first+count)
 	}
 	return nil
+}
+
+// candidates gives the path of the run's pool of candidates once it is there;
+// the first round makes it.
+func (run *augmentation) candidates(s beam.Scope, round int, plan pair.Config, high beam.PCollection) beam.PCollection {
+	path := run.work(candidatesFile)
+	if round > 0 {
+		return beam.Create(s, path)
+	}
+	return datasetio.StageCandidates(s, run.input, path, pair.Candidates(s, plan, high))
 }
 
 func byPair(a, b trajectory.Outcome) int { return cmp.Compare(a.Index, b.Index) }

@@ -9,18 +9,24 @@ import (
 
 // groupCache is a decoded row group. It is never written to once it is there.
 type groupCache struct {
-	group int
 	rows  *block // of the transitions layout
 	items []Item // of the episodes layout
 }
 
-// maxCache bounds the decoded row group that Fetch keeps.
+// groupKey names a decoded row group in a Cache.
+type groupKey struct {
+	f     *File
+	group int
+}
+
+// maxCache bounds the decoded row groups that Fetch keeps.
 const maxCache = 256 << 20
 
 // Fetch reads the episode at a location that Episodes gave. A file with a page
-// index, as Writer writes, is entered at the episode's pages. Of other files
-// the row group is decoded and kept for the next Fetch, unless it takes more
-// than 256 MiB: then each Fetch reads the row group up to the episode.
+// index, as Writer writes, is entered at the episode's pages, or read on from
+// the last episode fetched. Of other files the row group is decoded and kept for
+// the next Fetch, unless it takes more than 256 MiB: then it is read up to the
+// episode.
 func (f *File) Fetch(at trajectory.Location) (*trajectory.Episode, error) {
 	item, err := f.fetch(at)
 	if err == nil && item.Reject != nil {
@@ -54,33 +60,36 @@ func (f *File) fetch(at trajectory.Location) (item Item, err error) {
 
 // fetchRows adds the rows [from, to) of row group g to the draft.
 func (f *File) fetchRows(d *draft, g int, from, to int64) error {
+	return f.eachRows(g, from, to, d.addAll)
+}
+
+// eachRows hands out the rows [from, to) of row group g, of the named columns or
+// all, as places in blocks.
+func (f *File) eachRows(g int, from, to int64, use func(b *block, from, to int) error, names ...string) error {
 	if !f.indexed(g) && f.groupBytes(g) <= maxCache {
-		cached, err := f.cached(g)
+		group, err := f.cached(g)
 		if err != nil {
 			return err
 		}
 		start := f.starts[g]
-		return d.addAll(cached.rows, int(from-start), int(to-start))
+		return use(group.rows, int(from-start), int(to-start))
 	}
-	t, _ := f.tables.Get().(*table)
-	if t == nil {
-		t = newTable(f)
-	}
-	defer f.tables.Put(t)
-	defer t.close() // nothing was written
-	if err := t.openGroup(g, from); err != nil {
+	t, err := f.tableAt(g, from, names)
+	if err != nil {
 		return err
 	}
 	for from < to {
 		b, err := t.next(to - from)
-		if err != nil {
-			return err
+		if err == nil {
+			err = use(b, 0, b.rows)
 		}
-		if err := d.addAll(b, 0, b.rows); err != nil {
+		if err != nil {
+			t.close() // nothing was written
 			return err
 		}
 		from += int64(b.rows)
 	}
+	f.leave(t)
 	return nil
 }
 
@@ -132,26 +141,18 @@ func (i Item) clone() Item {
 	return i
 }
 
-// cached is the decoded row group g. Others wait while it is decoded, so that a
-// file has one at a time.
-func (f *File) cached(g int) (c *groupCache, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.cache != nil && f.cache.group == g {
-		return f.cache, nil
-	}
-	f.cache = nil // before the next takes its memory
-	c = &groupCache{group: g}
-	if f.schema.Layout == Episodes {
-		c.items, err = f.decodeNested(g)
-	} else {
-		c.rows, err = f.decodeRows(g)
-	}
-	if err != nil {
-		return nil, err
-	}
-	f.cache = c
-	return c, nil
+// cached is the decoded row group g.
+func (f *File) cached(g int) (*groupCache, error) {
+	group, _, err := Cached(f.cache, groupKey{f, g}, func() (c *groupCache, bytes int64, err error) {
+		c = &groupCache{}
+		if f.schema.Layout == Episodes {
+			c.items, err = f.decodeNested(g)
+		} else {
+			c.rows, err = f.decodeRows(g)
+		}
+		return c, f.groupBytes(g), err
+	})
+	return group, err
 }
 
 func (f *File) decodeRows(g int) (*block, error) {

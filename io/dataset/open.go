@@ -25,9 +25,10 @@ type File struct {
 	// starts is the first row of each row group, and one more for the end.
 	starts []int64
 
-	tables sync.Pool // of *table, for Fetch to use their buffers again
-	mu     sync.Mutex
-	cache  *groupCache // the row group fetched from last, where it has no page index
+	cache *Cache // of decoded row groups, where they have no page index
+
+	mu   sync.Mutex
+	idle []*table // left open where reading may go on, the latest last
 }
 
 const (
@@ -56,7 +57,7 @@ func Open(path string, opts Options) (f *File, err error) {
 			f, err = nil, errors.Join(err, handle.Close())
 		}
 	}()
-	f = &File{path: path, handle: handle}
+	f = &File{path: path, handle: handle, cache: NewCache(maxCache)}
 	if err := f.load(opts); err != nil {
 		return nil, fmt.Errorf("dataset: opening %q: %w", path, err)
 	}
@@ -242,8 +243,22 @@ func (f *File) Schema() Schema { return f.schema }
 // Path is the name the file was opened by.
 func (f *File) Path() string { return f.path }
 
+// Share has the file keep decoded row groups in a cache with others.
+func (f *File) Share(c *Cache) { f.cache = c }
+
+// Rest gives up what is held to read on. The file stays open.
+func (f *File) Rest() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, t := range f.idle {
+		t.close() // nothing was written
+	}
+	f.idle = nil
+}
+
 // Close closes the file.
 func (f *File) Close() error {
+	f.Rest()
 	if err := f.handle.Close(); err != nil {
 		return fmt.Errorf("dataset: closing %q: %w", f.path, err)
 	}

@@ -45,6 +45,7 @@ type tableColumn interface {
 	load(b *block, rows int) error
 	close() error
 	where() leaf
+	perRow() int // values
 }
 
 // batchColumn reads one column into its place in the block.
@@ -78,6 +79,7 @@ func (c *batchColumn[V]) seek(group *file.RowGroupReader, pageRow, row int64) er
 }
 
 func (c *batchColumn[V]) where() leaf { return c.leaf }
+func (c *batchColumn[V]) perRow() int { return c.width }
 
 // batchValues is how many values the widest column of a block holds: few enough
 // for the processor's cache.
@@ -148,6 +150,14 @@ func (t *table) openGroup(g int, row int64) error {
 	}
 	t.group, t.row, t.left = g+1, row, int(t.f.starts[g+1]-row)
 	return nil
+}
+
+// rowBytes is about what a row takes.
+func (t *table) rowBytes() (bytes int64) {
+	for _, c := range t.columns {
+		bytes += 4 * int64(c.perRow())
+	}
+	return bytes
 }
 
 // close releases the columns' pages.

@@ -23,7 +23,9 @@ func DeadLetters(s beam.Scope, dir string, limit int64, failures ...beam.PCollec
 	beam.ParDo0(s, &deadFn{Dir: dir, Limit: limit}, beam.Flatten(s, failures...))
 }
 
-const deadFile = "dead-%08d.json"
+// deadFile is told apart by the batch alone: one that failed at a stage, and at
+// another when its bundle was tried again, failed once.
+const deadFile = "dead-%08d-%t.json"
 
 type deadFn struct {
 	Dir   string `json:"dir"`
@@ -31,7 +33,7 @@ type deadFn struct {
 }
 
 func (fn *deadFn) ProcessElement(f trajectory.Failure) error {
-	path := filepath.Join(fn.Dir, fmt.Sprintf(deadFile, f.Batch))
+	path := filepath.Join(fn.Dir, fmt.Sprintf(deadFile, f.Batch, f.ByEntry))
 	if err := storage.WriteWhole(path, func(w io.Writer) error { return json.NewEncoder(w).Encode(f) }); err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func TestABatchThatCannotBeFetchedIsADeadLetter(t *testing.T) {
 	beyond := m[1]
 	beyond.Location.Row = 1 << 30
 	batch := trajectory.PairBatch{Index: 3, Pairs: []trajectory.Pair{{Index: 6, Low: ref(beyond, 0), High: ref(m[2], 0)}}}
-	fn := &endsFn{Input: in}
+	fn := &lowEndsFn{fetcher{Input: in}}
 	fn.Setup()
 	defer func() {
 		if err := fn.Teardown(); err != nil {
@@ -59,7 +59,7 @@ func TestABatchThatCannotBeFetchedIsADeadLetter(t *testing.T) {
 		}
 	}()
 	var letters []trajectory.Failure
-	none := func(trajectory.Ends) { t.Error("something came of it") }
+	none := func(trajectory.PairBatch) { t.Error("something came of it") }
 	keep := func(f trajectory.Failure) { letters = append(letters, f) }
 	if err := fn.ProcessElement(t.Context(), batch, none, keep); err != nil {
 		t.Fatal(err)
@@ -68,7 +68,7 @@ func TestABatchThatCannotBeFetchedIsADeadLetter(t *testing.T) {
 		t.Errorf("dead letters %+v", letters)
 	}
 
-	gone := &endsFn{Input: Input{Files: []string{in.Files[0] + ".gone"}}}
+	gone := &lowEndsFn{fetcher{Input: Input{Files: []string{in.Files[0] + ".gone"}}}}
 	gone.Setup()
 	err := gone.ProcessElement(t.Context(), batch, none, func(f trajectory.Failure) { t.Error(f) })
 	if !errors.Is(err, fs.ErrNotExist) {

@@ -2,7 +2,7 @@ package datasetio
 
 import (
 	"context"
-	"fmt"
+	"slices"
 
 	"diffstitch/io/attempt"
 	"diffstitch/io/trajectory"
@@ -12,101 +12,125 @@ import (
 )
 
 func init() {
-	beam.RegisterDoFn(&endsFn{})
+	beam.RegisterDoFn(&lowEndsFn{})
+	beam.RegisterDoFn(&entriesFn{})
 	beam.RegisterDoFn(&contextsFn{})
+	register.Emitter1[trajectory.PairBatch]()
 	register.Emitter1[trajectory.Ends]()
 	register.Emitter1[trajectory.Contexts]()
 }
 
-// Ends fetches the states that step estimation needs: s_T of every pair, and
-// s′_1 or the candidates for it. It makes a PCollection<trajectory.Ends> of a
-// PCollection<trajectory.PairBatch>, and a PCollection<trajectory.Failure> of
-// what could not be fetched.
-func Ends(s beam.Scope, in Input, batches beam.PCollection) (ends, dead beam.PCollection) {
-	s = s.Scope("datasetio.Ends")
-	return beam.ParDo2(s, &endsFn{Input: in}, batches)
-}
-
-type endsFn struct {
+// fetcher gives a DoFn that embeds it the store of the input.
+type fetcher struct {
 	Input Input `json:"input"`
 
 	store *Store
 }
 
-func (fn *endsFn) Setup()          { fn.store = OpenStore(fn.Input) }
-func (fn *endsFn) Teardown() error { return fn.store.Close() }
+// Setup opens the store, or joins the one that the process has.
+func (f *fetcher) Setup() { f.store = OpenStore(f.Input) }
 
-func (fn *endsFn) ProcessElement(ctx context.Context, batch trajectory.PairBatch, emit func(trajectory.Ends), dead func(trajectory.Failure)) error {
-	work := func() (trajectory.Ends, error) { return fn.ends(batch) }
+// Teardown gives the store back.
+func (f *fetcher) Teardown() error { return f.store.Close() }
+
+// appendState fetches one state.
+func (f *fetcher) appendState(ctx context.Context, states []float32, ref trajectory.StateRef) ([]float32, error) {
+	state, err := f.store.States(ctx, ref.Episode, int(ref.Step), int(ref.Step)+1)
+	return append(states, state...), err
+}
+
+// LowEnds fetches s_T of every pair, and what its low episode earned before and
+// from there: all that is needed of low episodes until D* is written. It makes a
+// PCollection<trajectory.PairBatch> of one, and a PCollection<trajectory.Failure>
+// of what could not be fetched, as the others here do.
+func LowEnds(s beam.Scope, in Input, batches beam.PCollection) (ends, dead beam.PCollection) {
+	s = s.Scope("datasetio.LowEnds")
+	return beam.ParDo2(s, &lowEndsFn{fetcher{Input: in}}, batches)
+}
+
+type lowEndsFn struct{ fetcher }
+
+func (fn *lowEndsFn) ProcessElement(ctx context.Context, batch trajectory.PairBatch, emit func(trajectory.PairBatch), dead func(trajectory.Failure)) error {
+	work := func() (trajectory.PairBatch, error) { return fn.ends(ctx, batch) }
 	return attempt.Batch(ctx, "ends", batch.Span(), work, emit, dead)
 }
 
-func (fn *endsFn) ends(batch trajectory.PairBatch) (ends trajectory.Ends, err error) {
-	ends.Batch = batch
-	targets := batch.Candidates
-	for _, p := range batch.Pairs {
-		if ends.Low, err = fn.appendState(ends.Low, p.Low); err != nil {
-			return ends, err
+func (fn *lowEndsFn) ends(ctx context.Context, batch trajectory.PairBatch) (trajectory.PairBatch, error) {
+	batch.Pairs = slices.Clone(batch.Pairs) // elements must not be changed
+	for i := range batch.Pairs {
+		p := &batch.Pairs[i]
+		rewards, err := fn.store.Rewards(ctx, p.Low.Episode)
+		if err != nil {
+			return batch, err
 		}
-		if len(batch.Candidates) == 0 {
-			targets = append(targets, p.High)
+		p.LowReturn, p.LowRest = split(rewards, int(p.Low.Step))
+		if batch.Low, err = fn.appendState(ctx, batch.Low, p.Low); err != nil {
+			return batch, err
 		}
 	}
-	for _, ref := range targets {
-		if ends.Targets, err = fn.appendState(ends.Targets, ref); err != nil {
+	return batch, nil
+}
+
+// Entries fetches s′_1 of every pair, which the plan has set. It makes a
+// PCollection<trajectory.Ends> of a PCollection<trajectory.PairBatch>.
+func Entries(s beam.Scope, in Input, batches beam.PCollection) (ends, dead beam.PCollection) {
+	s = s.Scope("datasetio.Entries")
+	return beam.ParDo2(s, &entriesFn{fetcher{Input: in}}, batches)
+}
+
+type entriesFn struct{ fetcher }
+
+func (fn *entriesFn) ProcessElement(ctx context.Context, batch trajectory.PairBatch, emit func(trajectory.Ends), dead func(trajectory.Failure)) error {
+	work := func() (trajectory.Ends, error) { return fn.entries(ctx, batch) }
+	return attempt.Batch(ctx, "entries", batch.Span(), work, emit, dead)
+}
+
+func (fn *entriesFn) entries(ctx context.Context, batch trajectory.PairBatch) (ends trajectory.Ends, err error) {
+	ends.Batch = batch
+	for _, p := range batch.Pairs {
+		if ends.Targets, err = fn.appendState(ctx, ends.Targets, p.High); err != nil {
 			return ends, err
 		}
 	}
 	return ends, nil
 }
 
-func (fn *endsFn) appendState(states []float32, ref trajectory.StateRef) ([]float32, error) {
-	e, err := fn.store.Episode(ref.Episode)
-	if err != nil {
-		return nil, fmt.Errorf("datasetio: fetching episode %d: %w", ref.Episode.ID, err)
-	}
-	return append(states, e.Observation(int(ref.Step))...), nil
-}
-
-// Contexts fetches the known states of a horizon of H states for inpainting, and
-// the returns on both sides of the stitch. It makes a
-// PCollection<trajectory.Contexts> of a PCollection<trajectory.PairBatch>, and a
-// PCollection<trajectory.Failure> of what could not be fetched.
+// Contexts lays out the known states of a horizon of H states for inpainting,
+// and adds what the high episode earns from s′_1 on. It makes a
+// PCollection<trajectory.Contexts> of a PCollection<trajectory.PairBatch> that
+// has Low.
 func Contexts(s beam.Scope, in Input, horizon int, batches beam.PCollection) (contexts, dead beam.PCollection) {
 	s = s.Scope("datasetio.Contexts")
-	return beam.ParDo2(s, &contextsFn{Input: in, Horizon: horizon}, batches)
+	return beam.ParDo2(s, &contextsFn{fetcher{Input: in}, horizon}, batches)
 }
 
 type contextsFn struct {
-	Input   Input `json:"input"`
-	Horizon int   `json:"horizon"`
-
-	store *Store
+	fetcher
+	Horizon int `json:"horizon"`
 }
 
-func (fn *contextsFn) Setup()          { fn.store = OpenStore(fn.Input) }
-func (fn *contextsFn) Teardown() error { return fn.store.Close() }
-
 func (fn *contextsFn) ProcessElement(ctx context.Context, batch trajectory.PairBatch, emit func(trajectory.Contexts), dead func(trajectory.Failure)) error {
-	work := func() (trajectory.Contexts, error) { return fn.contexts(batch) }
+	work := func() (trajectory.Contexts, error) { return fn.contexts(ctx, batch) }
 	return attempt.Batch(ctx, "contexts", batch.Span(), work, emit, dead)
 }
 
-func (fn *contextsFn) contexts(batch trajectory.PairBatch) (trajectory.Contexts, error) {
-	c := trajectory.Contexts{Batch: trajectory.PairBatch{Index: batch.Index}}
-	for _, p := range batch.Pairs {
-		low, err := fn.store.Episode(p.Low.Episode)
+func (fn *contextsFn) contexts(ctx context.Context, batch trajectory.PairBatch) (trajectory.Contexts, error) {
+	c := trajectory.Contexts{Batch: batch}
+	c.Batch.Pairs, c.Batch.Low = slices.Clone(batch.Pairs), nil
+	dim := len(batch.Low) / len(batch.Pairs)
+	for i := range c.Batch.Pairs {
+		p := &c.Batch.Pairs[i]
+		rewards, err := fn.store.Rewards(ctx, p.High.Episode)
 		if err != nil {
-			return c, fmt.Errorf("datasetio: fetching low episode %d: %w", p.Low.Episode.ID, err)
+			return c, err
 		}
-		high, err := fn.store.Episode(p.High.Episode)
+		_, p.HighReturn = split(rewards, int(p.High.Step))
+		entry := int(p.High.Step)
+		ahead, err := fn.store.States(ctx, p.High.Episode, entry, min(entry+fn.Horizon-int(p.Steps)-1, int(p.High.Episode.Steps)))
 		if err != nil {
-			return c, fmt.Errorf("datasetio: fetching high episode %d: %w", p.High.Episode.ID, err)
+			return c, err
 		}
-		p.LowReturn, p.LowRest = split(low.Rewards, int(p.Low.Step))
-		_, p.HighReturn = split(high.Rewards, int(p.High.Step))
-		known, mask := horizonOf(low, high, p, fn.Horizon)
-		c.Batch.Pairs = append(c.Batch.Pairs, p)
+		known, mask := horizonOf(batch.Low[i*dim:(i+1)*dim], ahead, int(p.Steps), fn.Horizon)
 		c.Known = append(c.Known, known...)
 		c.Mask = append(c.Mask, mask...)
 	}
@@ -128,18 +152,21 @@ func split(rewards []float32, step int) (before, after float64) {
 // horizonOf lays out s_T, Δ hidden states, s′_1 and what follows it, as far as
 // the horizon and the high episode reach: states [H, S] and mask [H]. As in
 // training (eq. 12) the last state is hidden, unless it is s′_1 itself.
-func horizonOf(low, high *trajectory.Episode, p trajectory.Pair, horizon int) (known, mask []float32) {
-	dim := low.ObservationDim
+//
+//	low:   [S], s_T
+//	ahead: [n, S], the high episode's states from s′_1 on
+func horizonOf(low, ahead []float32, steps, horizon int) (known, mask []float32) {
+	dim := len(low)
 	known = make([]float32, horizon*dim)
 	mask = make([]float32, horizon)
-	copy(known, low.Observation(int(p.Low.Step)))
+	copy(known, low)
 	mask[0] = 1
-	first := int(p.Steps) + 1
-	for at, step := first, int(p.High.Step); at < horizon && step < high.Len(); at, step = at+1, step+1 {
+	first := steps + 1
+	for at := first; at < horizon && len(ahead) > 0; at++ {
 		if at == horizon-1 && at > first {
 			break
 		}
-		copy(known[at*dim:], high.Observation(step))
+		ahead = ahead[copy(known[at*dim:(at+1)*dim], ahead):]
 		mask[at] = 1
 	}
 	return known, mask

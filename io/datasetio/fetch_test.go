@@ -1,6 +1,8 @@
 package datasetio
 
 import (
+	"fmt"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -39,8 +41,8 @@ func TestHorizonOf(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			p := trajectory.Pair{Low: trajectory.StateRef{Step: test.from}, High: trajectory.StateRef{Step: test.to}, Steps: test.steps}
-			known, mask := horizonOf(counting(1, 4), counting(11, test.highSteps), p, 6)
+			low, high := counting(1, 4), counting(11, test.highSteps)
+			known, mask := horizonOf(low.Observation(int(test.from)), high.Observations[test.to:], int(test.steps), 6)
 			if d := cmp.Diff([][]float32{test.wantKnown, test.wantM}, [][]float32{known, mask}); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
 			}
@@ -57,7 +59,7 @@ func TestHorizonOfAnyPair(t *testing.T) {
 			High:  trajectory.StateRef{Step: int32(rapid.IntRange(0, high.Len()-1).Draw(t, "to"))},
 			Steps: int32(rapid.IntRange(0, horizon-2).Draw(t, "Δ")),
 		}
-		known, mask := horizonOf(low, high, p, horizon)
+		known, mask := horizonOf(low.Observation(int(p.Low.Step)), high.Observations[p.High.Step:], int(p.Steps), horizon)
 		arrival := int(p.Steps) + 1
 		for at, m := range mask {
 			var want float32
@@ -79,6 +81,23 @@ func ref(m trajectory.Meta, step int32) trajectory.StateRef {
 	return trajectory.StateRef{Episode: m, Step: step}
 }
 
+// returns gives the pair what its episodes earn.
+func returns(p trajectory.Pair, low, high *trajectory.Episode) trajectory.Pair {
+	for step, r := range low.Rewards {
+		if step < int(p.Low.Step) {
+			p.LowReturn += float64(r)
+		} else {
+			p.LowRest += float64(r)
+		}
+	}
+	if high != nil {
+		for _, r := range high.Rewards[p.High.Step:] {
+			p.HighReturn += float64(r)
+		}
+	}
+	return p
+}
+
 func TestEnds(t *testing.T) {
 	episodes := longWalks(12, 4)
 	in := write(t, episodes...)
@@ -88,16 +107,36 @@ func TestEnds(t *testing.T) {
 		{Index: 6, Low: ref(m[1], 1), High: ref(m[5], 0)},
 		{Index: 7, Low: ref(m[2], 0), High: ref(m[1], 1)},
 	}}
-	open := trajectory.PairBatch{
-		Index:      4,
-		Pairs:      []trajectory.Pair{{Index: 8, Low: ref(m[0], 0)}},
-		Candidates: []trajectory.StateRef{ref(m[3], 1), ref(m[4], 0), ref(m[3], 0)},
-	}
+	ended := trajectory.PairBatch{Index: 3, Low: slices.Concat(state(1, 1), state(2, 0)), Pairs: []trajectory.Pair{
+		returns(chosen.Pairs[0], episodes[1], nil), returns(chosen.Pairs[1], episodes[2], nil),
+	}}
 	ptest.BuildAndRun(t, func(s beam.Scope) {
-		passert.Equals(s, fixture.NoneDead(s)(Ends(s, in, beam.Create(s, chosen, open))),
-			trajectory.Ends{Batch: chosen, Low: slices.Concat(state(1, 1), state(2, 0)), Targets: slices.Concat(state(5, 0), state(1, 1))},
-			trajectory.Ends{Batch: open, Low: state(0, 0), Targets: slices.Concat(state(3, 1), state(4, 0), state(3, 0))},
-		)
+		lows := fixture.NoneDead(s)(LowEnds(s, in, beam.Create(s, chosen)))
+		passert.Equals(s, lows, ended)
+		passert.Equals(s, fixture.NoneDead(s)(Entries(s, in, lows)),
+			trajectory.Ends{Batch: ended, Targets: slices.Concat(state(5, 0), state(1, 1))})
+	})
+}
+
+func TestChoices(t *testing.T) {
+	episodes := longWalks(12, 4)
+	in := write(t, episodes...)
+	_, m := readFile(t, in.Files[0])
+	path := filepath.Join(t.TempDir(), "candidates.parquet")
+	open := trajectory.PairBatch{Index: 4, Pairs: []trajectory.Pair{{Index: 8, Low: ref(m[0], 0)}}, Candidates: []int32{2, 0, 2}}
+	none := trajectory.PairBatch{Index: 5, Pairs: open.Pairs, Candidates: []int32{3}}
+	ptest.BuildAndRun(t, func(s beam.Scope) {
+		blocks := beam.Create(s,
+			trajectory.CandidateBlock{First: 1, Refs: []trajectory.StateRef{ref(m[3], 0), ref(m[3], 1)}},
+			trajectory.CandidateBlock{First: 0, Refs: []trajectory.StateRef{ref(m[2], 1)}})
+		ends, dead := Choices(s, in, StageCandidates(s, in, path, blocks), beam.Create(s, open, none))
+		passert.Equals(s, ends, trajectory.Ends{
+			Batch: open, Candidates: []trajectory.StateRef{ref(m[3], 1), ref(m[2], 1), ref(m[3], 1)},
+			Targets: slices.Concat(episodes[3].Observation(1), episodes[2].Observation(1), episodes[3].Observation(1)),
+		})
+		passert.Equals(s, dead, trajectory.Failure{
+			Span: none.Span(), Stage: "candidates", Error: fmt.Sprintf("datasetio: candidate 3 of 3 in %q asked for", path),
+		})
 	})
 }
 
@@ -106,25 +145,17 @@ func TestContexts(t *testing.T) {
 	in := write(t, episodes...)
 	_, m := readFile(t, in.Files[0])
 	const horizon = 6
-	batch := trajectory.PairBatch{Index: 2, Pairs: []trajectory.Pair{
+	batch := trajectory.PairBatch{Index: 2, ByEntry: true, Pairs: []trajectory.Pair{
 		{Index: 4, Low: ref(m[1], 1), High: ref(m[5], 0), Steps: 2},
 		{Index: 5, Low: ref(m[2], 0), High: ref(m[3], 1), Steps: 4},
 	}}
-	want := trajectory.Contexts{Batch: trajectory.PairBatch{Index: 2}}
-	for i, sides := range [][2]*trajectory.Episode{{episodes[1], episodes[5]}, {episodes[2], episodes[3]}} {
+	batch.Low = slices.Concat(episodes[1].Observation(1), episodes[2].Observation(0))
+	want := trajectory.Contexts{Batch: trajectory.PairBatch{Index: 2, ByEntry: true}}
+	for i, high := range []*trajectory.Episode{episodes[5], episodes[3]} {
 		p := batch.Pairs[i]
-		known, mask := horizonOf(sides[0], sides[1], p, horizon)
+		known, mask := horizonOf(batch.Low[3*i:3*i+3], high.Observations[3*p.High.Step:], int(p.Steps), horizon)
 		want.Known, want.Mask = append(want.Known, known...), append(want.Mask, mask...)
-		for step, r := range sides[0].Rewards {
-			if step < int(p.Low.Step) {
-				p.LowReturn += float64(r)
-			} else {
-				p.LowRest += float64(r)
-			}
-		}
-		for _, r := range sides[1].Rewards[p.High.Step:] {
-			p.HighReturn += float64(r)
-		}
+		p.HighReturn = returns(p, high, high).HighReturn
 		want.Batch.Pairs = append(want.Batch.Pairs, p)
 	}
 	ptest.BuildAndRun(t, func(s beam.Scope) {

@@ -23,6 +23,7 @@ func init() {
 	registerRecords[trajectory.PartInfo]()
 	registerRecords[dataset.Reject]()
 	registerRecords[FileInfo]()
+	registerRecords[trajectory.Candidate]()
 }
 
 func registerRecords[T any]() {
@@ -31,23 +32,24 @@ func registerRecords[T any]() {
 }
 
 // WriteRecords writes a PCollection<T> of small records to one Parquet file, in
-// no particular order. An empty PCollection leaves no file.
-func WriteRecords[T any](s beam.Scope, path string, records beam.PCollection) {
+// no particular order, and gives a PCollection<string> of its path once it is
+// there. An empty PCollection leaves no file.
+func WriteRecords[T any](s beam.Scope, path string, records beam.PCollection) (written beam.PCollection) {
 	s = s.Scope("datasetio.WriteRecords")
-	beam.ParDo0(s, &writeRecordsFn[T]{Path: path}, beam.GroupByKey(s, beam.AddFixedKey(s, records)))
+	return beam.ParDo(s, &writeRecordsFn[T]{Path: path}, beam.GroupByKey(s, beam.AddFixedKey(s, records)))
 }
 
 type writeRecordsFn[T any] struct {
 	Path string `json:"path"`
 }
 
-func (fn *writeRecordsFn[T]) ProcessElement(ctx context.Context, _ int, next func(*T) bool) error {
+func (fn *writeRecordsFn[T]) ProcessElement(ctx context.Context, _ int, next func(*T) bool) (path string, err error) {
 	var records []T
 	var r T
 	for next(&r) {
 		records = append(records, r)
 	}
-	return SaveRecords(ctx, fn.Path, records)
+	return fn.Path, SaveRecords(ctx, fn.Path, records)
 }
 
 // SaveRecords writes records to a Parquet file, whole or not at all.

@@ -28,29 +28,34 @@ func CountStaged(dir string, first int64) (batches int64, err error) {
 	return batches, err
 }
 
-// Staged reads the bridges that Stage left in a folder. Stitches come in the
-// plan's order, so one open file at a time is enough.
+// mostStaged is how many staged files are held open: who reads bridges in their
+// order needs one, and other orders return to the same few.
+const mostStaged = 32
+
+// Staged reads the bridges that Stage left in a folder.
 type Staged struct {
 	dir   string
-	batch int32
-	file  *dataset.File
+	files map[int32]*dataset.File // by batch
 }
 
 // OpenStaged reads from a folder; close it when done.
-func OpenStaged(dir string) *Staged { return &Staged{dir: dir} }
+func OpenStaged(dir string) *Staged { return &Staged{dir: dir, files: map[int32]*dataset.File{}} }
 
 // Fetch reads a bridge as an episode of its own, whose final observation is
 // always known.
 func (s *Staged) Fetch(at trajectory.Location) (*trajectory.Episode, error) {
-	if s.file == nil || s.batch != at.File {
-		s.Close()
-		f, err := dataset.Open(stagedFile(s.dir, at.File), dataset.Options{})
-		if err != nil {
+	f := s.files[at.File]
+	if f == nil {
+		if len(s.files) == mostStaged {
+			s.Close()
+		}
+		var err error
+		if f, err = dataset.Open(stagedFile(s.dir, at.File), dataset.Options{}); err != nil {
 			return nil, err
 		}
-		s.file, s.batch = f, at.File
+		s.files[at.File] = f
 	}
-	e, err := s.file.Fetch(at)
+	e, err := f.Fetch(at)
 	if err == nil && e.FinalObservation == nil {
 		// The file's way to say "unknown" is to repeat the last observation, and
 		// here the bridge's last step did stay in place.
@@ -59,10 +64,10 @@ func (s *Staged) Fetch(at trajectory.Location) (*trajectory.Episode, error) {
 	return e, err
 }
 
-// Close closes the file that is open.
+// Close closes the files that are open.
 func (s *Staged) Close() {
-	if s.file != nil {
-		s.file.Close() // read only: nothing is lost if it fails
-		s.file = nil
+	for _, f := range s.files {
+		f.Close() // read only: nothing is lost if it fails
 	}
+	clear(s.files)
 }

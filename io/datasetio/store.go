@@ -1,39 +1,61 @@
 package datasetio
 
 import (
-	"container/list"
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
 	"diffstitch/io/dataset"
 	"diffstitch/io/trajectory"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 )
 
-// cacheBytes bounds the episodes that one process keeps of a dataset.
-const cacheBytes = 256 << 20
+var (
+	windowsRead = beam.NewCounter("datasetio", "windows_read")
+	windowHits  = beam.NewCounter("datasetio", "window_cache_hits")
+)
 
-// Store fetches episodes of a dataset by location and keeps the latest of them.
-// It is shared by all DoFn instances of a process.
+const (
+	// DefaultCacheMB is how many MiB of windows a process keeps where nothing is
+	// said.
+	DefaultCacheMB = 256
+	// windowRows is how many states are fetched and kept at once: about what a
+	// page of the file holds.
+	windowRows = 256
+	// awakeFiles is how many files keep their place to read on. Work comes in the
+	// order of the data, so a process is at few places at a time.
+	awakeFiles = 8
+)
+
+// Store fetches what is asked for of a dataset's episodes by their location, a
+// window at a time, and keeps the latest. It is shared by all DoFn instances of
+// a process.
 type Store struct {
 	input Input
 	key   string // in stores
 	users int
-	bound int // bytes of episodes that are kept
+	cache *dataset.Cache // of windows, episodes, decoded row groups and candidates
 
-	mu      sync.Mutex
-	files   map[int32]*dataset.File
-	byPlace map[trajectory.Location]*list.Element
-	recent  *list.List // of *trajectory.Episode with its place, latest first
-	bytes   int
+	mu    sync.Mutex
+	files map[int32]*dataset.File
+	awake []int32 // files, the one used last at the end
 }
 
-type cached struct {
-	place   trajectory.Location
-	episode *trajectory.Episode
-}
+// What a store keeps, as keys of its cache.
+type (
+	// windowKey is windowRows states of an episode, from Window·windowRows on.
+	windowKey struct {
+		Place  trajectory.Location
+		Window int
+	}
+	rewardsKey struct{ Place trajectory.Location }
+	episodeKey struct{ Place trajectory.Location }
+)
 
 var (
 	storesMu sync.Mutex
@@ -48,12 +70,10 @@ func OpenStore(in Input) *Store {
 	st := stores[key]
 	if st == nil {
 		st = &Store{
-			input:   in,
-			key:     key,
-			bound:   cacheBytes,
-			files:   map[int32]*dataset.File{},
-			byPlace: map[trajectory.Location]*list.Element{},
-			recent:  list.New(),
+			input: in,
+			key:   key,
+			cache: dataset.NewCache(in.cacheBytes()),
+			files: map[int32]*dataset.File{},
 		}
 		stores[key] = st
 	}
@@ -80,55 +100,119 @@ func (st *Store) Close() error {
 
 // Episode fetches an episode. The caller must not change it.
 func (st *Store) Episode(m trajectory.Meta) (*trajectory.Episode, error) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if at, ok := st.byPlace[m.Location]; ok {
-		st.recent.MoveToFront(at)
-		return at.Value.(cached).episode, nil
-	}
-	e, err := st.fetch(m.Location)
-	if err != nil {
-		return nil, err
-	}
-	e.ID = m.ID
-	st.keep(m.Location, e)
-	return e, nil
+	e, _, err := dataset.Cached(st.cache, episodeKey{m.Location}, func() (*trajectory.Episode, int64, error) {
+		f, err := st.file(m.Location)
+		if err != nil {
+			return nil, 0, err
+		}
+		e, err := f.Fetch(m.Location)
+		if err != nil {
+			return nil, 0, err
+		}
+		e.ID = m.ID
+		return e, size(e), nil
+	})
+	return e, err
 }
 
-func (st *Store) fetch(place trajectory.Location) (*trajectory.Episode, error) {
+// States fetches the states before the steps [from, to) of an episode,
+// [to-from, S]. The caller must not change them.
+func (st *Store) States(ctx context.Context, m trajectory.Meta, from, to int) ([]float32, error) {
+	var states []float32
+	for w := from / windowRows; w*windowRows < to; w++ {
+		begin, end := w*windowRows, min((w+1)*windowRows, int(m.Steps))
+		window, err := st.floats(ctx, m, windowKey{m.Location, w}, func(f *dataset.File) ([]float32, error) {
+			return f.States(m.Location, begin, end)
+		})
+		if err != nil {
+			return nil, err
+		}
+		dim := len(window) / (end - begin)
+		window = window[(max(from, begin)-begin)*dim : (min(to, end)-begin)*dim]
+		if states == nil {
+			states = slices.Clip(window)
+		} else {
+			states = append(states, window...)
+		}
+	}
+	return states, nil
+}
+
+// Rewards fetches the rewards of an episode, [T]. The caller must not change
+// them.
+func (st *Store) Rewards(ctx context.Context, m trajectory.Meta) ([]float32, error) {
+	return st.floats(ctx, m, rewardsKey{m.Location}, func(f *dataset.File) ([]float32, error) {
+		return f.Rewards(m.Location, int(m.Steps))
+	})
+}
+
+// floats gives what the cache has under a key, or reads and counts it.
+func (st *Store) floats(ctx context.Context, m trajectory.Meta, key any, read func(*dataset.File) ([]float32, error)) ([]float32, error) {
+	values, hit, err := dataset.Cached(st.cache, key, func() ([]float32, int64, error) {
+		f, err := st.file(m.Location)
+		if err != nil {
+			return nil, 0, err
+		}
+		values, err := read(f)
+		return values, entryBytes + 4*int64(len(values)), err
+	})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("datasetio: fetching episode %d: %w", m.ID, err)
+	case hit:
+		windowHits.Inc(ctx, 1)
+	default:
+		windowsRead.Inc(ctx, 1)
+	}
+	return values, nil
+}
+
+// file opens a file, or takes the one that is open, and lets the one that has
+// not been used for longest rest.
+func (st *Store) file(place trajectory.Location) (*dataset.File, error) {
 	if place.File < 0 || int(place.File) >= len(st.input.Files) {
 		return nil, fmt.Errorf("datasetio: file %d of %d asked for", place.File, len(st.input.Files))
 	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
 	f := st.files[place.File]
 	if f == nil {
 		var err error
 		if f, err = dataset.Open(st.input.Files[place.File], st.input.Options); err != nil {
 			return nil, err
 		}
+		f.Share(st.cache)
 		st.files[place.File] = f
 	}
-	return f.Fetch(place)
-}
-
-// keep remembers an episode and forgets the least recent ones over the bound.
-func (st *Store) keep(place trajectory.Location, e *trajectory.Episode) {
-	st.byPlace[place] = st.recent.PushFront(cached{place, e})
-	st.bytes += size(e)
-	for st.bytes > st.bound && st.recent.Len() > 1 {
-		oldest := st.recent.Remove(st.recent.Back()).(cached)
-		delete(st.byPlace, oldest.place)
-		st.bytes -= size(oldest.episode)
+	st.awake = append(slices.DeleteFunc(st.awake, func(i int32) bool { return i == place.File }), place.File)
+	if len(st.awake) > awakeFiles {
+		st.files[st.awake[0]].Rest()
+		st.awake = slices.Delete(st.awake, 0, 1)
 	}
+	return f, nil
 }
 
-func size(e *trajectory.Episode) int {
-	return 4 * (len(e.Observations) + len(e.NextObservations) + len(e.Actions) + len(e.Rewards))
+// entryBytes is about what the cache itself takes for an entry.
+const entryBytes = 256
+
+func size(e *trajectory.Episode) int64 {
+	return entryBytes + 4*int64(len(e.Observations)+len(e.NextObservations)+len(e.Actions)+len(e.Rewards))
 }
 
 // Input names a dataset's files and how to read them.
 type Input struct {
 	Files   []string        `json:"files"`
 	Options dataset.Options `json:"options"`
+	// CacheMB is how many MiB of what it fetched a process keeps; 0 for
+	// DefaultCacheMB. Of several stores of the same data, the first one's stands.
+	CacheMB int `json:"cache_mb,omitempty"`
+}
+
+func (in Input) cacheBytes() int64 {
+	if in.CacheMB == 0 {
+		return DefaultCacheMB << 20
+	}
+	return int64(in.CacheMB) << 20
 }
 
 // key tells inputs apart: what is read, how, and which version of each file, so

@@ -1,8 +1,10 @@
 package datasetio
 
 import (
+	"context"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -11,6 +13,7 @@ import (
 	"diffstitch/testing/fixture"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 )
 
 func open(t *testing.T, in Input) *Store {
@@ -33,66 +36,59 @@ func fetch(t *testing.T, st *Store, m trajectory.Meta) *trajectory.Episode {
 	return e
 }
 
-func TestStoreForgetsTheLeastRecent(t *testing.T) {
-	episodes := longWalks(12, 1)
-	in := write(t, episodes...)
+// TestWindows: States and Rewards are those of the episode, wherever windows
+// begin, and what is kept is not read again.
+func TestWindows(t *testing.T) {
+	long := fixture.RandomWalks(fixture.Shape{Episodes: 3, MaxSteps: 1500, ObservationDim: 3, ActionDim: 2}, 8)
+	in := write(t, long...)
 	_, m := readFile(t, in.Files[0])
-	st := open(t, in)
-	first, second := fetch(t, st, m[0]), fetch(t, st, m[1])
-	st.bound = size(first) + size(second) + 4*6 // no room for a third, of two steps or more
-	if fetch(t, st, m[0]) != first || fetch(t, st, m[1]) != second || fetch(t, st, m[0]) != first {
-		t.Fatal("an episode was fetched twice")
-	}
-	fetch(t, st, m[2]) // makes the second one go
-	if fetch(t, st, m[0]) != first {
-		t.Error("the more recent episode was forgotten")
-	}
-	again := fetch(t, st, m[1])
-	if again == second {
-		t.Error("the least recent episode was kept")
-	}
-	if d := cmp.Diff(second, again); d != "" {
-		t.Errorf("the second fetch differs (-first +second):\n%s", d)
-	}
+	rapid.Check(t, func(t *rapid.T) {
+		st := OpenStore(in)
+		defer st.Close() // nothing was written
+		for range 10 {
+			i := rapid.IntRange(0, 2).Draw(t, "episode")
+			to := rapid.IntRange(1, long[i].Len()).Draw(t, "to")
+			from := rapid.IntRange(0, to-1).Draw(t, "from")
+			states, err := st.States(context.Background(), m[i], from, to)
+			if err != nil || !slices.Equal(states, long[i].Observations[3*from:3*to]) {
+				t.Fatalf("states %d to %d of episode %d: %v", from, to, i, err)
+			}
+			rewards, err := st.Rewards(context.Background(), m[i])
+			if err != nil || !slices.Equal(rewards, long[i].Rewards) {
+				t.Fatalf("rewards of episode %d: %v", i, err)
+			}
+		}
+	})
 }
 
-func TestStoreKeepsWithinItsBound(t *testing.T) {
+func TestStoreFetchesConcurrently(t *testing.T) {
 	episodes := longWalks(40, 2)
 	in := write(t, episodes...)
 	_, m := readFile(t, in.Files[0])
-	for _, bound := range []int{1, 500, 2000} {
-		st := OpenStore(in)
-		st.bound = bound
-		var users sync.WaitGroup
-		for user := range 4 {
-			users.Go(func() {
-				rng := rand.New(rand.NewPCG(uint64(user), 0))
-				for range 60 {
-					i := rng.IntN(len(m))
-					e, err := st.Episode(m[i])
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					if d := cmp.Diff(episodes[i], e); d != "" {
-						t.Errorf("episode %d (-written +fetched):\n%s", i, d)
-						return
-					}
+	st := open(t, in)
+	st.cache = dataset.NewCache(2000) // too little for all
+	var users sync.WaitGroup
+	for user := range 4 {
+		users.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(user), 0))
+			for range 60 {
+				i := rng.IntN(len(m))
+				e, err := st.Episode(m[i])
+				if err != nil {
+					t.Error(err)
+					return
 				}
-			})
-		}
-		users.Wait()
-		if err := st.Close(); err != nil {
-			t.Error(err)
-		}
-		kept := 0
-		for at := st.recent.Front(); at != nil; at = at.Next() {
-			kept += size(at.Value.(cached).episode)
-		}
-		if kept != st.bytes || st.recent.Len() != len(st.byPlace) || kept > bound && st.recent.Len() > 1 {
-			t.Errorf("%d bytes of %d episodes are kept, counted as %d of %d, with a bound of %d", kept, st.recent.Len(), st.bytes, len(st.byPlace), bound)
-		}
+				if d := cmp.Diff(episodes[i], e); d != "" {
+					t.Errorf("episode %d (-written +fetched):\n%s", i, d)
+				}
+				states, err := st.States(t.Context(), m[i], 1, e.Len())
+				if err != nil || !slices.Equal(states, e.Observations[3:]) {
+					t.Errorf("the states of episode %d: %v", i, err)
+				}
+			}
+		})
 	}
+	users.Wait()
 }
 
 func TestStoreGivesTheIDAskedFor(t *testing.T) {

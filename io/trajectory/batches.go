@@ -4,9 +4,10 @@ import "slices"
 
 // Ends holds the states that step estimation needs for a batch of pairs.
 type Ends struct {
-	Batch   PairBatch
-	Low     []float32 // [pairs, S], s_T of each pair
-	Targets []float32 // [candidates, S], or [pairs, S] where the plan has set High
+	Batch PairBatch
+	// Candidates for every pair's s′_1; empty where the plan has set High.
+	Candidates []StateRef
+	Targets    []float32 // [candidates, S], or [pairs, S] where the plan has set High
 }
 
 // Contexts holds the known states that inpainting needs for a batch of pairs:

@@ -2,7 +2,10 @@ package trajectory
 
 // Span is the place of a batch in the plan.
 type Span struct {
-	Batch     int64 `json:"batch"`
+	Batch int64 `json:"batch"`
+	// ByEntry is whether the batch is one of the pairs by their entries into high
+	// episodes, or one by their low ends, whose pairs follow each other.
+	ByEntry   bool  `json:"by_entry"`
 	FirstPair int64 `json:"first_pair"`
 	Pairs     int64 `json:"pairs"`
 }
@@ -17,7 +20,7 @@ type Failure struct {
 
 // Span is the batch's place in the plan.
 func (b PairBatch) Span() Span {
-	s := Span{Batch: b.Index, Pairs: int64(len(b.Pairs))}
+	s := Span{Batch: b.Index, ByEntry: b.ByEntry, Pairs: int64(len(b.Pairs))}
 	if len(b.Pairs) > 0 {
 		s.FirstPair = b.Pairs[0].Index
 	}
@@ -26,7 +29,7 @@ func (b PairBatch) Span() Span {
 
 // Span is the batch's place in the plan.
 func (b BridgeBatch) Span() Span {
-	s := Span{Batch: b.Index, Pairs: int64(len(b.Bridges))}
+	s := Span{Batch: b.Index, ByEntry: true, Pairs: int64(len(b.Bridges))}
 	if len(b.Bridges) > 0 {
 		s.FirstPair = b.Bridges[0].Pair.Index
 	}

@@ -45,14 +45,31 @@ type Pair struct {
 	LowReturn, LowRest, HighReturn float64
 }
 
-// PairBatch holds the pairs [Index·batchSize, (Index+1)·batchSize) of the plan,
-// fewer in the last one.
+// PairBatch holds some pairs that lie near each other in the data: by their low
+// ends the pairs [Index·batchSize, (Index+1)·batchSize) of the plan, or the same
+// number by their entries into high episodes.
 type PairBatch struct {
-	Index int64
-	Pairs []Pair
-	// Candidates for every pair's s′_1 where step estimation chooses it; empty
-	// where the plan has set High.
-	Candidates []StateRef
+	Index   int64
+	ByEntry bool
+	Pairs   []Pair
+	// Candidates are places in the run's pool of candidates for every pair's
+	// s′_1, where step estimation chooses it; empty where the plan has set High.
+	Candidates []int32
+	Low        []float32 // [pairs, S], s_T of each pair, once fetched
+}
+
+// CandidateBlock lists states of high episodes that lie near each other: those
+// from the place First on in the run's pool of candidates.
+type CandidateBlock struct {
+	First int32
+	Refs  []StateRef
+}
+
+// Candidate is a state of the pool.
+type Candidate struct {
+	Place int32
+	Ref   StateRef
+	State []float32 // [S]
 }
 
 // Outcome is what became of one pair: all but the bridge itself, which lies in

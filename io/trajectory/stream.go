@@ -11,6 +11,7 @@ const (
 	StageCandidates
 	StageImagine
 	StageInpaint
+	StagePool
 )
 
 // StreamSeed is the seed of the random stream of (seed, index, stage). Every

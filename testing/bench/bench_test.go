@@ -176,9 +176,9 @@ func BenchmarkPlanning(b *testing.B) {
 	for b.Loop() {
 		p, s := beam.NewPipelineWithRoot()
 		metas, _ := datasetio.Scan(s, in, width, trajectory.Scoring{Kind: trajectory.ScoreReturn})
-		pools := rank.Episodes(s, rank.Config{Low: 0.7, High: 0.9}, metas)
+		low, high := rank.Episodes(s, rank.Config{Low: 0.7, High: 0.9}, metas)
 		plan := pair.Config{Strategy: pair.Reference, Count: 100_000, BatchSize: 64, Candidates: 2048}
-		count(s, beam.ParDo(s, batchID, pair.Plan(s, plan, pools)))
+		count(s, beam.ParDo(s, batchID, pair.Plan(s, plan, low, high)))
 		if _, err := beam.Run(b.Context(), "prism", p); err != nil {
 			b.Fatal(err)
 		}

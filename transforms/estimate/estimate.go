@@ -105,7 +105,7 @@ func (fn *stepsFn) ProcessElement(ctx context.Context, ends trajectory.Ends, emi
 
 func (fn *stepsFn) estimate(ctx context.Context, ends trajectory.Ends) (trajectory.PairBatch, error) {
 	batch := ends.Batch
-	choose := len(batch.Candidates) > 0
+	choose := len(ends.Candidates) > 0
 	if fn.Config.Constant > 0 && !choose {
 		batch.Pairs = slices.Clone(batch.Pairs) // elements must not be changed
 		for i := range batch.Pairs {
@@ -129,12 +129,13 @@ func (fn *stepsFn) estimate(ctx context.Context, ends trajectory.Ends) (trajecto
 		}
 		m := fn.Config.Similarity.best(rollout, own, info.ObservationDim, fn.first, fn.last)
 		if choose {
-			pair.High = batch.Candidates[m.target]
+			pair.High = ends.Candidates[m.target]
 		}
 		pair.Steps, pair.Similarity = int32(m.step-1), float32(m.similarity)
 		pairs[i] = pair
 	}
-	return trajectory.PairBatch{Index: batch.Index, Pairs: pairs}, nil
+	batch.Pairs, batch.Candidates = pairs, nil
+	return batch, nil
 }
 
 // imagine rolls out H states for each pair, [pairs, H, S], of which only s_T is
@@ -147,7 +148,7 @@ func (fn *stepsFn) imagine(ctx context.Context, ends trajectory.Ends) ([]float32
 	seeds := make([]uint64, n)
 	for i, pair := range ends.Batch.Pairs {
 		mask[i*horizon] = 1
-		copy(known[i*horizon*dim:], ends.Low[i*dim:(i+1)*dim])
+		copy(known[i*horizon*dim:], ends.Batch.Low[i*dim:(i+1)*dim])
 		seeds[i] = trajectory.StreamSeed(fn.Seed, pair.Index, trajectory.StageImagine)
 	}
 	return fn.Sample(ctx, known, mask, seeds)

@@ -90,11 +90,11 @@ func ends(open bool) trajectory.Ends {
 			e.Targets = append(e.Targets, walks[10+i].Observation(0)...)
 		}
 		e.Batch.Pairs = append(e.Batch.Pairs, p)
-		e.Low = append(e.Low, walks[i].Observation(0)...)
+		e.Batch.Low = append(e.Batch.Low, walks[i].Observation(0)...)
 	}
 	if open {
 		for i := range 5 {
-			e.Batch.Candidates = append(e.Batch.Candidates, trajectory.StateRef{Episode: meta(int64(20 + i))})
+			e.Candidates = append(e.Candidates, trajectory.StateRef{Episode: meta(int64(20 + i))})
 			e.Targets = append(e.Targets, walks[20+i].Observation(0)...)
 		}
 	}
@@ -112,7 +112,7 @@ func rollouts(t *testing.T, opts session.Options, e trajectory.Ends) []float32 {
 	known, mask := make([]float32, 2*window), make([]float32, 2*fixture.Horizon)
 	var seeds []uint64
 	for i, p := range e.Batch.Pairs {
-		copy(known[i*window:], e.Low[i*fixture.Walks.ObservationDim:(i+1)*fixture.Walks.ObservationDim])
+		copy(known[i*window:], e.Batch.Low[i*fixture.Walks.ObservationDim:(i+1)*fixture.Walks.ObservationDim])
 		mask[i*fixture.Horizon] = 1
 		seeds = append(seeds, trajectory.StreamSeed(seed, p.Index, trajectory.StageImagine))
 	}
@@ -130,7 +130,8 @@ func TestSteps(t *testing.T) {
 	window := fixture.Horizon * dim
 
 	chosen, open := ends(false), ends(true)
-	wantChosen, wantOpen := trajectory.PairBatch{Index: 1}, trajectory.PairBatch{Index: 1}
+	wantChosen := trajectory.PairBatch{Index: 1, Low: chosen.Batch.Low}
+	wantOpen := trajectory.PairBatch{Index: 1, Low: open.Batch.Low}
 	states := rollouts(t, models, chosen)
 	for i := range 2 {
 		p, rollout := chosen.Batch.Pairs[i], states[i*window:(i+1)*window]
@@ -139,7 +140,7 @@ func TestSteps(t *testing.T) {
 		wantChosen.Pairs = append(wantChosen.Pairs, p)
 
 		m = cfg.Similarity.best(rollout, open.Targets, dim, 2, 5)
-		p.High, p.Steps, p.Similarity = open.Batch.Candidates[m.target], int32(m.step-1), float32(m.similarity)
+		p.High, p.Steps, p.Similarity = open.Candidates[m.target], int32(m.step-1), float32(m.similarity)
 		wantOpen.Pairs = append(wantOpen.Pairs, p)
 	}
 	ptest.BuildAndRun(t, func(s beam.Scope) {

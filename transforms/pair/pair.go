@@ -4,9 +4,11 @@
 package pair
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"diffstitch/io/trajectory"
 	"diffstitch/transforms/rank"
@@ -29,8 +31,8 @@ const (
 var pairsPlanned = beam.NewCounter("pair", "pairs_planned")
 
 func init() {
-	register.DoFn3x1[context.Context, rank.Pools, func(trajectory.PairBatch), error](&planFn{})
-	register.Emitter1[trajectory.PairBatch]()
+	beam.RegisterDoFn(&planFn{})
+	register.Iter1[trajectory.Meta]()
 }
 
 // Config of the plan.
@@ -40,12 +42,9 @@ type Config struct {
 	First     int64  `json:"first"` // index of the first pair, a multiple of BatchSize
 	Count     int64  `json:"count"`
 	BatchSize int    `json:"batch_size"`
-	// Candidates is the number of high-pool states drawn for each batch
-	// (Reference).
+	// Candidates is how many states of the run's pool each batch chooses its
+	// entries from (Reference).
 	Candidates int `json:"candidates,omitempty"`
-	// Ahead is how many states of its episode should follow a candidate, where
-	// the episode is long enough.
-	Ahead int `json:"ahead,omitempty"`
 }
 
 // Validate reports a setting that makes no plan.
@@ -65,60 +64,81 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Plan emits the PCollection<trajectory.PairBatch> of a PCollection<rank.Pools>,
-// reshuffled so that workers share the batches.
-func Plan(s beam.Scope, cfg Config, pools beam.PCollection) beam.PCollection {
+// Plan emits the PCollection<trajectory.PairBatch> of the two pools, each a
+// PCollection<trajectory.Meta>. Pairs are numbered by where the data has their
+// low ends, so that a batch, and the partition of batches that a worker gets at
+// once, reads a stretch of the data.
+func Plan(s beam.Scope, cfg Config, low, high beam.PCollection) beam.PCollection {
 	s = s.Scope("pair.Plan")
-	return beam.Reshuffle(s, beam.ParDo(s, &planFn{Config: cfg}, pools))
+	pools := beam.CoGroupByKey(s, beam.AddFixedKey(s, low), beam.AddFixedKey(s, high))
+	return inOrder(s, beam.ParDo(s, &planFn{Config: cfg}, pools))
 }
 
 type planFn struct {
 	Config Config `json:"config"`
 }
 
-func (fn *planFn) ProcessElement(ctx context.Context, pools rank.Pools, emit func(trajectory.PairBatch)) error {
-	cfg := fn.Config
-	if err := cfg.Validate(); err != nil {
+func (fn *planFn) ProcessElement(ctx context.Context, _ int, low, high func(*trajectory.Meta) bool, emit func(int64, trajectory.PairBatch)) error {
+	if err := fn.Config.Validate(); err != nil {
 		return err
 	}
-	pairsPlanned.Inc(ctx, cfg.Count)
-	size := int64(cfg.BatchSize)
-	for first := cfg.First; first < cfg.First+cfg.Count; first += size {
-		emit(cfg.batch(pools, first/size, min(size, cfg.First+cfg.Count-first)))
-	}
+	pairsPlanned.Inc(ctx, fn.Config.Count)
+	fn.Config.plan(rank.Pools{Low: gather(low), High: gather(high)}, emit)
 	return nil
 }
 
-// batch plans batch index, with its first n pairs.
-func (c Config) batch(pools rank.Pools, index, n int64) trajectory.PairBatch {
-	b := trajectory.PairBatch{Index: index, Pairs: make([]trajectory.Pair, n)}
-	for i := range b.Pairs {
-		at := index*int64(c.BatchSize) + int64(i)
-		b.Pairs[i] = c.pair(pools, at, trajectory.Stream(c.Seed, at, trajectory.StagePair))
+// gather puts episodes into the data's order.
+func gather(next func(*trajectory.Meta) bool) []trajectory.Meta {
+	var metas []trajectory.Meta
+	var m trajectory.Meta
+	for next(&m) {
+		metas = append(metas, m)
 	}
-	if c.Strategy == Reference {
-		rng := trajectory.Stream(c.Seed, index, trajectory.StageCandidates)
-		b.Candidates = make([]trajectory.StateRef, c.Candidates)
-		for i := range b.Candidates {
-			b.Candidates[i] = c.candidate(pools, rng)
-		}
-	}
-	return b
+	slices.SortFunc(metas, rank.ByLocation)
+	return metas
 }
 
-func (c Config) pair(pools rank.Pools, index int64, rng *rand.Rand) trajectory.Pair {
-	low := pools.Low[rng.IntN(len(pools.Low))]
-	p := trajectory.Pair{Index: index, Low: trajectory.StateRef{Episode: low, Step: low.Steps - 1}}
+// draw is a pair by places in the pools; a plan of many pairs is small that way.
+type draw struct {
+	low, high int32
+	step      int32 // of the low episode
+}
+
+// plan draws the pairs, and cuts them into batches in the order of their low
+// ends.
+func (c Config) plan(pools rank.Pools, emit func(partition int64, batch trajectory.PairBatch)) {
+	draws := make([]draw, c.Count)
+	for i := range draws {
+		draws[i] = c.draw(pools, trajectory.Stream(c.Seed, c.First+int64(i), trajectory.StagePair))
+	}
+	slices.SortFunc(draws, func(a, b draw) int {
+		return cmp.Or(cmp.Compare(a.low, b.low), cmp.Compare(a.step, b.step), cmp.Compare(a.high, b.high))
+	})
+	c.cut(int64(len(draws)), func(partition, index, from, to int64) {
+		batch := trajectory.PairBatch{Index: index, Candidates: c.choices(index)}
+		for i := from; i < to; i++ {
+			batch.Pairs = append(batch.Pairs, c.pair(pools, c.First+i, draws[i]))
+		}
+		emit(partition, batch)
+	})
+}
+
+func (c Config) draw(pools rank.Pools, rng *rand.Rand) draw {
+	d := draw{low: rng.Int32N(int32(len(pools.Low)))}
+	last := pools.Low[d.low].Steps - 1
 	if c.Strategy == Reference {
 		// At least one transition of the low episode goes before the bridge.
-		p.Low.Step = min(low.Steps-1, 1+rng.Int32N(max(1, low.Steps-1)))
-		return p
+		d.step = min(last, 1+rng.Int32N(max(1, last)))
+		return d
 	}
-	p.High = trajectory.StateRef{Episode: pools.High[rng.IntN(len(pools.High))]}
-	return p
+	d.step, d.high = last, rng.Int32N(int32(len(pools.High)))
+	return d
 }
 
-func (c Config) candidate(pools rank.Pools, rng *rand.Rand) trajectory.StateRef {
-	high := pools.High[rng.IntN(len(pools.High))]
-	return trajectory.StateRef{Episode: high, Step: rng.Int32N(max(1, high.Steps-int32(c.Ahead)))}
+func (c Config) pair(pools rank.Pools, index int64, d draw) trajectory.Pair {
+	p := trajectory.Pair{Index: index, Low: trajectory.StateRef{Episode: pools.Low[d.low], Step: d.step}}
+	if c.Strategy == Uniform {
+		p.High = trajectory.StateRef{Episode: pools.High[d.high]}
+	}
+	return p
 }

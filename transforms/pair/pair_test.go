@@ -1,6 +1,8 @@
 package pair
 
 import (
+	"cmp"
+	"slices"
 	"testing"
 
 	"diffstitch/io/trajectory"
@@ -9,7 +11,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
 func TestMain(m *testing.M) { ptest.Main(m) }
@@ -28,43 +30,67 @@ func pools() rank.Pools {
 }
 
 func plan(cfg Config) (batches []trajectory.PairBatch) {
-	size := int64(cfg.BatchSize)
-	for first := cfg.First; first < cfg.First+cfg.Count; first += size {
-		batches = append(batches, cfg.batch(pools(), first/size, min(size, cfg.First+cfg.Count-first)))
-	}
+	cfg.plan(pools(), func(_ int64, b trajectory.PairBatch) { batches = append(batches, b) })
 	return batches
+}
+
+// byLow orders pairs as the data has their low ends.
+func byLow(a, b trajectory.Pair) int {
+	return cmp.Or(rank.ByLocation(a.Low.Episode, b.Low.Episode), cmp.Compare(a.Low.Step, b.Low.Step))
 }
 
 func TestPlan(t *testing.T) {
 	for _, strategy := range []string{Uniform, Reference} {
 		t.Run(strategy, func(t *testing.T) {
-			cfg := Config{Strategy: strategy, Seed: 3, Count: 10, BatchSize: 4, Candidates: 8, Ahead: 5}
+			cfg := Config{Strategy: strategy, Seed: 3, Count: 10, BatchSize: 4, Candidates: 8}
 			want := plan(cfg)
 			p, s := beam.NewPipelineWithRoot()
-			passert.EqualsList(s, Plan(s, cfg, beam.Create(s, pools())), want)
+			// The pools come in any order.
+			passert.EqualsList(s, Plan(s, cfg, backwards(s, pools().Low), backwards(s, pools().High)), want)
 			ptest.RunAndValidate(t, p)
 
-			var index int64
+			var pairs []trajectory.Pair
 			for _, b := range want {
 				for _, pair := range b.Pairs {
-					if pair.Index != index {
-						t.Errorf("pair %d has index %d", index, pair.Index)
+					if pair.Index != int64(len(pairs)) || pair.Index/4 != b.Index {
+						t.Errorf("pair %d of batch %d has index %d", len(pairs), b.Index, pair.Index)
 					}
-					index++
+					pairs = append(pairs, pair)
 				}
 			}
-			if index != cfg.Count {
-				t.Errorf("%d pairs, want %d", index, cfg.Count)
+			if len(pairs) != 10 || !slices.IsSortedFunc(pairs, byLow) {
+				t.Errorf("pairs, not in the order of the data: %+v", pairs)
 			}
 		})
 	}
 }
 
+func backwards(s beam.Scope, metas []trajectory.Meta) beam.PCollection {
+	slices.Reverse(metas)
+	return beam.CreateList(s, metas)
+}
+
+// TestRoundsContinueThePlan: a later round draws what one longer round would
+// have drawn, and numbers it on.
 func TestRoundsContinueThePlan(t *testing.T) {
 	whole := Config{Strategy: Reference, Seed: 3, Count: 12, BatchSize: 4, Candidates: 8}
 	first, second := whole, whole
 	first.Count, second.First, second.Count = 4, 4, 8
-	if d := cmp.Diff(plan(whole), append(plan(first), plan(second)...)); d != "" {
+	ends := func(batches []trajectory.PairBatch) (ends []trajectory.StateRef) {
+		for i, b := range batches {
+			for j, p := range b.Pairs {
+				if p.Index != int64(4*i+j) || b.Index != int64(i) {
+					t.Errorf("pair %d of batch %d is number %d of batch %d", j, i, p.Index, b.Index)
+				}
+				ends = append(ends, p.Low)
+			}
+		}
+		slices.SortFunc(ends, func(a, b trajectory.StateRef) int {
+			return cmp.Or(rank.ByLocation(a.Episode, b.Episode), cmp.Compare(a.Step, b.Step))
+		})
+		return ends
+	}
+	if d := gocmp.Diff(ends(plan(whole)), ends(append(plan(first), plan(second)...))); d != "" {
 		t.Error(d)
 	}
 }
@@ -83,19 +109,51 @@ func TestUniformJoinsLastToFirst(t *testing.T) {
 }
 
 func TestReferenceLeavesAfterATransition(t *testing.T) {
-	cfg := Config{Strategy: Reference, Count: 200, BatchSize: 8, Candidates: 16, Ahead: 12}
+	cfg := Config{Strategy: Reference, Count: 200, BatchSize: 8, Candidates: 16}
 	for _, b := range plan(cfg) {
 		for _, p := range b.Pairs {
 			if p.Low.Step < 1 || p.Low.Step >= p.Low.Episode.Steps {
 				t.Errorf("pair %d leaves at step %d of %d", p.Index, p.Low.Step, p.Low.Episode.Steps)
 			}
 		}
-		for _, c := range b.Candidates {
-			if c.Step < 0 || c.Step >= c.Episode.Steps || (c.Step > 0 && c.Episode.Steps-c.Step <= int32(cfg.Ahead)) {
-				t.Errorf("a candidate at step %d of %d, want %d states after it", c.Step, c.Episode.Steps, cfg.Ahead)
+		for _, place := range b.Candidates {
+			if place < 0 || int(place) >= cfg.pool() {
+				t.Errorf("a candidate at place %d of %d", place, cfg.pool())
 			}
 		}
 	}
+}
+
+// TestCandidates: the pool is numbered in the data's order, whatever order the
+// episodes come in, and every episode gets its share.
+func TestCandidates(t *testing.T) {
+	cfg := Config{Strategy: Reference, Seed: 5, Count: 1, BatchSize: 1, Candidates: 70}
+	want := cfg.candidates(pools().High)
+	shares := map[int64]int{}
+	for i, ref := range want {
+		shares[ref.Episode.ID]++
+		if ref.Step < 0 || ref.Step >= ref.Episode.Steps {
+			t.Errorf("a candidate at step %d of %d", ref.Step, ref.Episode.Steps)
+		}
+		if i > 0 && cmp.Or(rank.ByLocation(want[i-1].Episode, ref.Episode), cmp.Compare(want[i-1].Step, ref.Step)) > 0 {
+			t.Errorf("candidate %d lies before the one ahead of it", i)
+		}
+	}
+	for id, n := range shares {
+		if even := len(want) / len(pools().High); n < even*4/5 || n > even*6/5 {
+			t.Errorf("%d of %d candidates are of episode %d", n, len(want), id)
+		}
+	}
+	var blocks []trajectory.CandidateBlock
+	for first := 0; first < len(want); first += blockStates {
+		blocks = append(blocks, trajectory.CandidateBlock{First: int32(first), Refs: want[first:min(first+blockStates, len(want))]})
+	}
+	if len(blocks) < 2 {
+		t.Fatal("the pool fits one block")
+	}
+	ptest.BuildAndRun(t, func(s beam.Scope) {
+		passert.EqualsList(s, Candidates(s, cfg, backwards(s, pools().High)), blocks)
+	})
 }
 
 func TestValidate(t *testing.T) {

@@ -76,8 +76,17 @@ func stitch(t *testing.T, runner, strategy string, d data) stitched {
 	plan := pair.Config{Strategy: strategy, Seed: seed, Count: stitches, BatchSize: 4, Candidates: 6}
 	steps := estimate.Config{Similarity: estimate.Similarity{Kind: estimate.Distance, Space: estimate.Normalised}, MinSteps: 1, MaxSteps: maxSteps}
 	alive := fixture.NoneDead(s)
-	ends := alive(datasetio.Ends(s, d.input, pair.Plan(s, plan, beam.Create(s, d.pools))))
-	contexts := alive(datasetio.Contexts(s, d.input, fixture.Horizon, alive(estimate.Steps(s, steps, models, seed, ends))))
+	high := beam.CreateList(s, d.pools.High)
+	pairs := alive(datasetio.LowEnds(s, d.input, pair.Plan(s, plan, beam.CreateList(s, d.pools.Low), high)))
+	if strategy == pair.Reference {
+		staged := datasetio.StageCandidates(s, d.input, filepath.Join(dir, "candidates.parquet"), pair.Candidates(s, plan, high))
+		ends := alive(datasetio.Choices(s, d.input, staged, pairs))
+		pairs = pair.ByEntry(s, plan, alive(estimate.Steps(s, steps, models, seed, ends)))
+	} else {
+		ends := alive(datasetio.Entries(s, d.input, pair.ByEntry(s, plan, pairs)))
+		pairs = alive(estimate.Steps(s, steps, models, seed, ends))
+	}
+	contexts := alive(datasetio.Contexts(s, d.input, fixture.Horizon, pairs))
 	bridges := alive(wrapup.Transitions(s, models, alive(inpaint.Bridges(s, models, seed, contexts))))
 	judged := alive(qualify.Stitches(s, qualify.Config{Delta: delta}, models, bridges))
 	datasetio.WriteRecords[trajectory.Outcome](s, records, alive(datasetio.Stage(s, dir, shape(), judged)))

@@ -28,9 +28,9 @@ var (
 )
 
 func init() {
-	register.DoFn4x1[context.Context, int, func(*trajectory.Meta) bool, func(Pools), error](&poolFn{})
+	beam.RegisterDoFn(&poolFn{})
 	register.Iter1[trajectory.Meta]()
-	register.Emitter1[Pools]()
+	register.Emitter1[trajectory.Meta]()
 }
 
 // Config says where the pools end.
@@ -54,17 +54,19 @@ type Pools struct {
 	Low, High []trajectory.Meta
 }
 
-// Episodes gathers a PCollection<trajectory.Meta> into one Pools.
-func Episodes(s beam.Scope, cfg Config, metas beam.PCollection) beam.PCollection {
+// Episodes parts a PCollection<trajectory.Meta> into those of the low pool and
+// those of the high one. Pools as such are never elements: they grow with the
+// data.
+func Episodes(s beam.Scope, cfg Config, metas beam.PCollection) (low, high beam.PCollection) {
 	s = s.Scope("rank.Episodes")
-	return beam.ParDo(s, &poolFn{Config: cfg}, beam.GroupByKey(s, beam.AddFixedKey(s, metas)))
+	return beam.ParDo2(s, &poolFn{Config: cfg}, beam.GroupByKey(s, beam.AddFixedKey(s, metas)))
 }
 
 type poolFn struct {
 	Config Config `json:"config"`
 }
 
-func (fn *poolFn) ProcessElement(ctx context.Context, _ int, metas func(*trajectory.Meta) bool, emit func(Pools)) error {
+func (fn *poolFn) ProcessElement(ctx context.Context, _ int, metas func(*trajectory.Meta) bool, low, high func(trajectory.Meta)) error {
 	var all []trajectory.Meta
 	var m trajectory.Meta
 	for metas(&m) {
@@ -76,7 +78,12 @@ func (fn *poolFn) ProcessElement(ctx context.Context, _ int, metas func(*traject
 	}
 	lowEpisodes.Inc(ctx, int64(len(pools.Low)))
 	highEpisodes.Inc(ctx, int64(len(pools.High)))
-	emit(pools)
+	for _, m := range pools.Low {
+		low(m)
+	}
+	for _, m := range pools.High {
+		high(m)
+	}
 	return nil
 }
 

@@ -70,7 +70,8 @@ func TestEpisodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, s := beam.NewPipelineWithRoot()
-	pools := Episodes(s, Config{0.4, 0.9}, beam.Reshuffle(s, beam.CreateList(s, metas)))
-	passert.Equals(s, pools, want)
+	low, high := Episodes(s, Config{0.4, 0.9}, beam.Reshuffle(s, beam.CreateList(s, metas)))
+	passert.EqualsList(s, low, want.Low)
+	passert.EqualsList(s, high, want.High)
 	ptest.RunAndValidate(t, p)
 }
