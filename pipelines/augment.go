@@ -58,9 +58,11 @@ type AugmentOptions struct {
 	Seed    uint64 `json:"seed"`
 	Backend string `json:"backend"`
 	Runner  string `json:"-"` // D* does not depend on it
-	// GPUConcurrency is how many batches may run on a device at once, a worker
-	// process. D* does not depend on it.
+	// GPUConcurrency is how many batches may run on a device at once, and CacheMB
+	// how many MiB of what it fetched are kept, a worker process. D* does not
+	// depend on them.
 	GPUConcurrency int `json:"-"`
+	CacheMB        int `json:"-"`
 }
 
 // Validate reports the first setting that cannot be, or that contradicts
@@ -71,6 +73,8 @@ func (o AugmentOptions) Validate() error {
 		return errors.New("a negative amount of stitches or transitions is asked for")
 	case o.Stitches > 0 && o.Transitions > 0:
 		return errors.New("--stitches says how many to attempt and --transitions how many to obtain: give one of them")
+	case o.CacheMB < 1:
+		return fmt.Errorf("--cache-mb %d is no room: want 1 or more", o.CacheMB)
 	case o.MaxFailedShare < 0 || o.MaxFailedShare > 1:
 		return fmt.Errorf("--max-failed-share %g is not in [0, 1]", o.MaxFailedShare)
 	case o.GPUConcurrency < 1:
@@ -238,6 +242,7 @@ func checked(o AugmentOptions) (*augmentation, error) {
 	if run.input, run.shape, err = o.Data.open(); err != nil {
 		return nil, err
 	}
+	run.input.CacheMB = o.CacheMB
 	return run, run.openModels()
 }
 

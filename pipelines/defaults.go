@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"diffstitch/io/datasetio"
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/diffusion"
 	"diffstitch/transforms/estimate"
@@ -26,6 +27,7 @@ func DefaultAugment() AugmentOptions {
 		Runner:     Runners[0],
 
 		GPUConcurrency: 1,
+		CacheMB:        datasetio.DefaultCacheMB,
 	}
 }
 

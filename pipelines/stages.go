@@ -144,13 +144,9 @@ func (run *augmentation) stitch(ctx context.Context) error {
 	if o.Stitches > 0 {
 		return run.round(ctx, 0, 0, o.Stitches)
 	}
-	wanted := o.Transitions
-	if wanted == 0 {
-		wanted = originalRows(run.metas) * o.Mix.Ratio.Augmented / o.Mix.Ratio.Original
-	}
 	next := int64(0)
 	for round := 0; ; round++ {
-		count, err := run.attempts(next, wanted)
+		count, err := run.attempts(next, run.wanted())
 		if count == 0 || err != nil {
 			return err
 		}
@@ -159,6 +155,22 @@ func (run *augmentation) stitch(ctx context.Context) error {
 		}
 		next += count
 	}
+}
+
+// wanted is how many transitions D_aug must hold.
+func (run *augmentation) wanted() int64 {
+	if o := run.options; o.Transitions == 0 {
+		return originalRows(run.metas) * o.Mix.Ratio.Augmented / o.Mix.Ratio.Original
+	}
+	return run.options.Transitions
+}
+
+// firstRound is how many stitches are attempted before any is judged.
+func (run *augmentation) firstRound() (int64, error) {
+	if run.options.Stitches > 0 {
+		return run.options.Stitches, nil
+	}
+	return run.attempts(0, run.wanted())
 }
 
 // minAcceptance is the share of accepted stitches under which asking for more is

@@ -25,7 +25,7 @@ import (
 func newAugment() *cobra.Command {
 	o := pipelines.DefaultAugment()
 	var delta, ratio, batch, metricsAddress string
-	var asJSON, dryRun bool
+	var asJSON, dryRun, planOnly bool
 	cmd := &cobra.Command{
 		Use:   "augment --data PATH --models DIR --out DIR (--stitches N | --transitions M)",
 		Short: "Stitch episodes and publish the mixed dataset D*",
@@ -44,6 +44,9 @@ func newAugment() *cobra.Command {
 				return usage(err)
 			}
 			o.Runner = runner()
+			if dryRun && planOnly {
+				return usage(errors.New("--dry-run reads no data, --plan-only reads all: give one of them"))
+			}
 			if err := settleBatch(cmd.ErrOrStderr(), batch, &o); err != nil {
 				return err
 			}
@@ -58,6 +61,9 @@ func newAugment() *cobra.Command {
 			show, err := watching(cmd, metricsAddress)
 			if err != nil {
 				return err
+			}
+			if planOnly {
+				return measure(cmd, o, show, asJSON)
 			}
 			published, err := pipelines.Augment(cmd.Context(), o, nil, show)
 			if err != nil {
@@ -78,12 +84,38 @@ func newAugment() *cobra.Command {
 	flags.StringVar(&batch, "batch", strconv.Itoa(o.Batch), "stitches a batch: a number, or auto to measure what suits the device")
 	flags.StringVar(&delta, "delta", "auto", "δ of the qualification: a number, off, auto, or auto:QUANTILE of the held-out dynamics error")
 	flags.StringVar(&ratio, "mix", "concat", "original:augmented transitions, such as 4:1, or concat for all there is")
-	flags.BoolVar(&dryRun, "dry-run", false, "print what would be done, and do nothing")
-	flags.BoolVar(&asJSON, "json", false, "print the manifest as JSON")
+	flags.BoolVar(&dryRun, "dry-run", false, "print what would be done, looking at schemas and models alone, and do nothing")
+	flags.BoolVar(&planOnly, "plan-only", false, "read, rank and plan, print how much there is to do, and publish nothing")
+	flags.BoolVar(&asJSON, "json", false, "print the manifest, or the amounts of --plan-only, as JSON")
 	addWatching(flags, &metricsAddress)
 	addBeam(flags)
 	return cmd
 }
+
+// measure prints how much there is to do.
+func measure(cmd *cobra.Command, o pipelines.AugmentOptions, show func(pipelines.Progress), asJSON bool) error {
+	a, err := pipelines.MeasureAugment(cmd.Context(), o, show)
+	if err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	if asJSON {
+		return printJSON(out, a)
+	}
+	round := ""
+	if a.FirstRound {
+		round = " in the first round"
+	}
+	fmt.Fprintf(out, "read        %d transitions of %d episodes in %d files (%s); %d rejected\n", a.Transitions, a.Episodes, a.Files, mib(a.Bytes), a.Rejected)
+	fmt.Fprintf(out, "pools       %d low and %d high episodes\n", a.LowEpisodes, a.HighEpisodes)
+	fmt.Fprintf(out, "plan        %d pairs in %d batches and %d partitions%s\n", a.Pairs, a.Batches, a.Partitions, round)
+	fmt.Fprintf(out, "candidates  %d states: %d windows, %s\n", a.Candidates.States, a.Candidates.Windows, mib(a.Candidates.Bytes))
+	fmt.Fprintf(out, "low ends    %d states: %d windows, %s\n", a.LowEnds.States, a.LowEnds.Windows, mib(a.LowEnds.Bytes))
+	fmt.Fprintf(out, "entries     of %d states at most: %d windows, %s\n", a.HighPool.States, a.HighPool.Windows, mib(a.HighPool.Bytes))
+	return nil
+}
+
+func mib(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
 
 func addStitching(flags *pflag.FlagSet, o *pipelines.AugmentOptions) {
 	flags.Int64Var(&o.Stitches, "stitches", 0, "how many stitches to attempt")
@@ -107,6 +139,7 @@ func addStitching(flags *pflag.FlagSet, o *pipelines.AugmentOptions) {
 	flags.BoolVar(&o.RejectTerminal, "reject-terminal", false, "drop stitches of which a generated state is predicted to be terminal (models of --preset reference)")
 	flags.BoolVar(&o.RequireGain, "require-gain", false, "drop stitches that earn no more than what they replace")
 	flags.StringVar(&o.Mix.Emit, "emit", o.Mix.Emit, "what a stitch leaves in D*: "+mix.EmitTrajectory+" (the paper) or "+mix.EmitBridge+" (the authors' code)")
+	flags.IntVar(&o.CacheMB, "cache-mb", o.CacheMB, "MiB of episode windows that each worker process keeps")
 	flags.Int64Var(&o.Mix.RowGroupRows, "row-group-rows", o.Mix.RowGroupRows, "rows of a row group, at least")
 	flags.Int64Var(&o.Mix.PartRows, "part-rows", o.Mix.PartRows, "rows of a file, at least")
 }

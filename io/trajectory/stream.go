@@ -12,6 +12,7 @@ const (
 	StageImagine
 	StageInpaint
 	StagePool
+	StageMix
 )
 
 // StreamSeed is the seed of the random stream of (seed, index, stage). Every

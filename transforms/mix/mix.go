@@ -34,7 +34,8 @@ type Config struct {
 	Ratio Ratio  `json:"ratio"`
 	Emit  string `json:"emit"`
 	// RowGroupRows and PartRows are how many rows a row group and a file hold;
-	// each ends with the episode that reaches it.
+	// each ends with the episode that reaches it, a file of many short ones
+	// earlier.
 	RowGroupRows int64 `json:"row_group_rows"`
 	PartRows     int64 `json:"part_rows"`
 }

@@ -50,6 +50,7 @@ func draw(t *rapid.T) ([]trajectory.Meta, []trajectory.Outcome) {
 		if rapid.Bool().Draw(t, "rejected") {
 			o.Rejected = "dynamics error"
 		}
+		o.Staged = trajectory.Location{File: int32(i) % 7, Row: int64(i), Rows: 1}
 		outcomes = append(outcomes, o)
 	}
 	return metas, outcomes
@@ -155,5 +156,47 @@ func TestPartition(t *testing.T) {
 	}
 	if d := cmp.Diff([][]int32{{0, 0, 1, 1}, {0, 0, 1}}, groups); d != "" {
 		t.Error(d)
+	}
+}
+
+// TestRatioLeavesOutAny: which stitches a ratio has no room for does not depend
+// on where they lie, and those that stay come in the order of their files.
+func TestRatioLeavesOutAny(t *testing.T) {
+	metas := []trajectory.Meta{{ID: 1, Steps: 400}}
+	var outcomes []trajectory.Outcome
+	for i := range 1000 {
+		o := trajectory.Outcome{Pair: trajectory.Pair{Index: int64(i)}}
+		o.Staged = trajectory.Location{File: int32(i / 100), Row: int64(i), Rows: 1}
+		outcomes = append(outcomes, o)
+	}
+	files := map[int32]int{}
+	last := int64(-1)
+	for _, part := range (Config{Ratio: Ratio{1, 1}, Emit: EmitBridge, RowGroupRows: 100, PartRows: 1000}).Layout(metas, outcomes) {
+		for _, e := range part.Entries {
+			if !e.IsStitch {
+				continue
+			}
+			if e.Stitch.Staged.Row <= last {
+				t.Errorf("the bridge at row %d comes after the one at %d", e.Stitch.Staged.Row, last)
+			}
+			last = e.Stitch.Staged.Row
+			files[e.Stitch.Staged.File]++
+		}
+	}
+	for file := range int32(10) {
+		if n := files[file]; n < 20 || n > 60 { // 40 are due
+			t.Errorf("%d of 100 bridges of file %d", n, file)
+		}
+	}
+}
+
+func TestPartsOfShortEpisodesAreSmall(t *testing.T) {
+	metas := make([]trajectory.Meta, 2*mostEntries+1)
+	for i := range metas {
+		metas[i] = trajectory.Meta{ID: int64(i), Location: trajectory.Location{Row: int64(i)}, Steps: 2}
+	}
+	parts := Config{Emit: EmitTrajectory, RowGroupRows: 1 << 20, PartRows: 1 << 20}.Layout(metas, nil)
+	if len(parts) != 3 || len(parts[0].Entries) != mostEntries {
+		t.Errorf("%d parts, the first of %d episodes", len(parts), len(parts[0].Entries))
 	}
 }

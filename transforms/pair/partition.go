@@ -37,6 +37,12 @@ func (c Config) cut(n int64, use func(partition, index, from, to int64)) {
 	}
 }
 
+// Shares are the batches and the partitions that the plan is cut into.
+func (c Config) Shares() (batches, partitions int64) {
+	c.cut(c.Count, func(partition, _, _, _ int64) { batches, partitions = batches+1, partition+1 })
+	return batches, partitions
+}
+
 // inOrder hands out a PCollection<KV<int64, trajectory.PairBatch>> by partition,
 // the batches of each in order.
 func inOrder(s beam.Scope, batches beam.PCollection) beam.PCollection {

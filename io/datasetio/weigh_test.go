@@ -1,0 +1,31 @@
+package datasetio
+
+import (
+	"testing"
+
+	"diffstitch/io/trajectory"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
+)
+
+func TestWeights(t *testing.T) {
+	long := trajectory.Meta{Location: trajectory.Location{Row: 0, Rows: 600}, Steps: 600}
+	short := trajectory.Meta{Location: trajectory.Location{Row: 600, Rows: 10}, Steps: 10}
+	refs := []trajectory.StateRef{ref(long, 0), ref(long, 255), ref(long, 599), ref(short, 9)}
+	batch := trajectory.PairBatch{}
+	for _, r := range refs {
+		batch.Pairs = append(batch.Pairs, trajectory.Pair{Low: r, High: ref(long, 300)})
+	}
+	states := int64(256 + 88 + 10)
+	ptest.BuildAndRun(t, func(s beam.Scope) {
+		passert.Equals(s, WeighCandidates(s, shape, beam.Create(s, trajectory.CandidateBlock{Refs: refs})),
+			Weight{States: 4, Windows: 3, Bytes: 4 * 3 * states})
+		passert.Equals(s, WeighLowEnds(s, shape, beam.Create(s, batch)),
+			Weight{States: 4, Windows: 5, Bytes: 4*3*states + 4*610})
+	})
+	if got, want := WeighEpisodes(shape, []trajectory.Meta{long, short}), (Weight{States: 610, Windows: 6, Bytes: 4 * 4 * 610}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
