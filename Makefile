@@ -110,6 +110,11 @@ bench: ## measure reading and writing against pyarrow, stitching, Beam's overhea
 	$(GO) test ./testing/bench -run '^$$' -bench 'Stitching|Forward|Beam' -benchtime 3x -timeout 60m
 	$(GO) test ./testing/bench -run '^$$' -bench Planning -benchtime 1x -timeout 60m
 
+.PHONY: bench-memory
+bench-memory: build ## measure memory against the size of the data, up to 20 M transitions; BENCH_FLAGS for another runner
+	DIFFSTITCH_BENCH_BINARY=$(CURDIR)/$(BINARY) DIFFSTITCH_BENCH_FLAGS='$(BENCH_FLAGS)' \
+		$(GO) test ./testing/bench -run '^$$' -bench Memory -benchtime 1x -timeout 2h
+
 .PHONY: golden
 golden: ## rewrite the golden files of every package that has some
 	@{ grep -rl --include='*_test.go' 'flag.Bool("update"' . || true; } | xargs -rn1 dirname | sort -u | while read -r package; do \
