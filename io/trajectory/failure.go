@@ -8,6 +8,8 @@ type Span struct {
 	ByEntry   bool  `json:"by_entry"`
 	FirstPair int64 `json:"first_pair"`
 	Pairs     int64 `json:"pairs"`
+	// Indices are those of all the pairs.
+	Indices []int64 `json:"indices"`
 }
 
 // Failure is the dead letter of a batch that could not be worked on: where it
@@ -21,8 +23,8 @@ type Failure struct {
 // Span is the batch's place in the plan.
 func (b PairBatch) Span() Span {
 	s := Span{Batch: b.Index, ByEntry: b.ByEntry, Pairs: int64(len(b.Pairs))}
-	if len(b.Pairs) > 0 {
-		s.FirstPair = b.Pairs[0].Index
+	for _, p := range b.Pairs {
+		s.add(p)
 	}
 	return s
 }
@@ -30,8 +32,15 @@ func (b PairBatch) Span() Span {
 // Span is the batch's place in the plan.
 func (b BridgeBatch) Span() Span {
 	s := Span{Batch: b.Index, ByEntry: true, Pairs: int64(len(b.Bridges))}
-	if len(b.Bridges) > 0 {
-		s.FirstPair = b.Bridges[0].Pair.Index
+	for _, bridge := range b.Bridges {
+		s.add(bridge.Pair)
 	}
 	return s
+}
+
+func (s *Span) add(p Pair) {
+	if len(s.Indices) == 0 {
+		s.FirstPair = p.Index
+	}
+	s.Indices = append(s.Indices, p.Index)
 }

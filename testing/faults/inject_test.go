@@ -140,12 +140,12 @@ func TestDeadLetters(t *testing.T) {
 				want := maps.Clone(world.dataset)
 				var pairs int64
 				for _, f := range letters {
-					if f.Stage != stage || f.Error == "" || f.FirstPair != 8*f.Batch {
+					if f.Stage != stage || f.Error == "" || int64(len(f.Indices)) != f.Pairs || !f.ByEntry && f.FirstPair != 8*f.Batch {
 						t.Errorf("dead letter %+v", f)
 					}
 					pairs += f.Pairs
-					for i := range f.Pairs {
-						delete(want, firstStitch+f.FirstPair+i)
+					for _, pair := range f.Indices {
+						delete(want, firstStitch+pair)
 					}
 				}
 				if got := readRows(t, out); !maps.Equal(got, want) {
