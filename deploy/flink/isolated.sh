@@ -17,8 +17,10 @@ if ! command -v ip >/dev/null; then
 elif ! unshare "${namespaces[@]}" true 2>/dev/null; then
   why="this user may not make network namespaces (root may)"
 else
-  # Bash stays as the first process, to take up what loses its parent.
-  exec unshare "${namespaces[@]}" bash -c 'ip link set lo up && "$@"; exit $?' isolated "$@"
+  # Bash stays as the first process, to take up what loses its parent. Beam's boot
+  # program puts workers' programs into a folder that all of a machine share.
+  exec unshare "${namespaces[@]}" bash -c \
+    'ip link set lo up && mkdir -p /tmp/staged && mount -t tmpfs staged /tmp/staged && "$@"; exit $?' isolated "$@"
 fi
 echo "isolated.sh: not isolated, ports are open to the network: $why" >&2
 exec "$@"
