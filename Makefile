@@ -10,7 +10,7 @@ PYTHON ?= python3
 BINARY := bin/diffstitch
 
 # Packages in which several goroutines meet.
-CONCURRENT ?= ./io/dataset/... ./io/datasetio/... ./modelops/backend/... ./modelops/session/...
+CONCURRENT ?= ./pipelines/observe/... ./io/dataset/... ./io/datasetio/... ./modelops/backend/... ./modelops/session/...
 # The XLA plugin for the CPU, and the script that builds it.
 XLA_CPU_INSTALLER ?= ../shared/tools/xla-cpu/install-xla-cpu.sh
 XLA_CPU_DIR ?= $(HOME)/.cache/diffstitch/xla-cpu

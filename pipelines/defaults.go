@@ -37,7 +37,7 @@ func DefaultDemo() DemoOptions {
 		Dir:      "demo",
 		Episodes: 500,
 		Stitches: 512,
-		Delta:    Delta{Value: 0.35},
+		Delta:    Delta{Value: 0.37},
 		Seed:     1,
 		Backend:  "auto",
 		Runner:   Runners[0],
