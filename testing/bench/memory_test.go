@@ -112,7 +112,7 @@ func walk(id int64) *trajectory.Episode {
 }
 
 // execute runs the program, and gives its peak memory and that of the largest
-// other process of the same program, in KiB.
+// worker, 0 where the workers are in its own process, in KiB.
 func execute(b *testing.B, binary string, args ...string) (own, worker int64) {
 	b.Helper()
 	run := exec.CommandContext(b.Context(), binary, args...)
@@ -126,7 +126,7 @@ func execute(b *testing.B, binary string, args ...string) (own, worker int64) {
 	var watching sync.WaitGroup
 	watching.Go(func() {
 		for {
-			worker = max(worker, largest(binary, run.Process.Pid))
+			worker = max(worker, largest())
 			select {
 			case <-end:
 				return
@@ -143,16 +143,15 @@ func execute(b *testing.B, binary string, args ...string) (own, worker int64) {
 	return run.ProcessState.SysUsage().(*syscall.Rusage).Maxrss, worker
 }
 
-// largest is the peak memory so far of the program's processes but one, in KiB.
+// largest is the peak memory so far of the largest of Beam's workers, in KiB.
 // Processes that end meanwhile are passed over.
-func largest(binary string, except int) (kib int64) {
-	links, _ := filepath.Glob("/proc/[0-9]*/exe") // the pattern is well formed
-	for _, link := range links {
-		process := filepath.Dir(link)
-		if target, err := os.Readlink(link); err != nil || target != binary || filepath.Base(process) == fmt.Sprint(except) {
+func largest() (kib int64) {
+	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is well formed
+	for _, path := range lines {
+		if line, err := os.ReadFile(path); err != nil || !bytes.Contains(line, []byte("--worker=true")) {
 			continue
 		}
-		status, _ := os.ReadFile(filepath.Join(process, "status"))
+		status, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "status"))
 		for lines := bufio.NewScanner(bytes.NewReader(status)); lines.Scan(); {
 			var peak int64
 			if _, err := fmt.Sscanf(lines.Text(), "VmHWM: %d kB", &peak); err == nil {
