@@ -93,6 +93,11 @@ func run(ctx context.Context, runner, name string, graph *beam.Pipeline) (beam.P
 	given := *jobopts.JobName
 	*jobopts.JobName = name
 	defer func() { *jobopts.JobName = given }()
+	if runner != "direct" && inProcess(runner) {
+		held, release := observe.UntilBegun(ctx)
+		defer release()
+		ctx = held
+	}
 	return beam.Run(ctx, runner, graph)
 }
 
