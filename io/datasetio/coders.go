@@ -1,0 +1,128 @@
+package datasetio
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"reflect"
+	"sync"
+
+	"diffstitch/io/dataset"
+	"diffstitch/io/trajectory"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/coder"
+)
+
+// What is shuffled is bytes to the runner: rows whose schema it knows would be
+// decoded and encoded again by Flink's, which takes many times their memory and
+// fails on some of those it has sorted. Workers find these functions by their
+// names, so that each type has its own.
+func init() {
+	beam.RegisterCoder(reflect.TypeFor[trajectory.Meta](), encodeMeta, decodeMeta)
+	beam.RegisterCoder(reflect.TypeFor[trajectory.PairBatch](), encodePairBatch, decodePairBatch)
+	beam.RegisterCoder(reflect.TypeFor[trajectory.CandidateBlock](), encodeCandidateBlock, decodeCandidateBlock)
+	beam.RegisterCoder(reflect.TypeFor[trajectory.Candidate](), encodeCandidate, decodeCandidate)
+	beam.RegisterCoder(reflect.TypeFor[trajectory.Outcome](), encodeOutcome, decodeOutcome)
+	beam.RegisterCoder(reflect.TypeFor[trajectory.Failure](), encodeFailure, decodeFailure)
+	beam.RegisterCoder(reflect.TypeFor[trajectory.Part](), encodePart, decodePart)
+	beam.RegisterCoder(reflect.TypeFor[trajectory.PartInfo](), encodePartInfo, decodePartInfo)
+	beam.RegisterCoder(reflect.TypeFor[dataset.Reject](), encodeReject, decodeReject)
+	beam.RegisterCoder(reflect.TypeFor[Split](), encodeSplit, decodeSplit)
+	beam.RegisterCoder(reflect.TypeFor[FileInfo](), encodeFileInfo, decodeFileInfo)
+	beam.RegisterCoder(reflect.TypeFor[Weight](), encodeWeight, decodeWeight)
+}
+
+var (
+	metaRows           = buildRows[trajectory.Meta]()
+	pairBatchRows      = buildRows[trajectory.PairBatch]()
+	candidateBlockRows = buildRows[trajectory.CandidateBlock]()
+	candidateRows      = buildRows[trajectory.Candidate]()
+	outcomeRows        = buildRows[trajectory.Outcome]()
+	failureRows        = buildRows[trajectory.Failure]()
+	partRows           = buildRows[trajectory.Part]()
+	partInfoRows       = buildRows[trajectory.PartInfo]()
+	rejectRows         = buildRows[dataset.Reject]()
+	splitRows          = buildRows[Split]()
+	fileInfoRows       = buildRows[FileInfo]()
+	weightRows         = buildRows[Weight]()
+)
+
+func encodeMeta(v trajectory.Meta) ([]byte, error) { return metaRows().encode(v) }
+func decodeMeta(b []byte) (trajectory.Meta, error) { return metaRows().decode(b) }
+
+func encodePairBatch(v trajectory.PairBatch) ([]byte, error) { return pairBatchRows().encode(v) }
+func decodePairBatch(b []byte) (trajectory.PairBatch, error) { return pairBatchRows().decode(b) }
+
+func encodeCandidateBlock(v trajectory.CandidateBlock) ([]byte, error) {
+	return candidateBlockRows().encode(v)
+}
+func decodeCandidateBlock(b []byte) (trajectory.CandidateBlock, error) {
+	return candidateBlockRows().decode(b)
+}
+
+func encodeCandidate(v trajectory.Candidate) ([]byte, error) { return candidateRows().encode(v) }
+func decodeCandidate(b []byte) (trajectory.Candidate, error) { return candidateRows().decode(b) }
+
+func encodeOutcome(v trajectory.Outcome) ([]byte, error) { return outcomeRows().encode(v) }
+func decodeOutcome(b []byte) (trajectory.Outcome, error) { return outcomeRows().decode(b) }
+
+func encodeFailure(v trajectory.Failure) ([]byte, error) { return failureRows().encode(v) }
+func decodeFailure(b []byte) (trajectory.Failure, error) { return failureRows().decode(b) }
+
+func encodePart(v trajectory.Part) ([]byte, error) { return partRows().encode(v) }
+func decodePart(b []byte) (trajectory.Part, error) { return partRows().decode(b) }
+
+func encodePartInfo(v trajectory.PartInfo) ([]byte, error) { return partInfoRows().encode(v) }
+func decodePartInfo(b []byte) (trajectory.PartInfo, error) { return partInfoRows().decode(b) }
+
+func encodeReject(v dataset.Reject) ([]byte, error) { return rejectRows().encode(v) }
+func decodeReject(b []byte) (dataset.Reject, error) { return rejectRows().decode(b) }
+
+func encodeSplit(v Split) ([]byte, error) { return splitRows().encode(v) }
+func decodeSplit(b []byte) (Split, error) { return splitRows().decode(b) }
+
+func encodeFileInfo(v FileInfo) ([]byte, error) { return fileInfoRows().encode(v) }
+func decodeFileInfo(b []byte) (FileInfo, error) { return fileInfoRows().decode(b) }
+
+func encodeWeight(v Weight) ([]byte, error) { return weightRows().encode(v) }
+func decodeWeight(b []byte) (Weight, error) { return weightRows().decode(b) }
+
+// rowCoder codes a T as a row of Beam's.
+type rowCoder[T any] struct {
+	write func(any, io.Writer) error
+	read  func(io.Reader) (any, error)
+	err   error // of building it
+}
+
+// buildRows looks at the type once, when it is first asked for.
+func buildRows[T any]() func() rowCoder[T] {
+	return sync.OnceValue(func() (c rowCoder[T]) {
+		if c.write, c.err = coder.RowEncoderForStruct(reflect.TypeFor[T]()); c.err == nil {
+			c.read, c.err = coder.RowDecoderForStruct(reflect.TypeFor[T]())
+		}
+		return c
+	})
+}
+
+func (c rowCoder[T]) encode(v T) ([]byte, error) {
+	if c.err != nil {
+		return nil, fmt.Errorf("datasetio: encoding %T: %w", v, c.err)
+	}
+	var row bytes.Buffer
+	if err := c.write(v, &row); err != nil {
+		return nil, fmt.Errorf("datasetio: encoding %T: %w", v, err)
+	}
+	return row.Bytes(), nil
+}
+
+func (c rowCoder[T]) decode(row []byte) (v T, err error) {
+	if c.err != nil {
+		return v, fmt.Errorf("datasetio: decoding %T: %w", v, c.err)
+	}
+	decoded, err := c.read(bytes.NewReader(row))
+	if err != nil {
+		return v, fmt.Errorf("datasetio: decoding %T: %w", v, err)
+	}
+	return decoded.(T), nil
+}
