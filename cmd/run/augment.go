@@ -22,74 +22,91 @@ import (
 	"github.com/spf13/pflag"
 )
 
+// augmentFlags are the flags of augment as they are given, and the options that
+// come of them.
+type augmentFlags struct {
+	options                     pipelines.AugmentOptions
+	delta, mix, batch           string
+	metricsAddress              string
+	asJSON, dryRun, onlyPlanned bool
+}
+
 func newAugment() *cobra.Command {
-	o := pipelines.DefaultAugment()
-	var delta, ratio, batch, metricsAddress string
-	var asJSON, dryRun, planOnly bool
+	f := &augmentFlags{options: pipelines.DefaultAugment()}
 	cmd := &cobra.Command{
 		Use:   "augment --data PATH --models DIR --out DIR (--stitches N | --transitions M)",
 		Short: "Stitch episodes and publish the mixed dataset D*",
 		Args:  args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if err := required(cmd.Flags(), "data", "models", "out"); err != nil {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.settle(cmd); err != nil {
 				return err
 			}
-			if flag.Lookup("template_location").Value.String() != "" {
-				return usage(errors.New("augment runs several jobs, each on what the one before left, and a template holds one"))
-			}
-			if o.Delta, err = pipelines.ParseDelta(delta); err != nil {
-				return usage(err)
-			}
-			if o.Mix.Ratio, err = mix.ParseRatio(ratio); err != nil {
-				return usage(err)
-			}
-			o.Runner = runner()
-			if dryRun && planOnly {
-				return usage(errors.New("--dry-run reads no data, --plan-only reads all: give one of them"))
-			}
-			if err := settleBatch(cmd.ErrOrStderr(), batch, &o); err != nil {
-				return err
-			}
-			if dryRun {
-				plan, err := pipelines.PlanAugment(o)
-				if err != nil {
-					return err
-				}
-				return printJSON(cmd.OutOrStdout(), plan)
-			}
-			sayBackend(cmd.ErrOrStderr(), o.Backend)
-			show, err := watching(cmd, metricsAddress)
-			if err != nil {
-				return err
-			}
-			if planOnly {
-				return measure(cmd, o, show, asJSON)
-			}
-			published, err := pipelines.Augment(cmd.Context(), o, nil, show)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), published.Manifest)
-			}
-			printSnapshot(cmd.OutOrStdout(), published)
-			return nil
+			return f.run(cmd)
 		},
 	}
-	flags := cmd.Flags()
+	flags, o := cmd.Flags(), &f.options
 	addData(flags, &o.Data)
 	addModels(flags, &o.Models, &o.Backend, &o.Seed)
 	flags.StringVar(&o.Out, "out", "", "folder to publish in (required)")
-	addStitching(flags, &o)
-	flags.StringVar(&batch, "batch", strconv.Itoa(o.Batch), "stitches a batch: a number, or auto to measure what suits the device")
-	flags.StringVar(&delta, "delta", "auto", "δ of the qualification: a number, off, auto, or auto:QUANTILE of the held-out dynamics error")
-	flags.StringVar(&ratio, "mix", "concat", "original:augmented transitions, such as 4:1, or concat for all there is")
-	flags.BoolVar(&dryRun, "dry-run", false, "print what would be done, looking at schemas and models alone, and do nothing")
-	flags.BoolVar(&planOnly, "plan-only", false, "read, rank and plan, print how much there is to do, and publish nothing")
-	flags.BoolVar(&asJSON, "json", false, "print the manifest, or the amounts of --plan-only, as JSON")
-	addWatching(flags, &metricsAddress)
+	addStitching(flags, o)
+	flags.StringVar(&f.batch, "batch", strconv.Itoa(o.Batch), "stitches a batch: a number, or auto to measure what suits the device")
+	flags.StringVar(&f.delta, "delta", "auto", "δ of the qualification: a number, off, auto, or auto:QUANTILE of the held-out dynamics error")
+	flags.StringVar(&f.mix, "mix", "concat", "original:augmented transitions, such as 4:1, or concat for all there is")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be done, looking at schemas and models alone, and do nothing")
+	flags.BoolVar(&f.onlyPlanned, "plan-only", false, "read, rank and plan, print how much there is to do, and publish nothing")
+	flags.BoolVar(&f.asJSON, "json", false, "print the manifest, or the amounts of --plan-only, as JSON")
+	addWatching(flags, &f.metricsAddress)
 	addBeam(flags)
 	return cmd
+}
+
+// settle reads the options off the flags, and refuses what contradicts itself.
+func (f *augmentFlags) settle(cmd *cobra.Command) (err error) {
+	if err := required(cmd.Flags(), "data", "models", "out"); err != nil {
+		return err
+	}
+	if flag.Lookup("template_location").Value.String() != "" {
+		return usage(errors.New("augment runs several jobs, each on what the one before left, and a template holds one"))
+	}
+	if f.dryRun && f.onlyPlanned {
+		return usage(errors.New("--dry-run reads no data, --plan-only reads all: give one of them"))
+	}
+	if f.options.Delta, err = pipelines.ParseDelta(f.delta); err != nil {
+		return usage(err)
+	}
+	if f.options.Mix.Ratio, err = mix.ParseRatio(f.mix); err != nil {
+		return usage(err)
+	}
+	f.options.Runner = runner()
+	return settleBatch(cmd.ErrOrStderr(), f.batch, &f.options)
+}
+
+// run does what the flags ask for, and prints what came of it.
+func (f *augmentFlags) run(cmd *cobra.Command) error {
+	if f.dryRun {
+		plan, err := pipelines.PlanAugment(f.options)
+		if err != nil {
+			return err
+		}
+		return printJSON(cmd.OutOrStdout(), plan)
+	}
+	sayBackend(cmd.ErrOrStderr(), f.options.Backend)
+	show, err := watching(cmd, f.metricsAddress)
+	if err != nil {
+		return err
+	}
+	if f.onlyPlanned {
+		return measure(cmd, f.options, show, f.asJSON)
+	}
+	published, err := pipelines.Augment(cmd.Context(), f.options, nil, show)
+	if err != nil {
+		return err
+	}
+	if f.asJSON {
+		return printJSON(cmd.OutOrStdout(), published.Manifest)
+	}
+	printSnapshot(cmd.OutOrStdout(), published)
+	return nil
 }
 
 // measure prints how much there is to do.
