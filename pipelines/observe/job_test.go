@@ -93,6 +93,9 @@ func TestMetricsOfAJob(t *testing.T) {
 }
 
 func TestWatchTellsWhileTheJobRuns(t *testing.T) {
+	if testing.Short() {
+		t.Skip("for the race detector: Beam's harness closes a channel on which a cancelled bundle still sends")
+	}
 	j := NewJob("watching")
 	defer j.Close()
 	told := make(chan Metrics)
