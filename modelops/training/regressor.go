@@ -118,7 +118,7 @@ func (r *Regressor) Predict(states, second []float32) (results, disagreement []f
 	results = r.results(states, average(outputs, all))
 	disagreement = make([]float32, n)
 	for _, output := range outputs {
-		for row, distance := range distances(results, r.results(states, output), r.mapping.outputs) {
+		for row, distance := range Distances(results, r.results(states, output), r.mapping.outputs) {
 			disagreement[row] = max(disagreement[row], distance)
 		}
 	}
@@ -167,8 +167,8 @@ func average(arrays [][]float32, of []int) []float32 {
 	return mean
 }
 
-// distances is the L2 distance of each row of dim values.
-func distances(a, b []float32, dim int) []float32 {
+// Distances is ‖a − b‖₂ of each row of dim values.
+func Distances(a, b []float32, dim int) []float32 {
 	result := make([]float32, len(a)/dim)
 	for row := range result {
 		sum := 0.0

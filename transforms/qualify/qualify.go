@@ -12,6 +12,7 @@ import (
 	"diffstitch/io/attempt"
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/session"
+	"diffstitch/modelops/training"
 	"diffstitch/transforms/inference"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -125,7 +126,7 @@ func (fn *stitchFn) qualify(ctx context.Context, in trajectory.BridgeBatch) (tra
 	at := 0
 	for i, b := range in.Bridges {
 		rows := b.Pair.BridgeRows()
-		b.Errors = distances(predicted[at*dim:(at+rows)*dim], next[at*dim:(at+rows)*dim], dim)
+		b.Errors = training.Distances(predicted[at*dim:(at+rows)*dim], next[at*dim:(at+rows)*dim], dim)
 		b.MaxDisagreement = slices.Max(disagreement[at : at+rows])
 		ends := fn.Config.RejectTerminal && anyLikely(terminals[at:at+rows-1])
 		b.Rejected = fn.Config.judge(b, ends)
@@ -171,18 +172,4 @@ func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 // anyLikely is whether one of the probabilities says more likely than not.
 func anyLikely(probabilities []float32) bool {
 	return slices.ContainsFunc(probabilities, func(p float32) bool { return p > 0.5 })
-}
-
-// distances is ‖a − b‖₂ of each row of dim values.
-func distances(a, b []float32, dim int) []float32 {
-	rows := make([]float32, len(a)/dim)
-	for row := range rows {
-		sum := 0.0
-		for i := row * dim; i < (row+1)*dim; i++ {
-			d := float64(a[i]) - float64(b[i])
-			sum += d * d
-		}
-		rows[row] = float32(math.Sqrt(sum))
-	}
-	return rows
 }

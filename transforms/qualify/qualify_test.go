@@ -8,6 +8,7 @@ import (
 
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/session"
+	"diffstitch/modelops/training"
 	"diffstitch/testing/fixture"
 	"diffstitch/transforms/inference"
 
@@ -106,7 +107,7 @@ func TestStitches(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.MaxDisagreement = slices.Max(disagreement)
-		b.Errors = distances(predicted, b.States[3:], 3)
+		b.Errors = training.Distances(predicted, b.States[3:], 3)
 		want.Bridges = append(want.Bridges, b)
 	}
 	cfg := Config{Delta: 50}
@@ -202,7 +203,7 @@ func terminalStep(t *testing.T, s *session.Session) []float32 {
 }
 
 func TestDistances(t *testing.T) {
-	if got := distances([]float32{1, 2, 3, 4}, []float32{4, 6, 3, 5}, 2); !slices.Equal(got, []float32{5, 1}) {
+	if got := training.Distances([]float32{1, 2, 3, 4}, []float32{4, 6, 3, 5}, 2); !slices.Equal(got, []float32{5, 1}) {
 		t.Errorf("distances %v, want 5 and 1", got)
 	}
 }
