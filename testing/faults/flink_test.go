@@ -48,6 +48,7 @@ func TestKillOnFlink(t *testing.T) {
 		}
 		l.faults++
 		l.checkDataset(t, out)
+		cluster.ClearArtifacts(t)
 	}
 }
 

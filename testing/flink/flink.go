@@ -100,6 +100,15 @@ func (f *Flink) Script(t testing.TB, args ...string) {
 	}
 }
 
+// ClearArtifacts removes the programs that jobs brought along, which nothing else
+// does. No job must be running.
+func (f *Flink) ClearArtifacts(t testing.TB) {
+	t.Helper()
+	if err := os.RemoveAll(filepath.Join(f.dir, "tmp", "artifacts")); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // PID is the number of a running process of this Flink.
 func (f *Flink) PID(t testing.TB, process string) int {
 	t.Helper()
