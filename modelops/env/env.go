@@ -72,7 +72,8 @@ type Simulator interface {
 	Spec() Spec
 	// StepFrom takes an action from each of m states: the observations that
 	// follow, [m, S], and the rewards, [m]. The row of an observation that no
-	// state can be set from is NaN.
+	// state can be set from is NaN, and so are rewards that depend on more than is
+	// observed.
 	//
 	//	observations: [m, S]
 	//	actions:      [m, A]

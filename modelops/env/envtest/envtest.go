@@ -11,10 +11,11 @@ import (
 	"diffstitch/modelops/env"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// copies is of how many copies most tests are.
-const copies = 3
+// Copies is of how many copies most tests are.
+const Copies = 3
 
 // Vector checks an environment; open gives n copies of it, which the suite closes.
 // Every episode must end within limit steps of random actions.
@@ -29,12 +30,12 @@ func Vector(t *testing.T, limit int, open func(t *testing.T, n int) env.Vector) 
 		return v
 	}
 	t.Run("spec", func(t *testing.T) { checkSpec(t, opened(t, 1).Spec()) })
-	t.Run("seeds", func(t *testing.T) { checkSeeds(t, opened(t, copies)) })
-	t.Run("repeats", func(t *testing.T) { checkRepeats(t, opened(t, copies)) })
-	t.Run("copies are apart", func(t *testing.T) { checkApart(t, opened(t, copies), opened(t, 1)) })
-	t.Run("clips", func(t *testing.T) { checkClips(t, opened(t, copies)) })
-	t.Run("ends", func(t *testing.T) { checkEnds(t, opened(t, copies), limit) })
-	t.Run("misuse", func(t *testing.T) { checkMisuse(t, opened(t, copies)) })
+	t.Run("seeds", func(t *testing.T) { checkSeeds(t, opened(t, Copies)) })
+	t.Run("repeats", func(t *testing.T) { checkRepeats(t, opened(t, Copies)) })
+	t.Run("copies are apart", func(t *testing.T) { checkApart(t, opened(t, Copies), opened(t, 1)) })
+	t.Run("clips", func(t *testing.T) { checkClips(t, opened(t, Copies)) })
+	t.Run("ends", func(t *testing.T) { checkEnds(t, opened(t, Copies), limit) })
+	t.Run("misuse", func(t *testing.T) { checkMisuse(t, opened(t, Copies)) })
 }
 
 func checkSpec(t *testing.T, s env.Spec) {
@@ -60,7 +61,7 @@ func checkSpec(t *testing.T, s env.Spec) {
 func checkSeeds(t *testing.T, v env.Vector) {
 	s := v.Spec()
 	first := reset(t, v, 1, 2, math.MaxUint64)
-	if len(first) != copies*s.ObservationDim || slices.ContainsFunc(first, notFinite) {
+	if len(first) != Copies*s.ObservationDim || slices.ContainsFunc(first, notFinite) {
 		t.Errorf("observations %v", first)
 	}
 	if d := cmp.Diff(first, reset(t, v, 1, 2, math.MaxUint64)); d != "" {
@@ -78,7 +79,7 @@ func checkRepeats(t *testing.T, v env.Vector) {
 		reset(t, v, 5, 6, 7)
 		rng := rand.New(rand.NewPCG(1, 1))
 		for range steps {
-			all = append(all, step(t, v, Actions(rng, v.Spec(), copies)))
+			all = append(all, step(t, v, Actions(rng, v.Spec(), Copies)))
 		}
 		return all
 	}
@@ -94,7 +95,7 @@ func checkApart(t *testing.T, many, one env.Vector) {
 	reset(t, many, 5, 6, 7)
 	reset(t, one, 6)
 	for range 20 {
-		actions := Actions(rng, s, copies)
+		actions := Actions(rng, s, Copies)
 		together, alone := step(t, many, actions), step(t, one, actions[s.ActionDim:2*s.ActionDim])
 		middle := env.Step{
 			Observations: together.Observations[s.ObservationDim : 2*s.ObservationDim],
@@ -108,7 +109,7 @@ func checkApart(t *testing.T, many, one env.Vector) {
 
 func checkClips(t *testing.T, v env.Vector) {
 	var within, beyond []float32
-	for range copies {
+	for range Copies {
 		for _, high := range v.Spec().ActionHigh {
 			within, beyond = append(within, high), append(beyond, 3*high+1)
 		}
@@ -125,10 +126,10 @@ func checkClips(t *testing.T, v env.Vector) {
 func checkEnds(t *testing.T, v env.Vector, limit int) {
 	reset(t, v, 8, 9, 10)
 	rng := rand.New(rand.NewPCG(3, 3))
-	last := env.Step{Terminals: make([]bool, copies), Timeouts: make([]bool, copies)}
+	last := env.Step{Terminals: make([]bool, Copies), Timeouts: make([]bool, Copies)}
 	for taken := 1; taken <= limit && !ended(last); taken++ {
-		now := step(t, v, Actions(rng, v.Spec(), copies))
-		for i := range copies {
+		now := step(t, v, Actions(rng, v.Spec(), Copies))
+		for i := range Copies {
 			checkFlags(t, v.Spec(), taken, i, last, now)
 		}
 		last = now
@@ -136,13 +137,13 @@ func checkEnds(t *testing.T, v env.Vector, limit int) {
 	if !ended(last) {
 		t.Fatalf("some copies have not ended in %d steps: %+v", limit, last)
 	}
-	after := step(t, v, Actions(rng, v.Spec(), copies))
-	last.Rewards = make([]float32, copies)
+	after := step(t, v, Actions(rng, v.Spec(), Copies))
+	last.Rewards = make([]float32, Copies)
 	if d := cmp.Diff(last, after); d != "" {
 		t.Errorf("ended copies do not stay (-at the end +after):\n%s", d)
 	}
 	reset(t, v, 8, 9, 10)
-	if again := step(t, v, Actions(rng, v.Spec(), copies)); slices.Contains(again.Timeouts, true) {
+	if again := step(t, v, Actions(rng, v.Spec(), Copies)); slices.Contains(again.Timeouts, true) {
 		t.Errorf("Reset does not begin anew: %+v", again)
 	}
 }
@@ -173,42 +174,39 @@ func ended(s env.Step) bool {
 // checkMisuse checks that wrong sizes are errors, after which all goes on.
 func checkMisuse(t *testing.T, v env.Vector) {
 	if _, err := v.Reset([]uint64{1}); err == nil {
-		t.Errorf("1 seed was taken for %d copies", copies)
+		t.Errorf("1 seed was taken for %d copies", Copies)
 	}
 	before := reset(t, v, 1, 2, 3)
 	if _, err := v.Step([]float32{0}); err == nil {
-		t.Errorf("1 value was taken for the actions of %d copies", copies)
+		t.Errorf("1 value was taken for the actions of %d copies", Copies)
 	}
-	step(t, v, make([]float32, copies*v.Spec().ActionDim))
+	step(t, v, make([]float32, Copies*v.Spec().ActionDim))
 	if d := cmp.Diff(before, reset(t, v, 1, 2, 3)); d != "" {
 		t.Errorf("after an error (-before +after):\n%s", d)
 	}
 }
 
 // Simulator checks that a simulator repeats, within a tolerance, what the
-// environment itself did.
-func Simulator(t *testing.T, tolerance float64, v env.Vector, sim env.Simulator) {
+// environment itself did; v is of Copies. rewarded is whether rewards follow from
+// what is observed.
+func Simulator(t *testing.T, tolerance float64, rewarded bool, v env.Vector, sim env.Simulator) {
 	s := sim.Spec()
 	if d := cmp.Diff(v.Spec(), s); d != "" {
 		t.Fatalf("the simulator is of another environment (-environment +simulator):\n%s", d)
 	}
 	from, actions, to := transitions(t, v)
 	next, rewards := stepFrom(t, sim, from, actions)
-	if off := farthest(to.Observations, next); !(off <= tolerance) {
-		t.Errorf("the next observation is off by %v, at most %v is allowed", off, tolerance)
-	}
-	if off := farthest(to.Rewards, rewards); !(off <= tolerance) {
-		t.Errorf("the reward is off by %v, at most %v is allowed", off, tolerance)
-	}
-	m, S, A := len(rewards)/2, s.ObservationDim, s.ActionDim
+	S, A := s.ObservationDim, s.ActionDim
+	checkTruth(t, tolerance, rewarded, S, to, next, rewards)
+	m := len(rewards) / 2
 	half, _ := stepFrom(t, sim, from[m*S:], actions[m*A:])
-	if d := cmp.Diff(next[m*S:], half); d != "" {
+	if d := cmp.Diff(next[m*S:], half, cmpopts.EquateNaNs()); d != "" {
 		t.Errorf("a row depends on those before it (-all +second half):\n%s", d)
 	}
 	unset := slices.Clone(from[:2*S])
 	unset[0] = float32(math.NaN())
 	next, rewards = stepFrom(t, sim, unset, actions[:2*A])
-	if !notFinite(rewards[0]) || !notFinite(next[0]) || notFinite(rewards[1]) || slices.ContainsFunc(next[S:], notFinite) {
+	if !notFinite(rewards[0]) || !notFinite(next[0]) || slices.ContainsFunc(next[S:], notFinite) {
 		t.Errorf("of two observations the first one of which is NaN: next %v, rewards %v", next, rewards)
 	}
 	if next, rewards = stepFrom(t, sim, nil, nil); len(next) != 0 || len(rewards) != 0 {
@@ -219,10 +217,32 @@ func Simulator(t *testing.T, tolerance float64, v env.Vector, sim env.Simulator)
 	}
 }
 
+// checkTruth compares the rows whose state could be set with what happened.
+func checkTruth(t *testing.T, tolerance float64, rewarded bool, S int, to env.Step, next, rewards []float32) {
+	t.Helper()
+	set := 0
+	for i := range rewards {
+		row := next[i*S : (i+1)*S]
+		if notFinite(row[0]) {
+			continue
+		}
+		set++
+		if off := farthest(to.Observations[i*S:(i+1)*S], row); !(off <= tolerance) {
+			t.Errorf("row %d: the next observation is off by %v, at most %v is allowed", i, off, tolerance)
+		}
+		if off := farthest(to.Rewards[i:i+1], rewards[i:i+1]); rewarded && !(off <= tolerance) || !rewarded && !math.IsNaN(off) {
+			t.Errorf("row %d: the reward is off by %v, at most %v is allowed", i, off, tolerance)
+		}
+	}
+	if set < 2*Copies {
+		t.Errorf("the state of %d rows of %d could be set", set, len(rewards))
+	}
+}
+
 // transitions are those of random actions, while no copy has ended.
 func transitions(t *testing.T, v env.Vector) (from, actions []float32, to env.Step) {
 	s := v.Spec()
-	n := copies
+	n := Copies
 	now := reset(t, v, 11, 12, 13)
 	rng := rand.New(rand.NewPCG(4, 4))
 	for range 50 {

@@ -14,7 +14,7 @@ func TestVector(t *testing.T) {
 }
 
 func TestSimulator(t *testing.T) {
-	envtest.Simulator(t, 0, NewVector(3), NewSimulator())
+	envtest.Simulator(t, 0, true, NewVector(envtest.Copies), NewSimulator())
 }
 
 // referenceEpisodes are enough for the means to vary by less than tolerance from
