@@ -39,7 +39,7 @@ const (
 // Model is the content of model.json: all of a model but its weights.
 type Model struct {
 	FormatVersion  int    `json:"format_version"`
-	Kind           string `json:"kind"` // denoiser, inverse, reward or dynamics
+	Kind           string `json:"kind"` // denoiser, inverse, reward, dynamics, or a learner
 	ObservationDim int    `json:"observation_dim"`
 	ActionDim      int    `json:"action_dim"`
 

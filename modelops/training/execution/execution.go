@@ -112,28 +112,45 @@ func Compile(exec *model.Exec, inputs ...shapes.Shape) error {
 
 // Call runs a graph that has one float32 output, and frees the inputs.
 func Call(engine compute.Backend, exec *model.Exec, inputs ...*tensors.Tensor) (flat []float32, err error) {
-	arguments := make([]any, len(inputs))
-	for i, input := range inputs {
-		arguments[i] = input
+	defer func() { err = errors.Join(err, Finalize(inputs)) }()
+	outputs, err := Run(engine, exec, inputs...)
+	if err != nil {
+		return nil, err
 	}
-	err = backend.Serialize(engine, func() (err error) {
-		defer func() { err = errors.Join(err, finalize(inputs)) }()
-		return Catch(func() error {
-			output, err := exec.Call1(arguments...)
-			if err != nil {
-				return err
-			}
-			flat, err = tensors.CopyFlatData[float32](output)
-			return errors.Join(err, output.FinalizeAll())
-		})
-	})
+	defer func() { err = errors.Join(err, Finalize(outputs)) }()
+	return Copy(outputs[0])
+}
+
+// Copy fetches a float32 tensor from the device. What failed while a graph ran may
+// show here.
+func Copy(t *tensors.Tensor) ([]float32, error) {
+	flat, err := tensors.CopyFlatData[float32](t)
 	if err != nil {
 		return nil, engineError(err)
 	}
 	return flat, nil
 }
 
-func finalize(list []*tensors.Tensor) error {
+// Run runs a graph and leaves its outputs on the device; the inputs stay as they are.
+func Run(engine compute.Backend, exec *model.Exec, inputs ...*tensors.Tensor) (outputs []*tensors.Tensor, err error) {
+	arguments := make([]any, len(inputs))
+	for i, input := range inputs {
+		arguments[i] = input
+	}
+	err = backend.Serialize(engine, func() error {
+		return Catch(func() (err error) {
+			outputs, err = exec.Call(arguments...)
+			return err
+		})
+	})
+	if err != nil {
+		return nil, engineError(err)
+	}
+	return outputs, nil
+}
+
+// Finalize frees tensors.
+func Finalize(list []*tensors.Tensor) error {
 	var failures []error
 	for _, t := range list {
 		failures = append(failures, t.FinalizeAll())

@@ -1,0 +1,81 @@
+package learners
+
+import (
+	"math"
+
+	"github.com/gomlx/compute/dtypes"
+	. "github.com/gomlx/gomlx/core/graph"
+
+	"diffstitch/modelops/checkpoint"
+)
+
+// adam is Adam (Kingma and Ba 2015) with PyTorch's defaults, on nodes: GoMLX's own
+// keeps its moments in a store's variables, which a loop's body can't reach.
+type adam struct {
+	decay float64 // of the weights (AdamW, Loshchilov and Hutter 2019)
+}
+
+const (
+	firstDecay, secondDecay = 0.9, 0.999
+	adamEpsilon             = 1e-8
+
+	firstMoment, secondMoment = "adam_first/", "adam_second/" // before the weights' names
+)
+
+// moments are those of weights before the first step.
+func moments(weights []checkpoint.Tensor) []checkpoint.Tensor {
+	var list []checkpoint.Tensor
+	for _, w := range weights {
+		list = append(list, zeros(firstMoment+w.Name, w.Shape...), zeros(secondMoment+w.Name, w.Shape...))
+	}
+	return list
+}
+
+// step changes the named weights, and their moments, to make the loss less.
+//
+//	loss:  scalar
+//	rate:  scalar
+//	count: scalar int32, the steps of these weights, this one included
+func (a adam) step(values arrays, names []string, loss, rate, count *Node) {
+	weights := make([]*Node, len(names))
+	for i, name := range names {
+		weights[i] = values[name]
+	}
+	for i, gradient := range Gradient(loss, weights...) {
+		a.apply(values, names[i], gradient, rate, count)
+	}
+}
+
+// apply is the step of one array.
+func (a adam) apply(values arrays, name string, gradient, rate, count *Node) {
+	first := moving(values[firstMoment+name], gradient, firstDecay)
+	second := moving(values[secondMoment+name], Square(gradient), secondDecay)
+	values[firstMoment+name], values[secondMoment+name] = first, second
+	// The moments begin at zero; dividing by what they have gathered makes up for it.
+	stride := Div(rate, gathered(count, firstDecay))
+	spread := AddScalar(Mul(Sqrt(second), Reciprocal(Sqrt(gathered(count, secondDecay)))), adamEpsilon)
+	weight := values[name]
+	if a.decay > 0 {
+		weight = Mul(weight, OneMinus(MulScalar(rate, a.decay)))
+	}
+	values[name] = Sub(weight, Mul(Div(first, spread), stride))
+}
+
+// moving adds a value to an exponential average.
+func moving(average, value *Node, decay float64) *Node {
+	return Add(MulScalar(average, decay), MulScalar(value, 1-decay))
+}
+
+// gathered is 1 − decay^count, precisely where that is small.
+func gathered(count *Node, decay float64) *Node {
+	return Neg(Expm1(MulScalar(ConvertDType(count, dtypes.Float32), math.Log(decay))))
+}
+
+// follow moves the target's weights by a share tau towards the net's.
+func follow(values arrays, target, net perceptron, tau float64) {
+	for layer := range len(net.sizes) - 1 {
+		for _, pair := range [][2]string{{target.weights(layer), net.weights(layer)}, {target.bias(layer), net.bias(layer)}} {
+			values[pair[0]] = moving(values[pair[0]], values[pair[1]], 1-tau)
+		}
+	}
+}
