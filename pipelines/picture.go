@@ -169,19 +169,16 @@ func (run *augmentation) headline() *report.Headline {
 
 func (run *augmentation) poolReturns() *report.Pools {
 	pools := &report.Pools{}
-	in := map[int64]*[]float64{}
-	for _, m := range run.pools.Low {
-		in[m.ID] = &pools.Low
-	}
-	for _, m := range run.pools.High {
-		in[m.ID] = &pools.High
-	}
-	for _, m := range run.metas {
-		pool := in[m.ID]
-		if pool == nil {
-			pool = &pools.Between
+	low, high := run.pools.Low, run.pools.High // in the order of metas
+	for i := range run.metas {
+		switch m := &run.metas[i]; {
+		case len(low) > 0 && low[0] == m:
+			pools.Low, low = append(pools.Low, m.Return), low[1:]
+		case len(high) > 0 && high[0] == m:
+			pools.High, high = append(pools.High, m.Return), high[1:]
+		default:
+			pools.Between = append(pools.Between, m.Return)
 		}
-		*pool = append(*pool, m.Return)
 	}
 	return pools
 }

@@ -5,12 +5,7 @@ import (
 	"errors"
 
 	"diffstitch/io/datasetio"
-	"diffstitch/io/trajectory"
-	"diffstitch/pipelines/observe"
 	"diffstitch/transforms/pair"
-	"diffstitch/transforms/rank"
-
-	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 )
 
 // Amounts says how much an augmentation would do.
@@ -39,12 +34,6 @@ type Amounts struct {
 	HighPool   datasetio.Weight `json:"high_pool"`
 }
 
-// Files in which the planning pipeline leaves its weights.
-const (
-	endsWeightFile = "weight-ends.parquet"
-	poolWeightFile = "weight-candidates.parquet"
-)
-
 // MeasureAugment reads, ranks and plans as Augment does, says how much there is
 // to do, and publishes nothing.
 func MeasureAugment(ctx context.Context, o AugmentOptions, progress func(Progress)) (amounts Amounts, err error) {
@@ -60,8 +49,7 @@ func MeasureAugment(ctx context.Context, o AugmentOptions, progress func(Progres
 	if err != nil {
 		return amounts, err
 	}
-	amounts = run.amounts(count)
-	return amounts, run.weighPlan(ctx, count, &amounts)
+	return run.amounts(count), nil
 }
 
 func (run *augmentation) amounts(count int64) Amounts {
@@ -76,41 +64,20 @@ func (run *augmentation) amounts(count int64) Amounts {
 		FirstRound:   run.options.Stitches == 0,
 		HighPool:     datasetio.WeighEpisodes(run.shape, run.pools.High),
 	}
-	a.Batches, a.Partitions = run.options.plan(0, count).Shares()
 	for _, f := range run.files {
 		a.Bytes += f.Bytes
 	}
-	return a
-}
-
-// weighPlan makes the plan on the runner, and adds up what it would fetch.
-func (run *augmentation) weighPlan(ctx context.Context, count int64, a *Amounts) error {
-	o := run.options
-	_, err := run.execute(ctx, "planning", planningTasks(count), func(s beam.Scope, _ *observe.Job) {
-		plan := o.plan(0, count)
-		low, high := rank.Episodes(s, o.Pools, datasetio.ReadRecords[trajectory.Meta](s, run.work(episodesFile)))
-		ends := datasetio.WeighLowEnds(s, run.shape, pair.Plan(s, plan, low, high))
-		datasetio.WriteRecords[datasetio.Weight](s, run.work(endsWeightFile), ends)
-		if o.Pairing == pair.Reference {
-			blocks := datasetio.WeighCandidates(s, run.shape, pair.Candidates(s, plan, high))
-			datasetio.WriteRecords[datasetio.Weight](s, run.work(poolWeightFile), blocks)
+	plan := run.options.plan(0, count)
+	a.Batches, a.Partitions = plan.Shares()
+	for batches := range plan.Plan(run.pools) {
+		for _, b := range batches {
+			a.LowEnds = a.LowEnds.Add(datasetio.WeighLowEnds(run.shape, b))
 		}
-	})
-	if err != nil {
-		return err
 	}
-	if a.LowEnds, err = run.weight(endsWeightFile); err != nil {
-		return err
+	if run.options.Pairing == pair.Reference {
+		for _, block := range plan.CandidatesOf(run.pools.High) {
+			a.Candidates = a.Candidates.Add(datasetio.WeighCandidates(run.shape, block))
+		}
 	}
-	a.Candidates, err = run.weight(poolWeightFile)
-	return err
-}
-
-// weight is the sum of the weights in a file, which may be missing.
-func (run *augmentation) weight(name string) (sum datasetio.Weight, err error) {
-	weights, err := load(run.work(name), func(a, b datasetio.Weight) int { return 0 })
-	for _, w := range weights {
-		sum = sum.Add(w)
-	}
-	return sum, err
+	return a
 }

@@ -15,14 +15,6 @@ func readingTasks(m observe.Metrics) []Progress {
 	return []Progress{{Task: "reading", Done: read, Unit: "episodes"}}
 }
 
-// planningTasks tells how many pairs are planned.
-func planningTasks(total int64) func(observe.Metrics) []Progress {
-	return func(m observe.Metrics) []Progress {
-		planned := m.Counters[observe.Name{Namespace: "pair", Name: "pairs_planned"}]
-		return []Progress{{Task: "planning", Done: planned, Total: total, Unit: "pairs"}}
-	}
-}
-
 // stitchingTasks tells how many of a round's stitches have been judged. Where
 // the runner has no metrics before the job ends, the batches that are staged tell.
 func (run *augmentation) stitchingTasks(round int, first, total int64) func(observe.Metrics) []Progress {

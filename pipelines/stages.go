@@ -33,8 +33,14 @@ const (
 	inputsFile     = "inputs.parquet"
 	candidatesFile = "candidates.parquet"
 	outcomesFile   = "outcomes-%04d.parquet"
-	stitchesFile   = "stitches.parquet"
 	partsFile      = "parts.parquet"
+)
+
+// What the driver laid out for workers to share, each the prefix of its files.
+const (
+	planShares      = "plan-%04d"
+	candidateShares = "candidates"
+	layoutShares    = "layout"
 )
 
 func (run *augmentation) work(name string) string {
@@ -79,7 +85,6 @@ func (run *augmentation) read(ctx context.Context) error {
 	if run.rejects, err = load(run.work(rejectsFile), byPlace); err != nil {
 		return err
 	}
-	scanned := len(run.metas)
 	run.metas, run.rejects = datasetio.RejectReturning(run.input, run.metas, run.rejects)
 	slices.SortFunc(run.rejects, byPlace)
 	byIndex := func(a, b datasetio.FileInfo) int { return cmp.Compare(a.Index, b.Index) }
@@ -89,11 +94,7 @@ func (run *augmentation) read(ctx context.Context) error {
 	if err := run.options.Data.check(len(run.input.Files), run.metas, run.rejects); err != nil {
 		return err
 	}
-	if number(run.metas) || len(run.metas) < scanned {
-		if err := datasetio.SaveRecords(ctx, run.work(episodesFile), run.metas); err != nil {
-			return err
-		}
-	}
+	number(run.metas)
 	if run.pools, err = rank.Split(run.options.Pools, run.metas); err != nil {
 		return fmt.Errorf("%w: %w", ErrData, err)
 	}
@@ -116,18 +117,18 @@ func byPlace(a, b dataset.Reject) int {
 }
 
 // number gives the episodes new ids, in the data's order, if files share ids.
-func number(metas []trajectory.Meta) (changed bool) {
-	seen := make(map[int64]bool, len(metas))
-	for _, m := range metas {
-		changed = changed || seen[m.ID]
-		seen[m.ID] = true
+func number(metas []trajectory.Meta) {
+	ids := make([]int64, len(metas))
+	for i, m := range metas {
+		ids[i] = m.ID
 	}
-	if changed {
-		for i := range metas {
-			metas[i].ID = int64(i)
-		}
+	slices.Sort(ids)
+	if len(slices.Compact(ids)) == len(metas) {
+		return
 	}
-	return changed
+	for i := range metas {
+		metas[i].ID = int64(i)
+	}
 }
 
 // stitch attempts stitches: as many as asked for, or in rounds until D_aug has
@@ -224,17 +225,20 @@ func originalRows(metas []trajectory.Meta) (rows int64) {
 func (run *augmentation) round(ctx context.Context, round int, first, count int64) error {
 	o, models := run.options, run.session()
 	path := run.work(fmt.Sprintf(outcomesFile, round))
+	plan, prefix := o.plan(first, count), run.work(fmt.Sprintf(planShares, round))
+	if err := run.savePlan(ctx, plan, prefix); err != nil {
+		return err
+	}
+	_, partitions := plan.Shares()
 	_, err := run.execute(ctx, "stitching", run.stitchingTasks(round, first, count), func(s beam.Scope, job *observe.Job) {
 		var dead []beam.PCollection
 		but := func(out, failures beam.PCollection) beam.PCollection {
 			dead = append(dead, failures)
 			return out
 		}
-		plan := o.plan(first, count)
-		low, high := rank.Episodes(s, o.Pools, datasetio.ReadRecords[trajectory.Meta](s, run.work(episodesFile)))
-		pairs := but(datasetio.LowEnds(s, run.input, pair.Plan(s, plan, low, high)))
+		pairs := but(datasetio.LowEnds(s, run.input, datasetio.ReadShares[trajectory.PairBatch](s, prefix, partitions)))
 		if o.Pairing == pair.Reference {
-			ends := but(datasetio.Choices(s, run.input, run.candidates(s, round, plan, high), pairs))
+			ends := but(datasetio.Choices(s, run.input, run.candidates(s, plan), pairs))
 			pairs = pair.ByEntry(s, plan, but(estimate.Steps(s, o.Estimate, models, o.Seed, ends)))
 		} else {
 			ends := but(datasetio.Entries(s, run.input, pair.ByEntry(s, plan, pairs)))
@@ -267,14 +271,39 @@ func (run *augmentation) round(ctx context.Context, round int, first, count int6
 	return nil
 }
 
+// savePlan leaves the plan's partitions, and in the first round the places of the
+// candidates, to the workers. A job that is built and not run has none.
+func (run *augmentation) savePlan(ctx context.Context, plan pair.Config, prefix string) error {
+	if len(run.metas) == 0 {
+		return nil
+	}
+	partition := int64(0)
+	for batches := range plan.Plan(run.pools) {
+		if err := datasetio.SaveShare(ctx, prefix, partition, batches); err != nil {
+			return err
+		}
+		partition++
+	}
+	if run.options.Pairing != pair.Reference || plan.First > 0 {
+		return nil
+	}
+	for i, block := range plan.CandidatesOf(run.pools.High) {
+		if err := datasetio.SaveShare(ctx, run.work(candidateShares), int64(i), []trajectory.CandidateBlock{block}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // candidates gives the path of the run's pool of candidates once it is there;
 // the first round makes it.
-func (run *augmentation) candidates(s beam.Scope, round int, plan pair.Config, high beam.PCollection) beam.PCollection {
+func (run *augmentation) candidates(s beam.Scope, plan pair.Config) beam.PCollection {
 	path := run.work(candidatesFile)
-	if round > 0 {
+	if plan.First > 0 {
 		return beam.Create(s, path)
 	}
-	return datasetio.StageCandidates(s, run.input, path, pair.Candidates(s, plan, high))
+	blocks := datasetio.ReadShares[trajectory.CandidateBlock](s, run.work(candidateShares), plan.CandidateBlocks())
+	return datasetio.StageCandidates(s, run.input, path, blocks)
 }
 
 func byPair(a, b trajectory.Outcome) int { return cmp.Compare(a.Index, b.Index) }
@@ -288,19 +317,21 @@ func (o AugmentOptions) qualify() qualify.Config {
 
 // mix lays out and writes D*.
 func (run *augmentation) mix(ctx context.Context) error {
-	if err := datasetio.SaveRecords(ctx, run.work(stitchesFile), run.outcomes); err != nil {
-		return err
-	}
 	out := datasetio.Output{
 		Dir:         run.staging.DataDir(),
 		Bridges:     run.staging.WorkDir(),
+		Layout:      run.work(layoutShares),
 		Shape:       run.shape,
 		BridgesOnly: run.options.Mix.Emit == mix.EmitBridge,
 	}
+	parts := int64(0)
+	for part := range run.options.Mix.Layout(run.metas, run.outcomes) {
+		if err := datasetio.SaveShare(ctx, out.Layout, part.Index, part.Entries); err != nil {
+			return err
+		}
+		parts++
+	}
 	_, err := run.execute(ctx, "writing", writingTasks(run.expectedRows()), func(s beam.Scope, job *observe.Job) {
-		originals := datasetio.ReadRecords[trajectory.Meta](s, run.work(episodesFile))
-		stitches := datasetio.ReadRecords[trajectory.Outcome](s, run.work(stitchesFile))
-		parts := mix.Parts(s, run.options.Mix, originals, stitches)
 		written := job.Live(s, datasetio.Write(s, run.input, out, parts))
 		datasetio.WriteRecords[trajectory.PartInfo](s, run.work(partsFile), written)
 	})

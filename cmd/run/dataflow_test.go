@@ -180,8 +180,8 @@ func TestDataflowJobs(t *testing.T) {
 			args: []string{"augment", "--data", walks, "--models", models, "--out", out, "--stitches", "200", "--batch", "4", "--sampler-steps", "4", "--backend", "xla"},
 			steps: [][]string{
 				{"datasetio.Scan", "datasetio.Hashes"},
-				{"rank.Episodes", "pair.Plan", "datasetio.LowEnds", "pair.Candidates", "datasetio.StageCandidates", "datasetio.Choices", "estimate.Steps", "pair.ByEntry", "datasetio.Contexts", "inpaint.Bridges", "wrapup.Transitions", "qualify.Stitches", "datasetio.Stage"},
-				{"mix.Parts", "datasetio.Write"},
+				{"datasetio.ReadShares", "datasetio.LowEnds", "datasetio.StageCandidates", "datasetio.Choices", "estimate.Steps", "pair.ByEntry", "datasetio.Contexts", "inpaint.Bridges", "wrapup.Transitions", "qualify.Stitches", "datasetio.Stage"},
+				{"datasetio.Write"},
 			},
 		},
 	} {

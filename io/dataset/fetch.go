@@ -13,9 +13,10 @@ type groupCache struct {
 	items []Item // of the episodes layout
 }
 
-// groupKey names a decoded row group in a Cache.
+// groupKey names a decoded row group in a Cache, also when its file was closed and
+// opened again.
 type groupKey struct {
-	f     *File
+	path  string
 	group int
 }
 
@@ -143,7 +144,7 @@ func (i Item) clone() Item {
 
 // cached is the decoded row group g.
 func (f *File) cached(g int) (*groupCache, error) {
-	group, _, err := Cached(f.cache, groupKey{f, g}, func() (c *groupCache, bytes int64, err error) {
+	group, _, err := Cached(f.cache, groupKey{f.path, g}, func() (c *groupCache, bytes int64, err error) {
 		c = &groupCache{}
 		if f.schema.Layout == Episodes {
 			c.items, err = f.decodeNested(g)

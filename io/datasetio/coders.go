@@ -25,12 +25,10 @@ func init() {
 	beam.RegisterCoder(reflect.TypeFor[trajectory.Candidate](), encodeCandidate, decodeCandidate)
 	beam.RegisterCoder(reflect.TypeFor[trajectory.Outcome](), encodeOutcome, decodeOutcome)
 	beam.RegisterCoder(reflect.TypeFor[trajectory.Failure](), encodeFailure, decodeFailure)
-	beam.RegisterCoder(reflect.TypeFor[trajectory.Part](), encodePart, decodePart)
 	beam.RegisterCoder(reflect.TypeFor[trajectory.PartInfo](), encodePartInfo, decodePartInfo)
 	beam.RegisterCoder(reflect.TypeFor[dataset.Reject](), encodeReject, decodeReject)
 	beam.RegisterCoder(reflect.TypeFor[Split](), encodeSplit, decodeSplit)
 	beam.RegisterCoder(reflect.TypeFor[FileInfo](), encodeFileInfo, decodeFileInfo)
-	beam.RegisterCoder(reflect.TypeFor[Weight](), encodeWeight, decodeWeight)
 }
 
 var (
@@ -40,12 +38,10 @@ var (
 	candidateRows      = buildRows[trajectory.Candidate]()
 	outcomeRows        = buildRows[trajectory.Outcome]()
 	failureRows        = buildRows[trajectory.Failure]()
-	partRows           = buildRows[trajectory.Part]()
 	partInfoRows       = buildRows[trajectory.PartInfo]()
 	rejectRows         = buildRows[dataset.Reject]()
 	splitRows          = buildRows[Split]()
 	fileInfoRows       = buildRows[FileInfo]()
-	weightRows         = buildRows[Weight]()
 )
 
 func encodeMeta(v trajectory.Meta) ([]byte, error) { return metaRows().encode(v) }
@@ -70,9 +66,6 @@ func decodeOutcome(b []byte) (trajectory.Outcome, error) { return outcomeRows().
 func encodeFailure(v trajectory.Failure) ([]byte, error) { return failureRows().encode(v) }
 func decodeFailure(b []byte) (trajectory.Failure, error) { return failureRows().decode(b) }
 
-func encodePart(v trajectory.Part) ([]byte, error) { return partRows().encode(v) }
-func decodePart(b []byte) (trajectory.Part, error) { return partRows().decode(b) }
-
 func encodePartInfo(v trajectory.PartInfo) ([]byte, error) { return partInfoRows().encode(v) }
 func decodePartInfo(b []byte) (trajectory.PartInfo, error) { return partInfoRows().decode(b) }
 
@@ -84,9 +77,6 @@ func decodeSplit(b []byte) (Split, error) { return splitRows().decode(b) }
 
 func encodeFileInfo(v FileInfo) ([]byte, error) { return fileInfoRows().encode(v) }
 func decodeFileInfo(b []byte) (FileInfo, error) { return fileInfoRows().decode(b) }
-
-func encodeWeight(v Weight) ([]byte, error) { return weightRows().encode(v) }
-func decodeWeight(b []byte) (Weight, error) { return weightRows().decode(b) }
 
 // rowCoder codes a T as a row of Beam's.
 type rowCoder[T any] struct {

@@ -27,12 +27,10 @@ func TestShuffledRecordsAreBytes(t *testing.T) {
 		trajectory.Candidate{Place: 9, Ref: ref, State: []float32{-1, 1e-9}},
 		outcome,
 		trajectory.Failure{Stage: "inpaint", Error: "no"},
-		trajectory.Part{Index: 1, Entries: []trajectory.Entry{{ID: 6, IsStitch: true, Stitch: outcome}}},
 		trajectory.PartInfo{Index: 1, File: "part-00001.parquet", Rows: 8},
 		dataset.Reject{File: "a.parquet", Row: 3, Reason: dataset.NotFinite},
 		Split{File: 2, Groups: dataset.Groups{From: 1, To: 3}},
 		FileInfo{Index: 1, Path: "a.parquet", Bytes: 8},
-		Weight{States: 1, Windows: 2, Bytes: 3},
 	} {
 		kind := reflect.TypeOf(want)
 		if coder.LookupCustomCoder(kind) == nil {

@@ -24,12 +24,13 @@ func init() {
 	registerRecords[dataset.Reject]()
 	registerRecords[FileInfo]()
 	registerRecords[trajectory.Candidate]()
+	registerShares[trajectory.PairBatch]()
+	registerShares[trajectory.CandidateBlock]()
+	beam.RegisterDoFn(&numbersFn{})
 }
 
-func registerRecords[T any]() {
-	beam.RegisterDoFn(&writeRecordsFn[T]{})
-	beam.RegisterDoFn(&readRecordsFn[T]{})
-}
+func registerRecords[T any]() { beam.RegisterDoFn(&writeRecordsFn[T]{}) }
+func registerShares[T any]()  { beam.RegisterDoFn(&readShareFn[T]{}) }
 
 // WriteRecords writes a PCollection<T> of small records to one Parquet file, in
 // no particular order, and gives a PCollection<string> of its path once it is
@@ -74,23 +75,46 @@ func LoadRecords[T any](path string) ([]T, error) {
 	return records, nil
 }
 
-// ReadRecords gives the records of a file as a PCollection<T>.
-func ReadRecords[T any](s beam.Scope, path string) beam.PCollection {
-	s = s.Scope("datasetio.ReadRecords")
-	return beam.ParDo(s, &readRecordsFn[T]{Path: path}, beam.Impulse(s))
+// SaveShare leaves the records of one share, of those that ReadShares reads.
+func SaveShare[T any](ctx context.Context, prefix string, share int64, records []T) error {
+	return SaveRecords(ctx, sharePath(prefix, share), records)
 }
 
-type readRecordsFn[T any] struct {
-	Path string `json:"path"`
+func sharePath(prefix string, share int64) string {
+	return fmt.Sprintf("%s-%06d.parquet", prefix, share)
 }
 
-func (fn *readRecordsFn[T]) ProcessElement(_ []byte, emit func(T)) error {
-	records, err := LoadRecords[T](fn.Path)
-	if err != nil {
-		return err
-	}
+// ReadShares gives a PCollection<T> of the records in so many shares, in files whose
+// path begins with prefix; those of a share in order. What the driver knows of all
+// the data comes to the workers in this way, since none of them need hold it all.
+func ReadShares[T any](s beam.Scope, prefix string, shares int64) beam.PCollection {
+	s = s.Scope("datasetio.ReadShares")
+	return beam.ParDo(s, &readShareFn[T]{Prefix: prefix}, numbers(s, shares))
+}
+
+type readShareFn[T any] struct {
+	Prefix string `json:"prefix"`
+}
+
+func (fn *readShareFn[T]) ProcessElement(share int64, emit func(T)) error {
+	records, err := LoadRecords[T](sharePath(fn.Prefix, share))
 	for _, r := range records {
 		emit(r)
 	}
-	return nil
+	return err
+}
+
+// numbers is a PCollection<int64> from 0 to count, reshuffled.
+func numbers(s beam.Scope, count int64) beam.PCollection {
+	return beam.Reshuffle(s, beam.ParDo(s, &numbersFn{Count: count}, beam.Impulse(s)))
+}
+
+type numbersFn struct {
+	Count int64 `json:"count"`
+}
+
+func (fn *numbersFn) ProcessElement(_ []byte, emit func(int64)) {
+	for i := range fn.Count {
+		emit(i)
+	}
 }

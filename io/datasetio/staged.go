@@ -30,7 +30,7 @@ func CountStaged(dir string, first int64) (batches int64, err error) {
 
 // mostStaged is how many staged files are held open: who reads bridges in their
 // order needs one, and other orders return to the same few.
-const mostStaged = 32
+const mostStaged = 8
 
 // Staged reads the bridges that Stage left in a folder.
 type Staged struct {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unsafe"
 
 	"diffstitch/io/dataset"
 	"diffstitch/io/trajectory"
@@ -21,15 +22,17 @@ var (
 )
 
 const (
-	// DefaultCacheMB is how many MiB of windows a process keeps where nothing is
-	// said.
+	// DefaultCacheMB is how many MiB of memory a process spends on keeping windows
+	// where nothing is said.
 	DefaultCacheMB = 256
 	// windowRows is how many states are fetched and kept at once: about what a
 	// page of the file holds.
 	windowRows = 256
-	// awakeFiles is how many files keep their place to read on. Work comes in the
-	// order of the data, so a process is at few places at a time.
-	awakeFiles = 8
+	// openFiles is how many files stay open, with what their footers say of each row
+	// group, and awakeFiles how many of those keep their place to read on. Work comes
+	// in the order of the data, so a process is at few places at a time.
+	openFiles  = 16
+	awakeFiles = 4
 )
 
 // Store fetches what is asked for of a dataset's episodes by their location, a
@@ -42,8 +45,14 @@ type Store struct {
 	cache *dataset.Cache // of windows, episodes, decoded row groups and candidates
 
 	mu    sync.Mutex
-	files map[int32]*dataset.File
-	awake []int32 // files, the one used last at the end
+	files []*openFile // the one used last at the end
+}
+
+// openFile is a file of the input. It is not closed while it has users.
+type openFile struct {
+	*dataset.File
+	index int32
+	users int
 }
 
 // What a store keeps, as keys of its cache.
@@ -72,8 +81,7 @@ func OpenStore(in Input) *Store {
 		st = &Store{
 			input: in,
 			key:   key,
-			cache: dataset.NewCache(in.cacheBytes()),
-			files: map[int32]*dataset.File{},
+			cache: dataset.NewCache(in.cacheBytes() / heapGrowth),
 		}
 		stores[key] = st
 	}
@@ -98,21 +106,31 @@ func (st *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// Episode fetches an episode. The caller must not change it.
+// Episode fetches an episode, and keeps it for who asks for it again. The caller
+// must not change it.
 func (st *Store) Episode(m trajectory.Meta) (*trajectory.Episode, error) {
 	e, _, err := dataset.Cached(st.cache, episodeKey{m.Location}, func() (*trajectory.Episode, int64, error) {
-		f, err := st.file(m.Location)
+		e, err := st.ReadOnce(m)
 		if err != nil {
 			return nil, 0, err
 		}
-		e, err := f.Fetch(m.Location)
-		if err != nil {
-			return nil, 0, err
-		}
-		e.ID = m.ID
 		return e, size(e), nil
 	})
 	return e, err
+}
+
+// ReadOnce fetches an episode that nobody asks for again.
+func (st *Store) ReadOnce(m trajectory.Meta) (*trajectory.Episode, error) {
+	var e *trajectory.Episode
+	err := st.with(m.Location, func(f *dataset.File) (err error) {
+		e, err = f.Fetch(m.Location)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	e.ID = m.ID
+	return e, nil
 }
 
 // States fetches the states before the steps [from, to) of an episode,
@@ -149,12 +167,12 @@ func (st *Store) Rewards(ctx context.Context, m trajectory.Meta) ([]float32, err
 // floats gives what the cache has under a key, or reads and counts it.
 func (st *Store) floats(ctx context.Context, m trajectory.Meta, key any, read func(*dataset.File) ([]float32, error)) ([]float32, error) {
 	values, hit, err := dataset.Cached(st.cache, key, func() ([]float32, int64, error) {
-		f, err := st.file(m.Location)
-		if err != nil {
-			return nil, 0, err
-		}
-		values, err := read(f)
-		return values, entryBytes + 4*int64(len(values)), err
+		var values []float32
+		err := st.with(m.Location, func(f *dataset.File) (err error) {
+			values, err = read(f)
+			return err
+		})
+		return values, entryBytes + 4*int64(cap(values)), err
 	})
 	switch {
 	case err != nil:
@@ -167,44 +185,80 @@ func (st *Store) floats(ctx context.Context, m trajectory.Meta, key any, read fu
 	return values, nil
 }
 
-// file opens a file, or takes the one that is open, and lets the one that has
+// with lends the file of a place to use.
+func (st *Store) with(place trajectory.Location, use func(*dataset.File) error) error {
+	f, err := st.borrow(place.File)
+	if err != nil {
+		return err
+	}
+	return errors.Join(use(f.File), st.giveBack(f))
+}
+
+// borrow opens a file, or takes the one that is open, and lets the one that has
 // not been used for longest rest.
-func (st *Store) file(place trajectory.Location) (*dataset.File, error) {
-	if place.File < 0 || int(place.File) >= len(st.input.Files) {
-		return nil, fmt.Errorf("datasetio: file %d of %d asked for", place.File, len(st.input.Files))
+func (st *Store) borrow(index int32) (*openFile, error) {
+	if index < 0 || int(index) >= len(st.input.Files) {
+		return nil, fmt.Errorf("datasetio: file %d of %d asked for", index, len(st.input.Files))
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	f := st.files[place.File]
-	if f == nil {
-		var err error
-		if f, err = dataset.Open(st.input.Files[place.File], st.input.Options); err != nil {
+	var f *openFile
+	if at := slices.IndexFunc(st.files, func(f *openFile) bool { return f.index == index }); at >= 0 {
+		f = st.files[at]
+		st.files = slices.Delete(st.files, at, at+1)
+	} else {
+		opened, err := dataset.Open(st.input.Files[index], st.input.Options)
+		if err != nil {
 			return nil, err
 		}
-		f.Share(st.cache)
-		st.files[place.File] = f
+		opened.Share(st.cache)
+		f = &openFile{File: opened, index: index}
 	}
-	st.awake = append(slices.DeleteFunc(st.awake, func(i int32) bool { return i == place.File }), place.File)
-	if len(st.awake) > awakeFiles {
-		st.files[st.awake[0]].Rest()
-		st.awake = slices.Delete(st.awake, 0, 1)
+	f.users++
+	st.files = append(st.files, f)
+	if last := len(st.files) - 1 - awakeFiles; last >= 0 {
+		st.files[last].Rest()
 	}
 	return f, nil
 }
 
-// entryBytes is about what the cache itself takes for an entry.
-const entryBytes = 256
+// giveBack ends the use of a file, and closes the one that has not been used for
+// longest if too many are open.
+func (st *Store) giveBack(f *openFile) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	f.users--
+	if len(st.files) <= openFiles {
+		return nil
+	}
+	at := slices.IndexFunc(st.files, func(f *openFile) bool { return f.users == 0 })
+	if at < 0 {
+		return nil
+	}
+	unused := st.files[at]
+	st.files = slices.Delete(st.files, at, at+1)
+	return unused.Close()
+}
+
+const (
+	// heapGrowth is what a byte that lives costs of the heap: the garbage collector
+	// lets as much again pile up before it looks.
+	heapGrowth = 2
+	// entryBytes is about what the cache itself takes for an entry.
+	entryBytes = 384
+)
 
 func size(e *trajectory.Episode) int64 {
-	return entryBytes + 4*int64(len(e.Observations)+len(e.NextObservations)+len(e.Actions)+len(e.Rewards))
+	return entryBytes + int64(unsafe.Sizeof(*e)) +
+		4*int64(cap(e.Observations)+cap(e.NextObservations)+cap(e.FinalObservation)+cap(e.Actions)+cap(e.Rewards))
 }
 
 // Input names a dataset's files and how to read them.
 type Input struct {
 	Files   []string        `json:"files"`
 	Options dataset.Options `json:"options"`
-	// CacheMB is how many MiB of what it fetched a process keeps; 0 for
-	// DefaultCacheMB. Of several stores of the same data, the first one's stands.
+	// CacheMB is how many MiB of memory a process spends on keeping what it fetched;
+	// 0 for DefaultCacheMB. Of several stores of the same data, the first one's stands.
 	CacheMB int `json:"cache_mb,omitempty"`
 }
 

@@ -1,16 +1,6 @@
 package datasetio
 
-import (
-	"diffstitch/io/trajectory"
-
-	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-)
-
-func init() {
-	beam.RegisterDoFn(&weighEndsFn{})
-	beam.RegisterDoFn(&weighCandidatesFn{})
-	registerRecords[Weight]()
-}
+import "diffstitch/io/trajectory"
 
 // Weight is what is fetched for some states: windows, and the bytes they take
 // decoded.
@@ -25,42 +15,22 @@ func (w Weight) Add(o Weight) Weight {
 	return Weight{w.States + o.States, w.Windows + o.Windows, w.Bytes + o.Bytes}
 }
 
-// WeighLowEnds gives the Weight of what LowEnds would fetch for each batch of a
-// PCollection<trajectory.PairBatch>, on its own.
-func WeighLowEnds(s beam.Scope, shape Shape, batches beam.PCollection) beam.PCollection {
-	s = s.Scope("datasetio.WeighLowEnds")
-	return beam.ParDo(s, &weighEndsFn{Shape: shape}, batches)
-}
-
-type weighEndsFn struct {
-	Shape Shape `json:"shape"`
-}
-
-func (fn *weighEndsFn) ProcessElement(batch trajectory.PairBatch) Weight {
+// WeighLowEnds is the Weight of what LowEnds fetches for a batch, on its own.
+func WeighLowEnds(shape Shape, batch trajectory.PairBatch) Weight {
 	refs := make([]trajectory.StateRef, len(batch.Pairs))
 	for i, p := range batch.Pairs {
 		refs[i] = p.Low
 	}
-	return weigh(fn.Shape, refs, true)
+	return weigh(shape, refs, true)
 }
 
-// WeighCandidates gives the Weight of what StageCandidates would fetch for each
-// of a PCollection<trajectory.CandidateBlock>.
-func WeighCandidates(s beam.Scope, shape Shape, blocks beam.PCollection) beam.PCollection {
-	s = s.Scope("datasetio.WeighCandidates")
-	return beam.ParDo(s, &weighCandidatesFn{Shape: shape}, blocks)
-}
-
-type weighCandidatesFn struct {
-	Shape Shape `json:"shape"`
-}
-
-func (fn *weighCandidatesFn) ProcessElement(block trajectory.CandidateBlock) Weight {
-	return weigh(fn.Shape, block.Refs, false)
+// WeighCandidates is the Weight of what StageCandidates fetches for a block.
+func WeighCandidates(shape Shape, block trajectory.CandidateBlock) Weight {
+	return weigh(shape, block.Refs, false)
 }
 
 // WeighEpisodes is the Weight of all the states and rewards of episodes.
-func WeighEpisodes(shape Shape, episodes []trajectory.Meta) (w Weight) {
+func WeighEpisodes(shape Shape, episodes []*trajectory.Meta) (w Weight) {
 	for _, m := range episodes {
 		steps := int64(m.Steps)
 		w = w.Add(Weight{steps, 1 + (steps+windowRows-1)/windowRows, 4 * steps * int64(shape.ObservationDim+1)})

@@ -4,10 +4,6 @@ import (
 	"testing"
 
 	"diffstitch/io/trajectory"
-
-	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 )
 
 func TestWeights(t *testing.T) {
@@ -19,13 +15,13 @@ func TestWeights(t *testing.T) {
 		batch.Pairs = append(batch.Pairs, trajectory.Pair{Low: r, High: ref(long, 300)})
 	}
 	states := int64(256 + 88 + 10)
-	ptest.BuildAndRun(t, func(s beam.Scope) {
-		passert.Equals(s, WeighCandidates(s, shape, beam.Create(s, trajectory.CandidateBlock{Refs: refs})),
-			Weight{States: 4, Windows: 3, Bytes: 4 * 3 * states})
-		passert.Equals(s, WeighLowEnds(s, shape, beam.Create(s, batch)),
-			Weight{States: 4, Windows: 5, Bytes: 4*3*states + 4*610})
-	})
-	if got, want := WeighEpisodes(shape, []trajectory.Meta{long, short}), (Weight{States: 610, Windows: 6, Bytes: 4 * 4 * 610}); got != want {
-		t.Errorf("got %+v, want %+v", got, want)
+	for _, test := range []struct{ got, want Weight }{
+		{WeighCandidates(shape, trajectory.CandidateBlock{Refs: refs}), Weight{States: 4, Windows: 3, Bytes: 4 * 3 * states}},
+		{WeighLowEnds(shape, batch), Weight{States: 4, Windows: 5, Bytes: 4*3*states + 4*610}},
+		{WeighEpisodes(shape, []*trajectory.Meta{&long, &short}), Weight{States: 610, Windows: 6, Bytes: 4 * 4 * 610}},
+	} {
+		if test.got != test.want {
+			t.Errorf("got %+v, want %+v", test.got, test.want)
+		}
 	}
 }

@@ -25,17 +25,19 @@ func init() {
 type Output struct {
 	Dir     string `json:"dir"`     // of the data files
 	Bridges string `json:"bridges"` // folder of the staged bridges
-	Shape   Shape  `json:"shape"`
+	// Layout is the prefix of the shares that list the episodes of each data file.
+	Layout string `json:"layout"`
+	Shape  Shape  `json:"shape"`
 	// BridgesOnly leaves the two episodes around a bridge out.
 	BridgesOnly bool `json:"bridges_only,omitempty"`
 }
 
-// Write writes a PCollection<trajectory.Part>, fetching the episodes by their
-// locations, and gives a PCollection<trajectory.PartInfo>. A retry writes the
+// Write writes so many data files, fetching the episodes by the locations that the
+// layout lists, a share a file of trajectory.Entry, and gives a PCollection<trajectory.PartInfo>. A retry writes the
 // same file again.
-func Write(s beam.Scope, in Input, out Output, parts beam.PCollection) beam.PCollection {
+func Write(s beam.Scope, in Input, out Output, parts int64) beam.PCollection {
 	s = s.Scope("datasetio.Write")
-	return beam.ParDo(s, &writeFn{Input: in, Output: out}, parts)
+	return beam.ParDo(s, &writeFn{Input: in, Output: out}, numbers(s, parts))
 }
 
 type writeFn struct {
@@ -48,20 +50,24 @@ type writeFn struct {
 func (fn *writeFn) Setup()          { fn.store = OpenStore(fn.Input) }
 func (fn *writeFn) Teardown() error { return fn.store.Close() }
 
-func (fn *writeFn) ProcessElement(ctx context.Context, part trajectory.Part) (trajectory.PartInfo, error) {
-	return attempt.Do(ctx, "part", strconv.FormatInt(part.Index, 10), func() (trajectory.PartInfo, error) { return fn.write(ctx, part) })
+func (fn *writeFn) ProcessElement(ctx context.Context, part int64) (trajectory.PartInfo, error) {
+	return attempt.Do(ctx, "part", strconv.FormatInt(part, 10), func() (trajectory.PartInfo, error) { return fn.write(ctx, part) })
 }
 
-func (fn *writeFn) write(ctx context.Context, part trajectory.Part) (trajectory.PartInfo, error) {
-	info := trajectory.PartInfo{Index: part.Index, File: fmt.Sprintf("part-%05d.parquet", part.Index)}
+func (fn *writeFn) write(ctx context.Context, part int64) (trajectory.PartInfo, error) {
+	info := trajectory.PartInfo{Index: part, File: fmt.Sprintf("part-%05d.parquet", part)}
+	entries, err := LoadRecords[trajectory.Entry](sharePath(fn.Output.Layout, part))
+	if err != nil {
+		return info, err
+	}
 	staged := OpenStaged(fn.Output.Bridges)
 	defer staged.Close()
-	err := storage.WriteWhole(filepath.Join(fn.Output.Dir, info.File), func(w io.Writer) error {
+	err = storage.WriteWhole(filepath.Join(fn.Output.Dir, info.File), func(w io.Writer) error {
 		out, err := dataset.NewWriter(w, dataset.WriterConfig{ObservationDim: fn.Output.Shape.ObservationDim, ActionDim: fn.Output.Shape.ActionDim})
 		if err != nil {
 			return err
 		}
-		if err := fn.writeEntries(ctx, out, part.Entries, staged, &info); err != nil {
+		if err := fn.writeEntries(ctx, out, entries, staged, &info); err != nil {
 			return err
 		}
 		return out.Close()
@@ -101,7 +107,7 @@ func (fn *writeFn) writeEntries(ctx context.Context, out *dataset.Writer, entrie
 // episode fetches an original episode, or joins a stitched one.
 func (fn *writeFn) episode(entry trajectory.Entry, staged *Staged) (*trajectory.Episode, error) {
 	if !entry.IsStitch {
-		return fn.store.Episode(entry.Original)
+		return fn.store.ReadOnce(entry.Original)
 	}
 	pair := entry.Stitch.Pair
 	bridge, err := staged.Fetch(entry.Stitch.Staged)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"diffstitch/io/trajectory"
@@ -156,6 +157,16 @@ func (st *stitching) entries() (entries []trajectory.Entry) {
 	return entries
 }
 
+// layOut leaves the entries of one data file, and gives the prefix of the layout.
+func layOut(t *testing.T, entries []trajectory.Entry) (prefix string) {
+	t.Helper()
+	prefix = filepath.Join(t.TempDir(), "layout")
+	if err := SaveShare(t.Context(), prefix, 0, entries); err != nil {
+		t.Fatal(err)
+	}
+	return prefix
+}
+
 // accepted lists the bridges that stand.
 func (st *stitching) accepted() (bridges []trajectory.Bridge) {
 	for _, batch := range st.bridges {
@@ -202,13 +213,13 @@ func TestWrite(t *testing.T) {
 		unknown     int64
 	}{{"whole trajectories", false, stitched, 2}, {"bridges alone", true, bridges, 1}} {
 		t.Run(test.name, func(t *testing.T) {
-			out := Output{Dir: t.TempDir(), Bridges: st.staged, Shape: shape, BridgesOnly: test.bridgesOnly}
+			out := Output{Dir: t.TempDir(), Bridges: st.staged, Layout: layOut(t, st.entries()), Shape: shape, BridgesOnly: test.bridgesOnly}
 			want := trajectory.PartInfo{
-				Index: 1, File: "part-00001.parquet", Rows: rows(st.episodes) + rows(test.want), Episodes: int64(len(st.episodes) + len(test.want)),
+				Index: 0, File: "part-00000.parquet", Rows: rows(st.episodes) + rows(test.want), Episodes: int64(len(st.episodes) + len(test.want)),
 				Stitched: int64(len(test.want)), StitchedRows: rows(test.want), BridgeRows: rows(bridges), UnknownFinals: test.unknown,
 			}
 			ptest.BuildAndRun(t, func(s beam.Scope) {
-				passert.Equals(s, Write(s, st.in, out, beam.Create(s, trajectory.Part{Index: 1, Entries: st.entries()})), want)
+				passert.Equals(s, Write(s, st.in, out, 1), want)
 			})
 			got, _ := readFile(t, filepath.Join(out.Dir, want.File))
 			if d := cmp.Diff(slices.Concat(st.episodes, test.want), got); d != "" {
@@ -250,16 +261,16 @@ func TestWriteNamesWhatIsMissing(t *testing.T) {
 	entries := st.entries()
 	last := &entries[len(entries)-1]
 	last.Stitch.Staged.File = 77
-	fn := &writeFn{Input: st.in, Output: Output{Dir: t.TempDir(), Bridges: st.staged, Shape: shape}}
+	fn := &writeFn{Input: st.in, Output: Output{Dir: t.TempDir(), Bridges: st.staged, Layout: layOut(t, entries), Shape: shape}}
 	fn.Setup()
 	defer func() {
 		if err := fn.Teardown(); err != nil {
 			t.Error(err)
 		}
 	}()
-	_, err := fn.write(t.Context(), trajectory.Part{Entries: entries})
-	if err == nil {
-		t.Error("it went well")
+	_, err := fn.write(t.Context(), 0)
+	if err == nil || !strings.Contains(err.Error(), "bridges-00000077.parquet") {
+		t.Errorf("got %v", err)
 	}
 	if left, err := os.ReadDir(fn.Output.Dir); err != nil || len(left) > 0 {
 		t.Errorf("%v are left behind (%v)", left, err)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -29,7 +30,6 @@ import (
 
 func init() {
 	register.Function1x1(identity)
-	register.Function1x1(batchID)
 	register.DoFn2x1[int, func(*int64) bool, int](&countFn{})
 	register.Iter1[int64]()
 }
@@ -41,8 +41,6 @@ func TestMain(m *testing.M) {
 }
 
 func identity(n int64) int64 { return n }
-
-func batchID(b trajectory.PairBatch) int64 { return b.Index }
 
 // countFn ends a pipeline: the bundle before it has an output.
 type countFn struct{}
@@ -176,18 +174,38 @@ func BenchmarkPlanning(b *testing.B) {
 	for b.Loop() {
 		p, s := beam.NewPipelineWithRoot()
 		metas, _ := datasetio.Scan(s, in, width, trajectory.Scoring{Kind: trajectory.ScoreReturn})
-		low, high := rank.Episodes(s, rank.Config{Low: 0.7, High: 0.9}, metas)
-		plan := pair.Config{Strategy: pair.Reference, Count: 100_000, BatchSize: 64, Candidates: 2048}
-		count(s, beam.ParDo(s, batchID, pair.Plan(s, plan, low, high)))
+		records := filepath.Join(b.TempDir(), "episodes.parquet")
+		datasetio.WriteRecords[trajectory.Meta](s, records, metas)
 		if _, err := beam.Run(b.Context(), "prism", p); err != nil {
 			b.Fatal(err)
 		}
+		plan(b, records)
 	}
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportMetric(float64(usage.Maxrss)/1024, "peak-MiB")
+}
+
+// plan ranks the episodes of a file of records, and plans pairs of them.
+func plan(b *testing.B, records string) {
+	b.Helper()
+	metas, err := datasetio.LoadRecords[trajectory.Meta](records)
+	if err != nil {
+		b.Fatal(err)
+	}
+	slices.SortFunc(metas, rank.ByLocation)
+	pools, err := rank.Split(rank.Config{Low: 0.7, High: 0.9}, metas)
+	if err != nil {
+		b.Fatal(err)
+	}
+	plan := pair.Config{Strategy: pair.Reference, Count: 100_000, BatchSize: 64, Candidates: 2048}
+	for batches := range plan.Plan(pools) {
+		if len(batches) == 0 {
+			b.Fatal("an empty partition")
+		}
+	}
 }
 
 func writeWalks(path string, shape fixture.Shape) error {

@@ -3,25 +3,12 @@
 package mix
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"diffstitch/io/trajectory"
-
-	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 )
-
-var episodesOut = beam.NewCounter("mix", "episodes")
-
-func init() {
-	register.DoFn5x1[context.Context, int, func(*trajectory.Meta) bool, func(*trajectory.Outcome) bool, func(trajectory.Part), error](&partsFn{})
-	register.Iter1[trajectory.Meta]()
-	register.Iter1[trajectory.Outcome]()
-	register.Emitter1[trajectory.Part]()
-}
 
 // What a stitch leaves in D*.
 const (
@@ -84,37 +71,4 @@ func (r Ratio) String() string {
 		return "concat"
 	}
 	return fmt.Sprintf("%d:%d", r.Original, r.Augmented)
-}
-
-// Parts lays out a PCollection<trajectory.Meta> of original episodes and a
-// PCollection<trajectory.Outcome> of stitches as a PCollection<trajectory.Part>,
-// reshuffled so that workers share the files. Rejected stitches are left out.
-func Parts(s beam.Scope, cfg Config, originals, stitches beam.PCollection) beam.PCollection {
-	s = s.Scope("mix.Parts")
-	joined := beam.CoGroupByKey(s, beam.AddFixedKey(s, originals), beam.AddFixedKey(s, stitches))
-	return beam.Reshuffle(s, beam.ParDo(s, &partsFn{Config: cfg}, joined))
-}
-
-type partsFn struct {
-	Config Config `json:"config"`
-}
-
-func (fn *partsFn) ProcessElement(ctx context.Context, _ int, metas func(*trajectory.Meta) bool, outcomes func(*trajectory.Outcome) bool, emit func(trajectory.Part)) error {
-	if err := fn.Config.Validate(); err != nil {
-		return err
-	}
-	for _, part := range fn.Config.Layout(all(metas), all(outcomes)) {
-		episodesOut.Inc(ctx, int64(len(part.Entries)))
-		emit(part)
-	}
-	return nil
-}
-
-func all[T any](next func(*T) bool) []T {
-	var values []T
-	var v T
-	for next(&v) {
-		values = append(values, v)
-	}
-	return values
 }

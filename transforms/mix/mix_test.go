@@ -1,6 +1,7 @@
 package mix
 
 import (
+	"slices"
 	"testing"
 
 	"diffstitch/io/trajectory"
@@ -72,8 +73,8 @@ func TestLayoutKeepsAllAndIgnoresTheOrderOfArrival(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		metas, outcomes := draw(t)
 		cfg := Config{Emit: EmitTrajectory, RowGroupRows: 300, PartRows: 1000}
-		parts := cfg.Layout(metas, outcomes)
-		again := cfg.Layout(shuffled(t, metas), shuffled(t, outcomes))
+		parts := slices.Collect(cfg.Layout(metas, outcomes))
+		again := slices.Collect(cfg.Layout(shuffled(t, metas), shuffled(t, outcomes)))
 		if d := cmp.Diff(parts, again); d != "" {
 			t.Fatal("the layout depends on the order of arrival", d)
 		}
@@ -111,7 +112,7 @@ func TestRatioHoldsAtEveryPoint(t *testing.T) {
 		cfg := Config{Ratio: ratio, Emit: EmitTrajectory, RowGroupRows: 300, PartRows: 1000}
 		var original, augmented int64
 		const longest = 200 + 11 // rows of the longest episode
-		for _, part := range cfg.Layout(metas, outcomes) {
+		for part := range cfg.Layout(metas, outcomes) {
 			for _, e := range part.Entries {
 				if e.IsStitch {
 					augmented += rows(cfg, e)
@@ -133,7 +134,7 @@ func TestRatioEnds(t *testing.T) {
 		ratio     Ratio
 		originals bool
 	}{{Ratio{1, 0}, true}, {Ratio{0, 1}, false}} {
-		parts := Config{Ratio: test.ratio, Emit: EmitBridge, RowGroupRows: 10, PartRows: 10}.Layout(metas, outcomes)
+		parts := slices.Collect(Config{Ratio: test.ratio, Emit: EmitBridge, RowGroupRows: 10, PartRows: 10}.Layout(metas, outcomes))
 		if len(parts) != 1 || len(parts[0].Entries) != 1 || parts[0].Entries[0].IsStitch == test.originals {
 			t.Errorf("mix %v: %+v", test.ratio, parts)
 		}
@@ -145,7 +146,7 @@ func TestPartition(t *testing.T) {
 	for i := range 7 {
 		metas = append(metas, trajectory.Meta{ID: int64(i), Location: trajectory.Location{Row: int64(i)}, Steps: 4})
 	}
-	parts := Config{Emit: EmitTrajectory, RowGroupRows: 8, PartRows: 16}.Layout(metas, nil)
+	parts := slices.Collect(Config{Emit: EmitTrajectory, RowGroupRows: 8, PartRows: 16}.Layout(metas, nil))
 	var groups [][]int32
 	for _, p := range parts {
 		var g []int32
@@ -171,7 +172,7 @@ func TestRatioLeavesOutAny(t *testing.T) {
 	}
 	files := map[int32]int{}
 	last := int64(-1)
-	for _, part := range (Config{Ratio: Ratio{1, 1}, Emit: EmitBridge, RowGroupRows: 100, PartRows: 1000}).Layout(metas, outcomes) {
+	for part := range (Config{Ratio: Ratio{1, 1}, Emit: EmitBridge, RowGroupRows: 100, PartRows: 1000}).Layout(metas, outcomes) {
 		for _, e := range part.Entries {
 			if !e.IsStitch {
 				continue
@@ -195,7 +196,7 @@ func TestPartsOfShortEpisodesAreSmall(t *testing.T) {
 	for i := range metas {
 		metas[i] = trajectory.Meta{ID: int64(i), Location: trajectory.Location{Row: int64(i)}, Steps: 2}
 	}
-	parts := Config{Emit: EmitTrajectory, RowGroupRows: 1 << 20, PartRows: 1 << 20}.Layout(metas, nil)
+	parts := slices.Collect(Config{Emit: EmitTrajectory, RowGroupRows: 1 << 20, PartRows: 1 << 20}.Layout(metas, nil))
 	if len(parts) != 3 || len(parts[0].Entries) != mostEntries {
 		t.Errorf("%d parts, the first of %d episodes", len(parts), len(parts[0].Entries))
 	}

@@ -6,15 +6,7 @@ import (
 
 	"diffstitch/io/trajectory"
 	"diffstitch/transforms/rank"
-
-	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 )
-
-func init() {
-	beam.RegisterDoFn(&poolFn{})
-	register.Emitter1[trajectory.CandidateBlock]()
-}
 
 const (
 	// poolBatches is how many batches' candidates the run's pool holds: many more
@@ -40,34 +32,28 @@ func (c Config) choices(index int64) []int32 {
 	return places
 }
 
-// Candidates draws the run's pool of candidate states from the high pool, a
-// PCollection<trajectory.Meta>, and numbers them in the data's order. It gives a
-// PCollection<trajectory.CandidateBlock>, reshuffled so that workers share the
-// fetching.
-func Candidates(s beam.Scope, cfg Config, high beam.PCollection) beam.PCollection {
-	s = s.Scope("pair.Candidates")
-	return beam.Reshuffle(s, beam.ParDo(s, &poolFn{Config: cfg}, beam.GroupByKey(s, beam.AddFixedKey(s, high))))
-}
-
-type poolFn struct {
-	Config Config `json:"config"`
-}
-
-func (fn *poolFn) ProcessElement(_ int, high func(*trajectory.Meta) bool, emit func(trajectory.CandidateBlock)) {
+// CandidatesOf draws the run's pool of candidate states from the high pool, and
+// numbers them in the data's order.
+func (c Config) CandidatesOf(high []*trajectory.Meta) []trajectory.CandidateBlock {
+	var blocks []trajectory.CandidateBlock
 	first := int32(0)
-	for refs := range slices.Chunk(fn.Config.candidates(gather(high)), blockStates) {
-		emit(trajectory.CandidateBlock{First: first, Refs: refs})
+	for refs := range slices.Chunk(c.candidates(high), blockStates) {
+		blocks = append(blocks, trajectory.CandidateBlock{First: first, Refs: refs})
 		first += int32(len(refs))
 	}
+	return blocks
 }
 
+// CandidateBlocks is how many blocks CandidatesOf gives.
+func (c Config) CandidateBlocks() int64 { return int64(c.pool()+blockStates-1) / blockStates }
+
 // candidates draws an episode, then one of its states, for each place.
-func (c Config) candidates(high []trajectory.Meta) []trajectory.StateRef {
+func (c Config) candidates(high []*trajectory.Meta) []trajectory.StateRef {
 	refs := make([]trajectory.StateRef, c.pool())
 	for i := range refs {
 		rng := trajectory.Stream(c.Seed, int64(i), trajectory.StagePool)
 		e := high[rng.IntN(len(high))]
-		refs[i] = trajectory.StateRef{Episode: e, Step: rng.Int32N(e.Steps)}
+		refs[i] = trajectory.StateRef{Episode: *e, Step: rng.Int32N(e.Steps)}
 	}
 	slices.SortFunc(refs, func(a, b trajectory.StateRef) int {
 		return cmp.Or(rank.ByLocation(a.Episode, b.Episode), cmp.Compare(a.Step, b.Step))

@@ -5,16 +5,13 @@ package pair
 
 import (
 	"cmp"
-	"context"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"slices"
 
 	"diffstitch/io/trajectory"
 	"diffstitch/transforms/rank"
-
-	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 )
 
 // Pairing strategies.
@@ -27,13 +24,6 @@ const (
 	// the authors' code does.
 	Reference = "reference"
 )
-
-var pairsPlanned = beam.NewCounter("pair", "pairs_planned")
-
-func init() {
-	beam.RegisterDoFn(&planFn{})
-	register.Iter1[trajectory.Meta]()
-}
 
 // Config of the plan.
 type Config struct {
@@ -64,49 +54,41 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Plan emits the PCollection<trajectory.PairBatch> of the two pools, each a
-// PCollection<trajectory.Meta>. Pairs are numbered by where the data has their
-// low ends, so that a batch, and the partition of batches that a worker gets at
-// once, reads a stretch of the data.
-func Plan(s beam.Scope, cfg Config, low, high beam.PCollection) beam.PCollection {
-	s = s.Scope("pair.Plan")
-	pools := beam.CoGroupByKey(s, beam.AddFixedKey(s, low), beam.AddFixedKey(s, high))
-	return inOrder(s, beam.ParDo(s, &planFn{Config: cfg}, pools))
-}
-
-type planFn struct {
-	Config Config `json:"config"`
-}
-
-func (fn *planFn) ProcessElement(ctx context.Context, _ int, low, high func(*trajectory.Meta) bool, emit func(int64, trajectory.PairBatch)) error {
-	if err := fn.Config.Validate(); err != nil {
-		return err
-	}
-	pairsPlanned.Inc(ctx, fn.Config.Count)
-	fn.Config.plan(rank.Pools{Low: gather(low), High: gather(high)}, emit)
-	return nil
-}
-
-// gather puts episodes into the data's order.
-func gather(next func(*trajectory.Meta) bool) []trajectory.Meta {
-	var metas []trajectory.Meta
-	var m trajectory.Meta
-	for next(&m) {
-		metas = append(metas, m)
-	}
-	slices.SortFunc(metas, rank.ByLocation)
-	return metas
-}
-
 // draw is a pair by places in the pools; a plan of many pairs is small that way.
 type draw struct {
 	low, high int32
 	step      int32 // of the low episode
 }
 
-// plan draws the pairs, and cuts them into batches in the order of their low
-// ends.
-func (c Config) plan(pools rank.Pools, emit func(partition int64, batch trajectory.PairBatch)) {
+// Plan gives the batches of each partition, in order. Pairs are numbered by where
+// the data has their low ends, so that a batch, and the partition of batches that a
+// worker gets at once, reads a stretch of the data.
+func (c Config) Plan(pools rank.Pools) iter.Seq[[]trajectory.PairBatch] {
+	return func(yield func([]trajectory.PairBatch) bool) {
+		draws := c.draws(pools)
+		var batches []trajectory.PairBatch
+		at := int64(0)
+		for s := range c.cut(int64(len(draws))) {
+			if s.partition != at {
+				if !yield(batches) {
+					return
+				}
+				batches, at = nil, s.partition
+			}
+			batch := trajectory.PairBatch{Index: s.index, Candidates: c.choices(s.index)}
+			for i := s.from; i < s.to; i++ {
+				batch.Pairs = append(batch.Pairs, c.pair(pools, c.First+i, draws[i]))
+			}
+			batches = append(batches, batch)
+		}
+		if len(batches) > 0 {
+			yield(batches)
+		}
+	}
+}
+
+// draws draws the pairs, and puts them in the order of their low ends.
+func (c Config) draws(pools rank.Pools) []draw {
 	draws := make([]draw, c.Count)
 	for i := range draws {
 		draws[i] = c.draw(pools, trajectory.Stream(c.Seed, c.First+int64(i), trajectory.StagePair))
@@ -114,13 +96,7 @@ func (c Config) plan(pools rank.Pools, emit func(partition int64, batch trajecto
 	slices.SortFunc(draws, func(a, b draw) int {
 		return cmp.Or(cmp.Compare(a.low, b.low), cmp.Compare(a.step, b.step), cmp.Compare(a.high, b.high))
 	})
-	c.cut(int64(len(draws)), func(partition, index, from, to int64) {
-		batch := trajectory.PairBatch{Index: index, Candidates: c.choices(index)}
-		for i := from; i < to; i++ {
-			batch.Pairs = append(batch.Pairs, c.pair(pools, c.First+i, draws[i]))
-		}
-		emit(partition, batch)
-	})
+	return draws
 }
 
 func (c Config) draw(pools rank.Pools, rng *rand.Rand) draw {
@@ -136,9 +112,9 @@ func (c Config) draw(pools rank.Pools, rng *rand.Rand) draw {
 }
 
 func (c Config) pair(pools rank.Pools, index int64, d draw) trajectory.Pair {
-	p := trajectory.Pair{Index: index, Low: trajectory.StateRef{Episode: pools.Low[d.low], Step: d.step}}
+	p := trajectory.Pair{Index: index, Low: trajectory.StateRef{Episode: *pools.Low[d.low], Step: d.step}}
 	if c.Strategy == Uniform {
-		p.High = trajectory.StateRef{Episode: pools.High[d.high]}
+		p.High = trajectory.StateRef{Episode: *pools.High[d.high]}
 	}
 	return p
 }

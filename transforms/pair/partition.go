@@ -2,6 +2,7 @@ package pair
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 
 	"diffstitch/io/trajectory"
@@ -27,19 +28,30 @@ const (
 	leastPartitions = 64
 )
 
+// share is the pairs [from, to) as a batch.
+type share struct {
+	partition, index, from, to int64
+}
+
 // cut cuts n pairs into batches, and those into partitions of neighbours.
-func (c Config) cut(n int64, use func(partition, index, from, to int64)) {
+func (c Config) cut(n int64) iter.Seq[share] {
 	size := int64(c.BatchSize)
 	batches := (n + size - 1) / size
 	together := min(max(batches/leastPartitions, 1), mostBatches)
-	for b := range batches {
-		use(b/together, c.First/size+b, b*size, min((b+1)*size, n))
+	return func(yield func(share) bool) {
+		for b := range batches {
+			if !yield(share{b / together, c.First/size + b, b * size, min((b+1)*size, n)}) {
+				return
+			}
+		}
 	}
 }
 
 // Shares are the batches and the partitions that the plan is cut into.
 func (c Config) Shares() (batches, partitions int64) {
-	c.cut(c.Count, func(partition, _, _, _ int64) { batches, partitions = batches+1, partition+1 })
+	for s := range c.cut(c.Count) {
+		batches, partitions = batches+1, s.partition+1
+	}
 	return batches, partitions
 }
 
@@ -100,12 +112,12 @@ func (c Config) byEntry(batches []trajectory.PairBatch, emit func(partition int6
 	slices.SortFunc(pairs, func(a, b place) int {
 		return cmp.Or(rank.ByLocation(a.High.Episode, b.High.Episode), cmp.Compare(a.High.Step, b.High.Step), cmp.Compare(a.Index, b.Index))
 	})
-	c.cut(int64(len(pairs)), func(partition, index, from, to int64) {
-		batch := trajectory.PairBatch{Index: index, ByEntry: true}
-		for _, p := range pairs[from:to] {
+	for s := range c.cut(int64(len(pairs))) {
+		batch := trajectory.PairBatch{Index: s.index, ByEntry: true}
+		for _, p := range pairs[s.from:s.to] {
 			batch.Pairs = append(batch.Pairs, *p.Pair)
 			batch.Low = append(batch.Low, p.low...)
 		}
-		emit(partition, batch)
-	})
+		emit(s.partition, batch)
+	}
 }

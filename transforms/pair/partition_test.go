@@ -21,14 +21,14 @@ func TestCut(t *testing.T) {
 		n := rapid.Int64Range(1, 100_000).Draw(t, "pairs")
 		at, batch, batches := int64(0), cfg.First/int64(cfg.BatchSize), map[int64]int{}
 		last := int64(0)
-		cfg.cut(n, func(partition, index, from, to int64) {
-			whole := to-from == int64(cfg.BatchSize) || to == n
-			if from != at || to <= from || index != batch || !whole || partition < last {
-				t.Fatalf("batch %d of partition %d from %d to %d; due is batch %d from %d", index, partition, from, to, batch, at)
+		for s := range cfg.cut(n) {
+			whole := s.to-s.from == int64(cfg.BatchSize) || s.to == n
+			if s.from != at || s.to <= s.from || s.index != batch || !whole || s.partition < last {
+				t.Fatalf("%+v; due is batch %d from %d", s, batch, at)
 			}
-			at, batch, last = to, batch+1, partition
-			batches[partition]++
-		})
+			at, batch, last = s.to, batch+1, s.partition
+			batches[s.partition]++
+		}
 		if at != n {
 			t.Fatalf("%d of %d pairs", at, n)
 		}
@@ -49,9 +49,9 @@ func entered(cfg Config) []trajectory.PairBatch {
 		b := &batches[i]
 		for j := range b.Pairs {
 			p := &b.Pairs[j]
-			p.High = trajectory.StateRef{Episode: high[2], Step: int32(p.Index * 7 % 5)}
+			p.High = trajectory.StateRef{Episode: *high[2], Step: int32(p.Index * 7 % 5)}
 			if p.Index%10 == 0 {
-				p.High.Episode = high[p.Index%int64(len(high))]
+				p.High.Episode = *high[p.Index%int64(len(high))]
 			}
 			b.Low = append(b.Low, float32(p.Index), -float32(p.Index))
 		}

@@ -61,6 +61,20 @@ func shape() datasetio.Shape {
 	return datasetio.Shape{ObservationDim: fixture.Walks.ObservationDim, ActionDim: fixture.Walks.ActionDim}
 }
 
+// planned gives the plan's batches as workers share them, and the blocks of
+// candidates.
+func planned(t *testing.T, s beam.Scope, plan pair.Config, pools rank.Pools) (batches, blocks beam.PCollection) {
+	t.Helper()
+	prefix, shares := filepath.Join(t.TempDir(), "plan"), int64(0)
+	for partition := range plan.Plan(pools) {
+		if err := datasetio.SaveShare(t.Context(), prefix, shares, partition); err != nil {
+			t.Fatal(err)
+		}
+		shares++
+	}
+	return datasetio.ReadShares[trajectory.PairBatch](s, prefix, shares), beam.CreateList(s, plan.CandidatesOf(pools.High))
+}
+
 // stitched is what a run leaves behind, in the plan's order.
 type stitched struct {
 	Outcomes []trajectory.Outcome
@@ -76,10 +90,10 @@ func stitch(t *testing.T, runner, strategy string, d data) stitched {
 	plan := pair.Config{Strategy: strategy, Seed: seed, Count: stitches, BatchSize: 4, Candidates: 6}
 	steps := estimate.Config{Similarity: estimate.Similarity{Kind: estimate.Distance, Space: estimate.Normalised}, MinSteps: 1, MaxSteps: maxSteps}
 	alive := fixture.NoneDead(s)
-	high := beam.CreateList(s, d.pools.High)
-	pairs := alive(datasetio.LowEnds(s, d.input, pair.Plan(s, plan, beam.CreateList(s, d.pools.Low), high)))
+	batches, blocks := planned(t, s, plan, d.pools)
+	pairs := alive(datasetio.LowEnds(s, d.input, batches))
 	if strategy == pair.Reference {
-		staged := datasetio.StageCandidates(s, d.input, filepath.Join(dir, "candidates.parquet"), pair.Candidates(s, plan, high))
+		staged := datasetio.StageCandidates(s, d.input, filepath.Join(dir, "candidates.parquet"), blocks)
 		ends := alive(datasetio.Choices(s, d.input, staged, pairs))
 		pairs = pair.ByEntry(s, plan, alive(estimate.Steps(s, steps, models, seed, ends)))
 	} else {

@@ -42,9 +42,9 @@ func TestWindowsAreReadOnce(t *testing.T) {
 	steps := estimate.Config{Similarity: estimate.Similarity{Kind: estimate.Distance, Space: estimate.Raw}}
 	p, s := beam.NewPipelineWithRoot()
 	alive := fixture.NoneDead(s)
-	high := beam.CreateList(s, pools.High)
-	staged := datasetio.StageCandidates(s, in, filepath.Join(t.TempDir(), "candidates.parquet"), pair.Candidates(s, plan, high))
-	lows := alive(datasetio.LowEnds(s, in, pair.Plan(s, plan, beam.CreateList(s, pools.Low), high)))
+	batches, blocks := planned(t, s, plan, pools)
+	staged := datasetio.StageCandidates(s, in, filepath.Join(t.TempDir(), "candidates.parquet"), blocks)
+	lows := alive(datasetio.LowEnds(s, in, batches))
 	timed := alive(estimate.Steps(s, steps, fixture.Models(t), seed, alive(datasetio.Choices(s, in, staged, lows))))
 	contexts := alive(datasetio.Contexts(s, in, fixture.Horizon, pair.ByEntry(s, plan, timed)))
 	passert.Count(s, contexts, "batches", pairs/plan.BatchSize)

@@ -5,15 +5,11 @@ package rank
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"slices"
 
 	"diffstitch/io/trajectory"
-
-	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 )
 
 // Sentinels for a dataset that cannot be split into two pools.
@@ -21,17 +17,6 @@ var (
 	ErrNoLow  = errors.New("no low-return episode")
 	ErrNoHigh = errors.New("no high-return episode")
 )
-
-var (
-	lowEpisodes  = beam.NewCounter("rank", "episodes_low")
-	highEpisodes = beam.NewCounter("rank", "episodes_high")
-)
-
-func init() {
-	beam.RegisterDoFn(&poolFn{})
-	register.Iter1[trajectory.Meta]()
-	register.Emitter1[trajectory.Meta]()
-}
 
 // Config says where the pools end.
 type Config struct {
@@ -49,48 +34,15 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Pools are the two sides of every stitch, each in the order of the data.
+// Pools are the two sides of every stitch, each in the order of the data. They
+// refer to the metadata they were made of.
 type Pools struct {
-	Low, High []trajectory.Meta
+	Low, High []*trajectory.Meta
 }
 
-// Episodes parts a PCollection<trajectory.Meta> into those of the low pool and
-// those of the high one. Pools as such are never elements: they grow with the
-// data.
-func Episodes(s beam.Scope, cfg Config, metas beam.PCollection) (low, high beam.PCollection) {
-	s = s.Scope("rank.Episodes")
-	return beam.ParDo2(s, &poolFn{Config: cfg}, beam.GroupByKey(s, beam.AddFixedKey(s, metas)))
-}
-
-type poolFn struct {
-	Config Config `json:"config"`
-}
-
-func (fn *poolFn) ProcessElement(ctx context.Context, _ int, metas func(*trajectory.Meta) bool, low, high func(trajectory.Meta)) error {
-	var all []trajectory.Meta
-	var m trajectory.Meta
-	for metas(&m) {
-		all = append(all, m)
-	}
-	pools, err := Split(fn.Config, all)
-	if err != nil {
-		return err
-	}
-	lowEpisodes.Inc(ctx, int64(len(pools.Low)))
-	highEpisodes.Inc(ctx, int64(len(pools.High)))
-	for _, m := range pools.Low {
-		low(m)
-	}
-	for _, m := range pools.High {
-		high(m)
-	}
-	return nil
-}
-
-// Split sorts metas into the data's order and parts them at the quantiles. An
-// episode that ties with the low threshold is never high.
+// Split parts metas, in the data's order, at the quantiles. An episode that ties
+// with the low threshold is never high.
 func Split(cfg Config, metas []trajectory.Meta) (Pools, error) {
-	metas = slices.SortedFunc(slices.Values(metas), ByLocation)
 	if len(metas) == 0 {
 		return Pools{}, fmt.Errorf("rank: the data holds no usable episode: %w", ErrNoLow)
 	}
@@ -102,8 +54,8 @@ func Split(cfg Config, metas []trajectory.Meta) (Pools, error) {
 	low, high := quantile(scores, cfg.Low), quantile(scores, cfg.High)
 
 	var pools Pools
-	for _, m := range metas {
-		switch {
+	for i := range metas {
+		switch m := &metas[i]; {
 		case m.Score <= low:
 			pools.Low = append(pools.Low, m)
 		case m.Score >= high:

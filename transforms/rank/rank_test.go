@@ -5,14 +5,8 @@ import (
 	"testing"
 
 	"diffstitch/io/trajectory"
-
-	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 	"github.com/google/go-cmp/cmp"
 )
-
-func TestMain(m *testing.M) { ptest.Main(m) }
 
 func scored(scores ...float64) []trajectory.Meta {
 	metas := make([]trajectory.Meta, len(scores))
@@ -22,7 +16,7 @@ func scored(scores ...float64) []trajectory.Meta {
 	return metas
 }
 
-func ids(metas []trajectory.Meta) (ids []int64) {
+func ids(metas []*trajectory.Meta) (ids []int64) {
 	for _, m := range metas {
 		ids = append(ids, m.ID)
 	}
@@ -61,17 +55,4 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%+v is accepted", cfg)
 		}
 	}
-}
-
-func TestEpisodes(t *testing.T) {
-	metas := scored(3, 1, 2, 0)
-	want, err := Split(Config{0.4, 0.9}, metas)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, s := beam.NewPipelineWithRoot()
-	low, high := Episodes(s, Config{0.4, 0.9}, beam.Reshuffle(s, beam.CreateList(s, metas)))
-	passert.EqualsList(s, low, want.Low)
-	passert.EqualsList(s, high, want.High)
-	ptest.RunAndValidate(t, p)
 }
