@@ -28,7 +28,7 @@ import (
 
 // The files in which one pipeline leaves its records to the next.
 const (
-	episodesFile   = "episodes.parquet"
+	scannedFile    = "scanned.parquet"
 	rejectsFile    = "rejects.parquet"
 	inputsFile     = "inputs.parquet"
 	candidatesFile = "candidates.parquet"
@@ -71,15 +71,19 @@ func (run *augmentation) execute(ctx context.Context, stage string, tasks func(o
 // read scans the input for what ranking needs, and ranks it.
 func (run *augmentation) read(ctx context.Context) error {
 	_, err := run.execute(ctx, "reading", readingTasks, func(s beam.Scope, job *observe.Job) {
-		metas, rejects := datasetio.Scan(s, run.input, run.shape, run.options.Scoring)
-		datasetio.WriteRecords[trajectory.Meta](s, run.work(episodesFile), job.Live(s, metas))
+		scanned, rejects := datasetio.Scan(s, run.input, run.shape, run.options.Scoring, run.staging.WorkDir())
+		datasetio.WriteRecords[datasetio.Scanned](s, run.work(scannedFile), job.Live(s, scanned))
 		datasetio.WriteRecords[dataset.Reject](s, run.work(rejectsFile), rejects)
 		datasetio.WriteRecords[datasetio.FileInfo](s, run.work(inputsFile), datasetio.Hashes(s, run.input))
 	})
 	if err != nil {
 		return err
 	}
-	if run.metas, err = load[trajectory.Meta](run.work(episodesFile), rank.ByLocation); err != nil {
+	scanned, err := load(run.work(scannedFile), func(a, b datasetio.Scanned) int { return 0 })
+	if err != nil {
+		return err
+	}
+	if run.metas, err = datasetio.LoadScanned(run.staging.WorkDir(), scanned); err != nil {
 		return err
 	}
 	if run.rejects, err = load(run.work(rejectsFile), byPlace); err != nil {

@@ -19,7 +19,6 @@ import (
 // fails on some of those it has sorted. Workers find these functions by their
 // names, so that each type has its own.
 func init() {
-	beam.RegisterCoder(reflect.TypeFor[trajectory.Meta](), encodeMeta, decodeMeta)
 	beam.RegisterCoder(reflect.TypeFor[trajectory.PairBatch](), encodePairBatch, decodePairBatch)
 	beam.RegisterCoder(reflect.TypeFor[trajectory.CandidateBlock](), encodeCandidateBlock, decodeCandidateBlock)
 	beam.RegisterCoder(reflect.TypeFor[trajectory.Candidate](), encodeCandidate, decodeCandidate)
@@ -28,11 +27,11 @@ func init() {
 	beam.RegisterCoder(reflect.TypeFor[trajectory.PartInfo](), encodePartInfo, decodePartInfo)
 	beam.RegisterCoder(reflect.TypeFor[dataset.Reject](), encodeReject, decodeReject)
 	beam.RegisterCoder(reflect.TypeFor[Split](), encodeSplit, decodeSplit)
+	beam.RegisterCoder(reflect.TypeFor[Scanned](), encodeScanned, decodeScanned)
 	beam.RegisterCoder(reflect.TypeFor[FileInfo](), encodeFileInfo, decodeFileInfo)
 }
 
 var (
-	metaRows           = buildRows[trajectory.Meta]()
 	pairBatchRows      = buildRows[trajectory.PairBatch]()
 	candidateBlockRows = buildRows[trajectory.CandidateBlock]()
 	candidateRows      = buildRows[trajectory.Candidate]()
@@ -41,11 +40,9 @@ var (
 	partInfoRows       = buildRows[trajectory.PartInfo]()
 	rejectRows         = buildRows[dataset.Reject]()
 	splitRows          = buildRows[Split]()
+	scannedRows        = buildRows[Scanned]()
 	fileInfoRows       = buildRows[FileInfo]()
 )
-
-func encodeMeta(v trajectory.Meta) ([]byte, error) { return metaRows().encode(v) }
-func decodeMeta(b []byte) (trajectory.Meta, error) { return metaRows().decode(b) }
 
 func encodePairBatch(v trajectory.PairBatch) ([]byte, error) { return pairBatchRows().encode(v) }
 func decodePairBatch(b []byte) (trajectory.PairBatch, error) { return pairBatchRows().decode(b) }
@@ -74,6 +71,9 @@ func decodeReject(b []byte) (dataset.Reject, error) { return rejectRows().decode
 
 func encodeSplit(v Split) ([]byte, error) { return splitRows().encode(v) }
 func decodeSplit(b []byte) (Split, error) { return splitRows().decode(b) }
+
+func encodeScanned(v Scanned) ([]byte, error) { return scannedRows().encode(v) }
+func decodeScanned(b []byte) (Scanned, error) { return scannedRows().decode(b) }
 
 func encodeFileInfo(v FileInfo) ([]byte, error) { return fileInfoRows().encode(v) }
 func decodeFileInfo(b []byte) (FileInfo, error) { return fileInfoRows().decode(b) }

@@ -21,7 +21,6 @@ func TestShuffledRecordsAreBytes(t *testing.T) {
 	ref := trajectory.StateRef{Episode: meta, Step: 2}
 	outcome := trajectory.Outcome{Pair: pair, Rejected: "dynamics error", MaxError: 0.5, BridgeReturn: 3}
 	for _, want := range []any{
-		meta,
 		trajectory.PairBatch{Index: 2, Pairs: []trajectory.Pair{pair, pair}, Low: []float32{1, -2, 0.5}, Candidates: []int32{5, 4}, ByEntry: true},
 		trajectory.CandidateBlock{First: 8, Refs: []trajectory.StateRef{ref}},
 		trajectory.Candidate{Place: 9, Ref: ref, State: []float32{-1, 1e-9}},
@@ -30,6 +29,7 @@ func TestShuffledRecordsAreBytes(t *testing.T) {
 		trajectory.PartInfo{Index: 1, File: "part-00001.parquet", Rows: 8},
 		dataset.Reject{File: "a.parquet", Row: 3, Reason: dataset.NotFinite},
 		Split{File: 2, Groups: dataset.Groups{From: 1, To: 3}},
+		Scanned{Split: Split{File: 2, Groups: dataset.Groups{From: 1, To: 3}}, Episodes: 4},
 		FileInfo{Index: 1, Path: "a.parquet", Bytes: 8},
 	} {
 		kind := reflect.TypeOf(want)

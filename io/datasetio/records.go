@@ -18,7 +18,7 @@ import (
 // The DoFns of this package are registered by reflection: the shims of package
 // register cost the compiler seconds each, and these run once a file or batch.
 func init() {
-	registerRecords[trajectory.Meta]()
+	registerRecords[Scanned]()
 	registerRecords[trajectory.Outcome]()
 	registerRecords[trajectory.PartInfo]()
 	registerRecords[dataset.Reject]()

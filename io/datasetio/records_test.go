@@ -54,7 +54,9 @@ func roundTrip[T any](t *testing.T, records ...T) {
 func TestRecords(t *testing.T) {
 	notFinite := someOutcome(8)
 	notFinite.MaxError, notFinite.BridgeReturn, notFinite.Similarity = float32(math.NaN()), math.NaN(), float32(math.Inf(-1))
-	t.Run("Meta", func(t *testing.T) { roundTrip(t, someMeta(1), someMeta(2), trajectory.Meta{}) })
+	t.Run("Scanned", func(t *testing.T) {
+		roundTrip(t, Scanned{Split{1, dataset.Groups{From: 2, To: 5}}, 6}, Scanned{})
+	})
 	t.Run("Outcome", func(t *testing.T) { roundTrip(t, someOutcome(7), notFinite, trajectory.Outcome{}) })
 	t.Run("PartInfo", func(t *testing.T) {
 		roundTrip(t, trajectory.PartInfo{Index: 1, File: "part", Rows: 2, Episodes: 3, Stitched: 4, StitchedRows: 5, BridgeRows: 6, UnknownFinals: 7})
@@ -100,7 +102,7 @@ func TestShares(t *testing.T) {
 func TestNoRecordsLeaveNoFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "records.parquet")
 	ptest.BuildAndRun(t, func(s beam.Scope) {
-		_, rejects := Scan(s, write(t, longWalks(3, 1)...), shape, trajectory.Scoring{Kind: trajectory.ScoreReturn})
+		_, rejects := Scan(s, write(t, longWalks(3, 1)...), shape, trajectory.Scoring{Kind: trajectory.ScoreReturn}, t.TempDir())
 		WriteRecords[dataset.Reject](s, path, rejects)
 	})
 	if _, err := LoadRecords[dataset.Reject](path); !errors.Is(err, fs.ErrNotExist) {

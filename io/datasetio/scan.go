@@ -5,6 +5,7 @@
 package datasetio
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path/filepath"
 	"slices"
 
 	"diffstitch/io/attempt"
@@ -28,7 +30,7 @@ func init() {
 	beam.RegisterDoFn(&scanFn{})
 	beam.RegisterDoFn(&hashFn{})
 	register.Emitter1[Split]()
-	register.Emitter1[trajectory.Meta]()
+	register.Emitter1[Scanned]()
 	register.Emitter1[dataset.Reject]()
 }
 
@@ -45,6 +47,17 @@ type Split struct {
 	Groups dataset.Groups
 }
 
+// Scanned is a split whose episodes' metadata lies in a file.
+type Scanned struct {
+	Split
+	Episodes int64
+}
+
+// file is where the metadata lies, in a folder.
+func (s Scanned) file(dir string) string {
+	return filepath.Join(dir, fmt.Sprintf("episodes-%05d-%06d.parquet", s.File, s.Groups.From))
+}
+
 // splitBytes is about what a split's row groups take decoded: enough that
 // opening the file for it does not count.
 const splitBytes = 64 << 20
@@ -54,19 +67,39 @@ var (
 	rejected     = beam.NewCounter("datasetio", "inputs_rejected")
 )
 
-// Scan reads every episode of the input once and keeps what ranking needs. It
-// gives a PCollection<trajectory.Meta>, and a PCollection<dataset.Reject> of the
-// files and episodes that cannot be used. Splits of a file know nothing of each
-// other: whoever gathers the metas calls RejectReturning.
-func Scan(s beam.Scope, in Input, shape Shape, scoring trajectory.Scoring) (metas, rejects beam.PCollection) {
+// Scan reads every episode of the input once and keeps what ranking needs in dir, a
+// file of trajectory.Meta a split. It gives a PCollection<Scanned> for LoadScanned,
+// and a PCollection<dataset.Reject> of the files and episodes that cannot be used.
+func Scan(s beam.Scope, in Input, shape Shape, scoring trajectory.Scoring, dir string) (scanned, rejects beam.PCollection) {
 	s = s.Scope("datasetio.Scan")
-	return scan(s, in, shape, scoring, splitBytes)
+	return scan(s, in, shape, scoring, dir, splitBytes)
 }
 
-func scan(s beam.Scope, in Input, shape Shape, scoring trajectory.Scoring, bytes int64) (metas, rejects beam.PCollection) {
+func scan(s beam.Scope, in Input, shape Shape, scoring trajectory.Scoring, dir string, bytes int64) (scanned, rejects beam.PCollection) {
 	splits, broken := beam.ParDo2(s, &splitFn{Input: in, Shape: shape, Bytes: bytes}, fileIndices(s, in))
-	metas, rejects = beam.ParDo2(s, &scanFn{Input: in, Scoring: scoring}, beam.Reshuffle(s, splits))
-	return metas, beam.Flatten(s, broken, rejects)
+	scanned, rejects = beam.ParDo2(s, &scanFn{Input: in, Scoring: scoring, Dir: dir}, beam.Reshuffle(s, splits))
+	return scanned, beam.Flatten(s, broken, rejects)
+}
+
+// LoadScanned gives the metadata of what was scanned, in the data's order. Splits of
+// a file know nothing of each other: it is followed by RejectReturning.
+func LoadScanned(dir string, scanned []Scanned) ([]trajectory.Meta, error) {
+	slices.SortFunc(scanned, func(a, b Scanned) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Groups.From, b.Groups.From))
+	})
+	episodes := int64(0)
+	for _, s := range scanned {
+		episodes += s.Episodes
+	}
+	metas := make([]trajectory.Meta, 0, episodes)
+	for _, s := range scanned {
+		some, err := LoadRecords[trajectory.Meta](s.file(dir))
+		if err != nil {
+			return nil, err
+		}
+		metas = append(metas, some...)
+	}
+	return metas, nil
 }
 
 func fileIndices(s beam.Scope, in Input) beam.PCollection {
@@ -129,19 +162,30 @@ func (in Input) unreadable(file int32, err error) dataset.Reject {
 type scanFn struct {
 	Input   Input              `json:"input"`
 	Scoring trajectory.Scoring `json:"scoring"`
+	Dir     string             `json:"dir"`
 }
 
-func (fn *scanFn) ProcessElement(ctx context.Context, split Split, emit func(trajectory.Meta), reject func(dataset.Reject)) error {
-	return fn.Input.scan(ctx, split,
+func (fn *scanFn) ProcessElement(ctx context.Context, split Split, emit func(Scanned), reject func(dataset.Reject)) error {
+	var metas []trajectory.Meta
+	err := fn.Input.scan(ctx, split,
 		func(e *trajectory.Episode, m trajectory.Meta) {
 			episodesRead.Inc(ctx, 1)
 			m.Score = fn.Scoring.Of(e)
-			emit(m)
+			metas = append(metas, m)
 		},
 		func(r dataset.Reject) {
 			rejected.Inc(ctx, 1)
 			reject(r)
 		})
+	if err != nil || len(metas) == 0 {
+		return err
+	}
+	scanned := Scanned{split, int64(len(metas))}
+	if err := SaveRecords(ctx, scanned.file(fn.Dir), metas); err != nil {
+		return err
+	}
+	emit(scanned)
+	return nil
 }
 
 // scan hands out the usable episodes of a split in order, and rejects the

@@ -88,12 +88,22 @@ func TestScan(t *testing.T) {
 		t.Fatal("no episode is short")
 	}
 
-	ptest.BuildAndRun(t, func(s beam.Scope) {
-		metas, rejects := Scan(s, in, shape, scoring)
-		passert.EqualsList(s, metas, append(wantMetas, moreMetas...))
+	kept := t.TempDir()
+	scanned := collect(t, inAnyOrder, func(s beam.Scope) beam.PCollection {
+		scanned, rejects := Scan(s, in, shape, scoring, kept)
 		passert.EqualsList(s, rejects, wantRejects)
+		return scanned
 	})
+	metas, err := LoadScanned(kept, scanned)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := gocmp.Diff(append(wantMetas, moreMetas...), metas); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
 }
+
+func inAnyOrder(a, b Scanned) int { return 0 }
 
 // manyGroups is a file of some ten row groups, in which an id comes back.
 func manyGroups(t *testing.T) (in Input, episodes []*trajectory.Episode) {
@@ -121,16 +131,16 @@ func TestScanSplits(t *testing.T) {
 	scanned := func(bytes int64) ([]trajectory.Meta, []dataset.Reject) {
 		dir := t.TempDir()
 		ptest.BuildAndRun(t, func(s beam.Scope) {
-			metas, rejects := scan(s, in, shape, trajectory.Scoring{Kind: trajectory.ScoreReturn}, bytes)
-			WriteRecords[trajectory.Meta](s, filepath.Join(dir, "metas"), metas)
+			scanned, rejects := scan(s, in, shape, trajectory.Scoring{Kind: trajectory.ScoreReturn}, dir, bytes)
+			WriteRecords[Scanned](s, filepath.Join(dir, "scanned"), scanned)
 			WriteRecords[dataset.Reject](s, filepath.Join(dir, "rejects"), rejects)
 		})
-		metas, errM := LoadRecords[trajectory.Meta](filepath.Join(dir, "metas"))
+		scanned, errS := LoadRecords[Scanned](filepath.Join(dir, "scanned"))
 		rejects, errR := LoadRecords[dataset.Reject](filepath.Join(dir, "rejects"))
-		if err := errors.Join(errM, errR); err != nil {
+		metas, errM := LoadScanned(dir, scanned)
+		if err := errors.Join(errS, errR, errM); err != nil {
 			t.Fatal(err)
 		}
-		slices.SortFunc(metas, func(a, b trajectory.Meta) int { return cmp.Compare(a.Location.Row, b.Location.Row) })
 		for i := range metas {
 			metas[i].Score = 0 // ScanFile knows no scoring
 		}

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"testing"
 
@@ -173,13 +172,13 @@ func BenchmarkPlanning(b *testing.B) {
 	width := datasetio.Shape{ObservationDim: shape.ObservationDim, ActionDim: shape.ActionDim}
 	for b.Loop() {
 		p, s := beam.NewPipelineWithRoot()
-		metas, _ := datasetio.Scan(s, in, width, trajectory.Scoring{Kind: trajectory.ScoreReturn})
-		records := filepath.Join(b.TempDir(), "episodes.parquet")
-		datasetio.WriteRecords[trajectory.Meta](s, records, metas)
+		dir := b.TempDir()
+		scanned, _ := datasetio.Scan(s, in, width, trajectory.Scoring{Kind: trajectory.ScoreReturn}, dir)
+		datasetio.WriteRecords[datasetio.Scanned](s, filepath.Join(dir, scannedFile), scanned)
 		if _, err := beam.Run(b.Context(), "prism", p); err != nil {
 			b.Fatal(err)
 		}
-		plan(b, records)
+		plan(b, dir)
 	}
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
@@ -188,14 +187,19 @@ func BenchmarkPlanning(b *testing.B) {
 	b.ReportMetric(float64(usage.Maxrss)/1024, "peak-MiB")
 }
 
-// plan ranks the episodes of a file of records, and plans pairs of them.
-func plan(b *testing.B, records string) {
+const scannedFile = "scanned.parquet"
+
+// plan ranks the episodes that were scanned, and plans pairs of them.
+func plan(b *testing.B, dir string) {
 	b.Helper()
-	metas, err := datasetio.LoadRecords[trajectory.Meta](records)
+	scanned, err := datasetio.LoadRecords[datasetio.Scanned](filepath.Join(dir, scannedFile))
 	if err != nil {
 		b.Fatal(err)
 	}
-	slices.SortFunc(metas, rank.ByLocation)
+	metas, err := datasetio.LoadScanned(dir, scanned)
+	if err != nil {
+		b.Fatal(err)
+	}
 	pools, err := rank.Split(rank.Config{Low: 0.7, High: 0.9}, metas)
 	if err != nil {
 		b.Fatal(err)

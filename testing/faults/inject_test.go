@@ -81,7 +81,7 @@ func TestFaultsThatStay(t *testing.T) {
 		{"a storage that falls silent", "limit=99 read:hang=1 file=bridges patience=100ms", []string{"bridges-", "no answer in 100ms"}},
 		{"a full disk while staging", "limit=99 write:full=1 file=bridges", []string{"bridges-", "no space left on device"}},
 		{"a full disk while writing D*", "limit=99 write:full=1 file=part-", []string{"part-", "no space left on device"}},
-		{"a full disk while reading", "limit=99 write:full=1 file=episodes", []string{"episodes.parquet", "no space left on device"}},
+		{"a full disk while reading", "limit=99 write:full=1 file=episodes", []string{"episodes-00000-000000.parquet", "no space left on device"}},
 		{"an error in writing", "limit=99 write:error=1 file=part-", []string{"part-", "injected error at write"}},
 		{"a batch that breaks a model", "inpaint:broken=0.4", []string{"attempted stitches failed, more than --max-failed-share 0 allows", "inpaint: batch", "injected broken", "failures.jsonl"}},
 		{"a batch that panics", "limit=99 qualify:panic=1", []string{"--max-failed-share 0", "qualify: batch", "panic: injected at qualify", "failures.jsonl"}},
