@@ -156,7 +156,7 @@ func addStitching(flags *pflag.FlagSet, o *pipelines.AugmentOptions) {
 	flags.BoolVar(&o.RejectTerminal, "reject-terminal", false, "drop stitches of which a generated state is predicted to be terminal (models of --preset reference)")
 	flags.BoolVar(&o.RequireGain, "require-gain", false, "drop stitches that earn no more than what they replace")
 	flags.StringVar(&o.Mix.Emit, "emit", o.Mix.Emit, "what a stitch leaves in D*: "+mix.EmitTrajectory+" (the paper) or "+mix.EmitBridge+" (the authors' code)")
-	flags.IntVar(&o.CacheMB, "cache-mb", o.CacheMB, "MiB of episode windows that each worker process keeps")
+	flags.IntVar(&o.CacheMB, "cache-mb", o.CacheMB, "MiB of memory that each worker process spends on keeping episode windows")
 	flags.Int64Var(&o.Mix.RowGroupRows, "row-group-rows", o.Mix.RowGroupRows, "rows of a row group, at least")
 	flags.Int64Var(&o.Mix.PartRows, "part-rows", o.Mix.PartRows, "rows of a file, at least")
 }
