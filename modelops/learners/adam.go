@@ -13,6 +13,8 @@ import (
 // keeps its moments in a store's variables, which a loop's body can't reach.
 type adam struct {
 	decay float64 // of the weights (AdamW, Loshchilov and Hutter 2019)
+	// clip bounds the norm of all of a seed's gradients; 0 leaves them.
+	clip float64
 }
 
 const (
@@ -31,18 +33,41 @@ func moments(weights []checkpoint.Tensor) []checkpoint.Tensor {
 	return list
 }
 
-// step changes the named weights, and their moments, to make the loss less.
+// step changes the named weights, and their moments, to make the losses less.
 //
-//	loss:  scalar
-//	rate:  scalar
-//	count: scalar int32, the steps of these weights, this one included
-func (a adam) step(values arrays, names []string, loss, rate, count *Node) {
+//	losses: [seeds], each of its own seed's weights
+//	rate:   scalar
+//	count:  scalar int32, the steps of these weights, this one included
+func (a adam) step(values arrays, names []string, losses, rate, count *Node) {
 	weights := make([]*Node, len(names))
 	for i, name := range names {
 		weights[i] = values[name]
 	}
-	for i, gradient := range Gradient(loss, weights...) {
+	gradients := Gradient(ReduceAllSum(losses), weights...)
+	if a.clip > 0 {
+		clip(gradients, a.clip, losses.Shape().Dim(0))
+	}
+	for i, gradient := range gradients {
 		a.apply(values, names[i], gradient, rate, count)
+	}
+}
+
+// clip scales the gradients of each seed so that their norm is no more than a bound.
+func clip(gradients []*Node, bound float64, seeds int) {
+	var squares *Node // [seeds]
+	for i, gradient := range gradients {
+		sum := ReduceSum(Square(Reshape(gradient, seeds, -1)), 1)
+		if i == 0 {
+			squares = sum
+			continue
+		}
+		squares = Add(squares, sum)
+	}
+	factor := MinScalar(Div(constantLike(squares, bound), AddScalar(Sqrt(squares), 1e-6)), 1)
+	for i, gradient := range gradients {
+		rows := Reshape(gradient, seeds, -1)
+		scaled := Mul(rows, BroadcastToDims(InsertAxes(factor, 1), rows.Shape().Dimensions...))
+		gradients[i] = Reshape(scaled, gradient.Shape().Dimensions...)
 	}
 }
 

@@ -18,7 +18,7 @@ const (
 )
 
 // Learners lists them in the order of the paper's tables.
-var Learners = []Learner{IQL}
+var Learners = []Learner{IQL, TD3BC, DT}
 
 // Config is what a policy is trained by. Of the learners' own parts it holds the one
 // of its learner.
@@ -37,7 +37,9 @@ type Config struct {
 	MaxAction          float64 `json:"max_action"` // actions lie in [-MaxAction, MaxAction]
 	SaveEvery          int     `json:"save_every"` // updates between saved training states
 
-	IQL *IQLConfig `json:"iql,omitempty"`
+	IQL   *IQLConfig   `json:"iql,omitempty"`
+	TD3BC *TD3BCConfig `json:"td3bc,omitempty"`
+	DT    *DTConfig    `json:"dt,omitempty"`
 }
 
 // Ratio is that of original to augmented rows in every batch.
@@ -100,6 +102,32 @@ type IQLConfig struct {
 	Deterministic bool `json:"deterministic"`
 }
 
+// TD3BCConfig is what TD3+BC needs besides.
+type TD3BCConfig struct {
+	Hidden      int     `json:"hidden"` // width of the two hidden layers
+	Discount    float64 `json:"discount"`
+	Tau         float64 `json:"tau"`          // share of the nets that goes into their targets
+	PolicyNoise float64 `json:"policy_noise"` // standard deviation added to the target's actions, of MaxAction
+	NoiseClip   float64 `json:"noise_clip"`   // bound of that, of MaxAction
+	PolicyDelay int     `json:"policy_delay"` // updates of the critics for one of the actor
+	Alpha       float64 `json:"alpha"`        // weight of the critic against cloning
+}
+
+// DTConfig is what the Decision Transformer needs besides.
+type DTConfig struct {
+	Context      int     `json:"context"` // steps
+	Layers       int     `json:"layers"`
+	Width        int     `json:"width"`
+	EpisodeSteps int     `json:"episode_steps"` // steps that have embeddings of their own
+	Dropout      float64 `json:"dropout"`
+	WeightDecay  float64 `json:"weight_decay"`
+	GradientClip float64 `json:"gradient_clip"`
+	WarmupSteps  int     `json:"warmup_steps"` // the learning rate rises linearly over these
+	// TargetReturn is what a policy aims at; at the highest return in the data where it
+	// is 0.
+	TargetReturn float64 `json:"target_return,omitempty"`
+}
+
 // Validate tells what is wrong with the configuration.
 func (c Config) Validate() error {
 	if err := c.validate(); err != nil {
@@ -130,7 +158,7 @@ func (c Config) validate() error {
 
 // validateLearner looks at the learner's own part.
 func (c Config) validateLearner() error {
-	parts := map[Learner]bool{IQL: c.IQL != nil}
+	parts := map[Learner]bool{IQL: c.IQL != nil, TD3BC: c.TD3BC != nil, DT: c.DT != nil}
 	for learner, there := range parts {
 		if there != (learner == c.Learner) {
 			return fmt.Errorf("a configuration of %s has the part of %s alone", c.Learner, c.Learner)
@@ -139,6 +167,10 @@ func (c Config) validateLearner() error {
 	switch c.Learner {
 	case IQL:
 		return c.IQL.validate()
+	case TD3BC:
+		return c.TD3BC.validate(c.Steps)
+	case DT:
+		return c.DT.validate()
 	default:
 		return fmt.Errorf("no such learner: it is one of %v", Learners)
 	}
@@ -154,6 +186,32 @@ func (c IQLConfig) validate() error {
 		return fmt.Errorf("expectile %v is outside (0, 1)", c.Expectile)
 	case !(c.Beta >= 0) || !(c.MaxAdvantage > 0):
 		return fmt.Errorf("beta %v must not be negative, max_advantage %v must be positive", c.Beta, c.MaxAdvantage)
+	}
+	return nil
+}
+
+func (c TD3BCConfig) validate(steps int) error {
+	switch {
+	case c.Hidden < 1:
+		return fmt.Errorf("hidden %d must be at least 1", c.Hidden)
+	case !(c.Discount >= 0 && c.Discount <= 1) || !(c.Tau > 0 && c.Tau <= 1):
+		return fmt.Errorf("discount %v must be in [0, 1] and tau %v in (0, 1]", c.Discount, c.Tau)
+	case !(c.PolicyNoise >= 0) || !(c.NoiseClip >= 0) || !(c.Alpha > 0):
+		return fmt.Errorf("policy_noise (%v) and noise_clip (%v) must not be negative, alpha (%v) must be positive", c.PolicyNoise, c.NoiseClip, c.Alpha)
+	case c.PolicyDelay < 1 || callUpdates%c.PolicyDelay != 0 || steps%c.PolicyDelay != 0:
+		return fmt.Errorf("policy_delay %d must divide the steps, %d, and %d", c.PolicyDelay, steps, callUpdates)
+	}
+	return nil
+}
+
+func (c DTConfig) validate() error {
+	switch {
+	case c.Context < 1 || c.Layers < 1 || c.Layers > 9 || c.Width < 1 || c.EpisodeSteps < 1:
+		return fmt.Errorf("context (%d), width (%d) and episode_steps (%d) must be at least 1, layers (%d) from 1 to 9", c.Context, c.Width, c.EpisodeSteps, c.Layers)
+	case !(c.Dropout >= 0 && c.Dropout < 1):
+		return fmt.Errorf("dropout %v is outside [0, 1)", c.Dropout)
+	case !(c.WeightDecay >= 0) || !(c.GradientClip >= 0) || c.WarmupSteps < 0:
+		return fmt.Errorf("weight_decay (%v), gradient_clip (%v) and warmup_steps (%d) must not be negative", c.WeightDecay, c.GradientClip, c.WarmupSteps)
 	}
 	return nil
 }

@@ -124,13 +124,28 @@ func (d *Data) returns(ratio Ratio) (low, high float64) {
 		if d.Augmented[start] == (ratio.Original > 0) {
 			continue
 		}
-		sum := 0.0
-		for _, reward := range d.Rewards[start:d.end(e)] {
-			sum += float64(reward)
-		}
-		low, high = min(low, sum), max(high, sum)
+		low, high = min(low, d.episodeReturn(e)), max(high, d.episodeReturn(e))
 	}
 	return low, high
+}
+
+// bestReturn is the highest of the episodes that are drawn from.
+func (d *Data) bestReturn(ratio Ratio) float64 {
+	best := math.Inf(-1)
+	for e, start := range d.Starts {
+		if ratio.drawn(d.Augmented[start]) {
+			best = max(best, d.episodeReturn(e))
+		}
+	}
+	return best
+}
+
+func (d *Data) episodeReturn(episode int) float64 {
+	sum := 0.0
+	for _, reward := range d.Rewards[d.Starts[episode]:d.end(episode)] {
+		sum += float64(reward)
+	}
+	return sum
 }
 
 // observation writes a normalised observation.

@@ -51,6 +51,8 @@ func (q *iql) metrics() []string { return []string{"value_loss", "critic_loss", 
 
 func (q *iql) stride() int { return 1 }
 
+func (q *iql) perCall() int { return callUpdates }
+
 func (q *iql) update(u *update) { q.learn(u, q.replay.draw(u.table, u.streams, q.cfg.Batch)) }
 
 // learn changes the three nets by one batch, all from the weights before it.
@@ -71,9 +73,9 @@ func (q *iql) learn(u *update, b batch) {
 	count := AddScalar(u.done, 1)
 	rate := scalarOf(u.done, q.cfg.LearningRate)
 	optimizer := adam{}
-	optimizer.step(u.values, u.under(q.value.name), ReduceAllSum(valueLoss), rate, count)
-	optimizer.step(u.values, u.under(q.critics.name), ReduceAllSum(criticLoss), rate, count)
-	optimizer.step(u.values, u.under(q.actor.name), ReduceAllSum(actorLoss), Mul(rate, cosine(u.done, q.cfg.Steps)), count)
+	optimizer.step(u.values, u.under(q.value.name), valueLoss, rate, count)
+	optimizer.step(u.values, u.under(q.critics.name), criticLoss, rate, count)
+	optimizer.step(u.values, u.under(q.actor.name), actorLoss, Mul(rate, cosine(u.done, q.cfg.Steps)), count)
 	follow(u.values, q.targets, q.critics, cfg.Tau)
 	u.report(valueLoss, criticLoss, actorLoss)
 }

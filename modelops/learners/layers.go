@@ -79,6 +79,20 @@ func (p perceptron) apply(values arrays, x *Node) *Node {
 	return x
 }
 
+// only is one net of each seed, alone.
+func (p perceptron) only(values arrays, which int) (perceptron, arrays) {
+	alone := arrays{}
+	for layer := range len(p.sizes) - 1 {
+		for _, name := range []string{p.weights(layer), p.bias(layer)} {
+			dims := values[name].Shape().Dimensions
+			grouped := Reshape(values[name], dims[0]/p.copies, p.copies, dims[1], dims[2])
+			alone[name] = Squeeze(SliceAxis(grouped, 1, AxisElem(which)), 1)
+		}
+	}
+	p.copies = 1
+	return p, alone
+}
+
 // repeat gives each net of a seed the seed's batch.
 //
 //	x:      [seeds, batch, inputs]

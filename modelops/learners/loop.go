@@ -20,9 +20,10 @@ import (
 	"diffstitch/modelops/training/execution"
 )
 
-// callUpdates is how many updates a call of the graph makes at most. The number is
-// part of the graph's shape.
-const callUpdates = 240
+// How many updates a call of the graph makes at most: of perceptrons, and of the
+// Decision Transformer, whose update takes fifty times as long. The number is part of
+// the graph's shape.
+const callUpdates, contextCallUpdates = 240, 24
 
 // Uses of randomness, each with streams of its own.
 const (
@@ -36,6 +37,8 @@ type algorithm interface {
 	first(rng *rand.Rand) []checkpoint.Tensor
 	// stride is how many updates go together.
 	stride() int
+	// perCall is how many updates a call of the graph makes at most.
+	perCall() int
 	// metrics names what an update reports.
 	metrics() []string
 	// update builds one update.
@@ -60,10 +63,13 @@ type update struct {
 func (u *update) report(metrics ...*Node) { u.reported = metrics }
 
 // under lists the weights of a net.
-func (u *update) under(net string) []string {
+func (u *update) under(net string) []string { return u.named(net + "/") }
+
+// named lists the arrays that begin with a prefix.
+func (u *update) named(prefix string) []string {
 	var names []string
 	for name := range u.values {
-		if strings.HasPrefix(name, net+"/") {
+		if strings.HasPrefix(name, prefix) {
 			names = append(names, name)
 		}
 	}
@@ -85,16 +91,32 @@ type loop struct {
 
 // newLoop compiles the graph, with the arrays as they are before the first update.
 func newLoop(engine compute.Backend, cfg Config, data *Data, s scaling) (*loop, error) {
-	replay, table, err := newReplay(data, cfg.Ratio, s)
+	replay, err := newReplay(data, cfg.Ratio)
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{engine: engine, cfg: cfg, algorithm: newIQL(cfg, replay), table: replay.tensor(table)}
+	l := &loop{engine: engine, cfg: cfg, algorithm: newAlgorithm(cfg, replay)}
+	if cfg.Learner == DT {
+		l.table = replay.contexts(data, s)
+	} else {
+		l.table = replay.transitions(data, s)
+	}
 	l.set(l.firstValues())
 	if l.exec, err = model.NewExec(engine, model.NewStore(), l.graph); err != nil {
 		return nil, fmt.Errorf("building the graph: %w", err)
 	}
 	return l, nil
+}
+
+func newAlgorithm(cfg Config, r replay) algorithm {
+	switch cfg.Learner {
+	case IQL:
+		return newIQL(cfg, r)
+	case TD3BC:
+		return newTD3BC(cfg, r)
+	default: // a valid configuration has no other
+		return newDT(cfg, r)
+	}
 }
 
 func (l *loop) finalize() {
@@ -204,16 +226,16 @@ func (l *loop) call(begun, done, until int, states *tensors.Tensor) ([]float32, 
 
 // states draws the random states of a call's updates.
 //
-//	result: [callUpdates, seeds, 3] uint64
+//	result: [updates, seeds, 3] uint64
 func (l *loop) states(done int) *tensors.Tensor {
 	var flat []uint64
-	for i := range callUpdates {
+	for i := range l.algorithm.perCall() {
 		for _, seed := range l.cfg.Seeds {
 			rng := random.Stream(seed, updatesStream, done+i)
 			flat = append(flat, rng.Uint64(), rng.Uint64(), rng.Uint64())
 		}
 	}
-	return tensors.FromFlatDataAndDimensions(flat, callUpdates, len(l.cfg.Seeds), 3)
+	return tensors.FromFlatDataAndDimensions(flat, l.algorithm.perCall(), len(l.cfg.Seeds), 3)
 }
 
 // carried is what goes from one round of the graph's loop to the next.

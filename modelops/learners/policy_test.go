@@ -61,6 +61,7 @@ func TestImprovement(t *testing.T) {
 	}{
 		{"behaviour cloning", IQL, func(c *Config) { c.IQL.Beta = 0 }, -0.6, 0},
 		{"iql", IQL, func(c *Config) { c.IQL.Beta = 10 }, 0.3, 0.7},
+		{"td3bc", TD3BC, func(c *Config) {}, 0.1, 1},
 		{"iql deterministic", IQL, func(c *Config) { c.IQL.Beta, c.IQL.Deterministic = 10, true }, 0.3, 0.7},
 	}
 	backendtest.ForEach(t, func(t *testing.T, engine compute.Backend) {
@@ -129,4 +130,54 @@ func TestOpenUnfinished(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "train one there first") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestAim trains a Decision Transformer on episodes that act one way or the other: it
+// acts the way whose return it is told to aim at.
+func TestAim(t *testing.T) {
+	data := toyData(240)
+	for row := range data.Rewards {
+		action := float32(0.5)
+		if row%8 >= 4 {
+			action = -0.5
+		}
+		data.Augmented[row] = false
+		data.Rewards[row] = action
+		data.Actions[2*row], data.Actions[2*row+1] = action, action
+	}
+	backendtest.ForEach(t, func(t *testing.T, engine compute.Backend) {
+		cfg, dir := toyConfig(t, DT, 1), t.TempDir()
+		cfg.Steps, cfg.Batch, cfg.LearningRate, cfg.DT.GradientClip = 400, 32, 3e-3, 10
+		if _, err := Train(t.Context(), engine, dir, cfg, data, nil); err != nil {
+			t.Fatal(err)
+		}
+		p, err := Open(engine, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Finalize()
+		for _, target := range []float64{math.NaN(), -2, 2} { // the first leaves what is in the data
+			if !math.IsNaN(target) {
+				p.(Conditioned).Aim(target)
+			}
+			sign := float32(1)
+			if target < 0 {
+				sign = -1
+			}
+			p.Begin(2)
+			rewards := make([]float32, 2)
+			for step := range 4 { // the last ones with a full context
+				actions, err := p.Act(data.Observations[6*step:6*step+6], rewards)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, a := range actions {
+					if !(a*sign > 0.25 && a*sign < 0.75) {
+						t.Errorf("aiming at %v, step %d: action %v", target, step, a)
+					}
+					rewards[i/2] = a
+				}
+			}
+		}
+	})
 }

@@ -9,45 +9,43 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
-// replay is the transitions that are drawn from, the original ones before the
-// augmented ones, as one table: a batch is then one Gather.
+// replay is the rows that are drawn from, the original ones before the augmented
+// ones, which lie on the device as one table: a batch is then one Gather.
 type replay struct {
 	observationDim, actionDim int
 
 	ratio    Ratio
-	original int // rows
-	rows     int
+	original int   // rows
+	order    []int // the data's rows
+	ends     []int // for each of order, the place in it after its episode's last
+	times    []int // for each of order, its step in the episode
 }
 
-// width is the columns of a row: observation, action, reward, 1 where the state
-// after is not terminal, next observation.
-func (r replay) width() int { return 2*r.observationDim + r.actionDim + 2 }
-
-// newReplay lays the table out, normalised.
-//
-//	table: [rows, width]
-func newReplay(data *Data, ratio Ratio, s scaling) (replay, []float32, error) {
+// newReplay orders the rows.
+func newReplay(data *Data, ratio Ratio) (replay, error) {
 	r := replay{observationDim: data.ObservationDim, actionDim: data.ActionDim, ratio: ratio}
-	var table []float32
 	for _, augmented := range []bool{false, true} {
 		if !ratio.drawn(augmented) {
 			continue
 		}
-		before := r.rows
-		for row := range data.rows() {
-			if data.Augmented[row] == augmented {
-				table = append(table, r.row(data, row, s)...)
-				r.rows++
+		before := len(r.order)
+		for e, start := range data.Starts {
+			if data.Augmented[start] != augmented {
+				continue
+			}
+			end := len(r.order) + data.end(e) - start
+			for row := start; row < data.end(e); row++ {
+				r.order, r.ends, r.times = append(r.order, row), append(r.ends, end), append(r.times, row-start)
 			}
 		}
-		if r.rows == before {
-			return replay{}, nil, fmt.Errorf("the ratio %v draws from rows that the data lacks: none is %s", ratio, kindOfRow(augmented))
+		if len(r.order) == before {
+			return replay{}, fmt.Errorf("the ratio %v draws from rows that the data lacks: none is %s", ratio, kindOfRow(augmented))
 		}
 		if !augmented {
-			r.original = r.rows
+			r.original = len(r.order)
 		}
 	}
-	return r, table, nil
+	return r, nil
 }
 
 func kindOfRow(augmented bool) string {
@@ -57,25 +55,17 @@ func kindOfRow(augmented bool) string {
 	return "original"
 }
 
-func (r replay) row(data *Data, row int, s scaling) []float32 {
-	o, a := r.observationDim, r.actionDim
-	values := make([]float32, r.width())
-	s.observation(values[:o], data.Observations[row*o:])
-	s.action(values[o:o+a], data.Actions[row*a:])
-	values[o+a] = data.Rewards[row] * s.RewardScale
-	if !data.Terminals[row] {
-		values[o+a+1] = 1
+// table makes a table of width columns, filled row by row: fill gets a place in the
+// order and the row there.
+func (r replay) table(width int, fill func(place int, values []float32)) *tensors.Tensor {
+	flat := make([]float32, len(r.order)*width)
+	for place := range r.order {
+		fill(place, flat[place*width:(place+1)*width])
 	}
-	s.observation(values[o+a+2:], data.Next[row*o:])
-	return values
+	return tensors.FromFlatDataAndDimensions(flat, len(r.order), width)
 }
 
-// tensor puts a table of the replay on the device.
-func (r replay) tensor(table []float32) *tensors.Tensor {
-	return tensors.FromFlatDataAndDimensions(table, r.rows, r.width())
-}
-
-// ids draws row numbers, the original rows' before the augmented ones'.
+// ids draws places in the order, the original rows' before the augmented ones'.
 //
 //	result: [seeds, size] int32
 func (r replay) ids(streams *streams, size int) *Node {
@@ -85,9 +75,25 @@ func (r replay) ids(streams *streams, size int) *Node {
 		parts = append(parts, streams.pick(original, 0, r.original))
 	}
 	if original < size {
-		parts = append(parts, streams.pick(size-original, r.original, r.rows))
+		parts = append(parts, streams.pick(size-original, r.original, len(r.order)))
 	}
 	return Concatenate(parts, 1)
+}
+
+// transitions is the table of batches: observation, action, reward, 1 where the state
+// after is not terminal, next observation.
+func (r replay) transitions(data *Data, s scaling) *tensors.Tensor {
+	o, a := r.observationDim, r.actionDim
+	return r.table(2*o+a+2, func(place int, values []float32) {
+		row := r.order[place]
+		s.observation(values[:o], data.Observations[row*o:])
+		s.action(values[o:o+a], data.Actions[row*a:])
+		values[o+a] = data.Rewards[row] * s.RewardScale
+		if !data.Terminals[row] {
+			values[o+a+1] = 1
+		}
+		s.observation(values[o+a+2:], data.Next[row*o:])
+	})
 }
 
 // batch is transitions drawn for every seed.
@@ -102,7 +108,7 @@ type batch struct {
 // draw draws a batch, of which the ratio's share is original rows, with one stream a
 // seed.
 //
-//	table: [rows, width]
+//	table: that of transitions
 func (r replay) draw(table *Node, streams *streams, size int) batch {
 	ids := r.ids(streams, size)
 	rows := Gather(table, InsertAxes(ids, -1)) // [seeds, batch, width]
@@ -113,7 +119,61 @@ func (r replay) draw(table *Node, streams *streams, size int) batch {
 		actions:      columns(o, o+a),
 		rewards:      Squeeze(columns(o+a, o+a+1), 2),
 		alive:        Squeeze(columns(o+a+1, o+a+2), 2),
-		next:         columns(o+a+2, r.width()),
+		next:         columns(o+a+2, 2*o+a+2),
+	}
+}
+
+// contexts is the table of contexts: observation, action, return to go, step in the
+// episode, and steps left in it, this one included.
+func (r replay) contexts(data *Data, s scaling) *tensors.Tensor {
+	o, a := r.observationDim, r.actionDim
+	toGo := make([]float64, len(r.order)+1)
+	for place := len(r.order) - 1; place >= 0; place-- {
+		toGo[place] = float64(data.Rewards[r.order[place]])
+		if place+1 < r.ends[place] {
+			toGo[place] += toGo[place+1]
+		}
+	}
+	return r.table(o+a+3, func(place int, values []float32) {
+		row := r.order[place]
+		s.observation(values[:o], data.Observations[row*o:])
+		s.action(values[o:o+a], data.Actions[row*a:])
+		values[o+a] = float32(toGo[place]) * s.RewardScale
+		values[o+a+1] = float32(r.times[place])
+		values[o+a+2] = float32(r.ends[place] - place)
+	})
+}
+
+// contexts are steps of an episode, one after the other, of every seed. Where an
+// episode ends, zeros follow.
+type contexts struct {
+	returns      *Node // [seeds, batch, context], still to come
+	observations *Node // [seeds, batch, context, O], normalised
+	actions      *Node // [seeds, batch, context, A], in [-1, 1]
+	times        *Node // [seeds, batch, context] int32, steps since the episode began
+	known        *Node // [seeds, batch, context], 1, or 0 after the episode's end
+}
+
+// drawContexts draws steps, each as likely as another, and what follows them.
+//
+//	table: that of contexts
+func (r replay) drawContexts(table *Node, streams *streams, size, context int) contexts {
+	o, a := r.observationDim, r.actionDim
+	ids := r.ids(streams, size)
+	first := repeatSteps(ids, context) // [seeds, batch, context]
+	step := Iota(table.Graph(), first.Shape(), 2)
+	rows := Gather(table, InsertAxes(MinScalar(Add(first, step), len(r.order)-1), -1))
+	begins := Gather(table, InsertAxes(ids, -1)) // [seeds, batch, columns]
+	ofFirst := func(i int) *Node { return repeatSteps(column(SliceAxis(begins, 2, AxisElem(i))), context) }
+	number := ConvertDType(step, dtypes.Float32)
+	known := ConvertDType(LessThan(number, ofFirst(o+a+2)), dtypes.Float32)
+	rows = Mul(rows, BroadcastToDims(InsertAxes(known, -1), rows.Shape().Dimensions...))
+	return contexts{
+		returns:      column(SliceAxis(rows, 3, AxisElem(o+a))),
+		observations: SliceAxis(rows, 3, AxisRange(0, o)),
+		actions:      SliceAxis(rows, 3, AxisRange(o, o+a)),
+		times:        ConvertDType(Add(number, ofFirst(o+a+1)), dtypes.Int32),
+		known:        known,
 	}
 }
 
@@ -153,4 +213,30 @@ func (s *streams) pick(n, from, to int) *Node {
 		return RandomIntN(state, to-from, shapes.Make(dtypes.Int32, n))
 	})
 	return AddScalar(ids, from)
+}
+
+// repeatSteps repeats what is said of a context for each of its steps.
+//
+//	x:      [seeds, batch]
+//	result: [seeds, batch, context]
+func repeatSteps(x *Node, context int) *Node {
+	return BroadcastToDims(InsertAxes(x, -1), x.Shape().Dim(0), x.Shape().Dim(1), context)
+}
+
+// normal draws standard normal numbers.
+//
+//	result: [seeds, dims...]
+func (s *streams) normal(dims ...int) *Node {
+	return s.each(func(state *Node) (after, values *Node) {
+		return RandomNormal(state, shapes.Make(dtypes.Float32, dims...))
+	})
+}
+
+// uniform draws numbers from [0, 1).
+//
+//	result: [seeds, dims...]
+func (s *streams) uniform(dims ...int) *Node {
+	return s.each(func(state *Node) (after, values *Node) {
+		return RandomUniform(state, shapes.Make(dtypes.Float32, dims...))
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/google/go-cmp/cmp"
@@ -62,14 +63,14 @@ func TestBatchesHoldTheRatio(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, table, err := newReplay(data, ratio, s)
+			r, err := newReplay(data, ratio)
 			if err != nil {
 				t.Fatal(err)
 			}
 			const size = 30
 			rewards := once(t, engine, func(inputs []*Node) []*Node {
 				return []*Node{r.draw(inputs[0], newStreams(inputs[1]), size).rewards}
-			}, r.tensor(table), tensors.FromFlatDataAndDimensions([]uint64{1, 2, 3, 4, 5, 6}, 2, 3))[0]
+			}, r.transitions(data, s), tensors.FromFlatDataAndDimensions([]uint64{1, 2, 3, 4, 5, 6}, 2, 3))[0]
 			for seed, drawn := range slices.Collect(slices.Chunk(rewards, size)) {
 				original := 0
 				for _, reward := range drawn {
@@ -96,7 +97,7 @@ func TestDrawnRows(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, table, err := newReplay(data, cfg.Ratio, s)
+		r, err := newReplay(data, cfg.Ratio)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +105,7 @@ func TestDrawnRows(t *testing.T) {
 		parts := once(t, engine, func(inputs []*Node) []*Node {
 			b := r.draw(inputs[0], newStreams(inputs[1]), size)
 			return []*Node{b.rewards, b.observations, b.actions, b.next, b.alive}
-		}, r.tensor(table), tensors.FromFlatDataAndDimensions([]uint64{7, 8, 9}, 1, 3))
+		}, r.transitions(data, s), tensors.FromFlatDataAndDimensions([]uint64{7, 8, 9}, 1, 3))
 		seen := map[int]bool{}
 		for i := range size {
 			row := slices.Index(data.Rewards, parts[0][i])
@@ -142,4 +143,52 @@ func TestRatioWithoutRows(t *testing.T) {
 	if _, err := Train(t.Context(), backendtest.Open(t, backend.Go), t.TempDir(), cfg, data, nil); err == nil || !strings.Contains(err.Error(), "none is augmented") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestDrawnContexts checks that a context is consecutive steps of an episode, with the
+// return that was still to come, and zeros after its end.
+func TestDrawnContexts(t *testing.T) {
+	data := toyData(16)
+	backendtest.ForEach(t, func(t *testing.T, engine compute.Backend) {
+		cfg := toyConfig(t, DT, 0)
+		cfg.Ratio = Ratio{1, 1}
+		s, err := data.scaling(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := newReplay(data, cfg.Ratio)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const size, context = 100, 3
+		parts := once(t, engine, func(inputs []*Node) []*Node {
+			c := r.drawContexts(inputs[0], newStreams(inputs[1]), size, context)
+			return []*Node{c.actions, c.returns, ConvertDType(c.times, dtypes.Float32), c.known}
+		}, r.contexts(data, s), tensors.FromFlatDataAndDimensions([]uint64{7, 8, 9}, 1, 3))
+		short := 0
+		for i := range size {
+			row := slices.Index(data.Actions, parts[0][i*context*2]) / 2
+			end := row - row%4 + 4
+			for step := range context {
+				want := []float32{0, 0, 0, float32(row%4 + step), 0}
+				if row+step < end {
+					toGo := float32(0)
+					for _, reward := range data.Rewards[row+step : end] {
+						toGo += reward
+					}
+					want = []float32{data.Actions[2*(row+step)], data.Actions[2*(row+step)+1], toGo, float32(row%4 + step), 1}
+				} else {
+					short++
+				}
+				k := i*context + step
+				got := []float32{parts[0][2*k], parts[0][2*k+1], parts[1][k], parts[2][k], parts[3][k]}
+				if !near(got, want, 1e-6) {
+					t.Errorf("context from row %d, step %d: action, return, time, known are %v, want %v", row, step, got, want)
+				}
+			}
+		}
+		if short == 0 {
+			t.Error("no context reaches past its episode's end")
+		}
+	})
 }

@@ -48,6 +48,12 @@ func toyConfig(t testing.TB, learner Learner, seeds ...uint64) Config {
 	if cfg.IQL != nil {
 		cfg.IQL.Hidden = 8
 	}
+	if cfg.TD3BC != nil {
+		cfg.TD3BC.Hidden = 8
+	}
+	if cfg.DT != nil {
+		cfg.DT.Context, cfg.DT.Layers, cfg.DT.Width, cfg.DT.EpisodeSteps, cfg.DT.WarmupSteps = 3, 1, 8, 10, 5
+	}
 	return cfg
 }
 

@@ -36,7 +36,8 @@ type Result struct {
 
 // details is what model.json says of a policy besides.
 type details struct {
-	Scaling scaling `json:"scaling"`
+	Scaling    scaling `json:"scaling"`
+	BestReturn float64 `json:"best_return"` // of the episodes that are drawn from
 	// Metrics are the means of the last updates: metrics of each seed.
 	Metrics map[string][]float64 `json:"metrics"`
 }
@@ -130,6 +131,7 @@ func (t *trainer) run(ctx context.Context, result *Result) error {
 	if t.details.Scaling, err = t.data.scaling(t.cfg); err != nil {
 		return err
 	}
+	t.details.BestReturn = t.data.bestReturn(t.cfg.Ratio)
 	if t.loop, err = newLoop(t.engine, t.cfg, t.data, t.details.Scaling); err != nil {
 		return err
 	}
@@ -191,7 +193,7 @@ func (t *trainer) updates(ctx context.Context) error {
 
 // call makes the updates of one call of the graph.
 func (t *trainer) call() error {
-	until := min(t.saved.Done+callUpdates, t.cfg.Steps)
+	until := min(t.saved.Done+t.loop.algorithm.perCall(), t.cfg.Steps)
 	means, err := t.loop.run(t.saved.Done, until)
 	if err != nil {
 		return fmt.Errorf("updates %d to %d: %w", t.saved.Done, until, err)

@@ -1,0 +1,231 @@
+package learners
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+
+	"diffstitch/modelops/checkpoint"
+)
+
+// decisionTransformer predicts the action of each step of a context from the returns
+// that were still to come, the observations and the actions up to there. Its blocks
+// have one head.
+type decisionTransformer struct {
+	cfg    Config
+	replay replay
+}
+
+// tokens of a step: its return to go, its observation, its action.
+const tokens = 3
+
+// Spread of the first weights, and what keeps a norm from dividing by zero.
+const (
+	firstSpread = 0.02
+	normEpsilon = 1e-5
+)
+
+func newDT(cfg Config, r replay) *decisionTransformer {
+	return &decisionTransformer{cfg: cfg, replay: r}
+}
+
+// first draws the first weights as CORL does.
+func (d *decisionTransformer) first(rng *rand.Rand) []checkpoint.Tensor {
+	width, cfg := d.cfg.DT.Width, d.cfg.DT
+	weights := []checkpoint.Tensor{normal(rng, "time", 1, cfg.EpisodeSteps+cfg.Context, width)}
+	dense := func(name string, inputs, outputs int) {
+		weights = append(weights, normal(rng, name+"/weights", 1, inputs, outputs), zeros(name+"/bias", 1, 1, outputs))
+	}
+	norm := func(name string) {
+		scale := zeros(name+"/scale", 1, 1, width)
+		for i := range scale.Data {
+			scale.Data[i] = 1
+		}
+		weights = append(weights, scale, zeros(name+"/bias", 1, 1, width))
+	}
+	dense("return", 1, width)
+	dense("observation", d.replay.observationDim, width)
+	dense("action", d.replay.actionDim, width)
+	norm("embedded_norm")
+	for _, block := range d.blocks() {
+		norm(block + "/attention_norm")
+		limit := math.Sqrt(6 / float64(width+tokens*width))
+		weights = append(weights,
+			uniform(rng, limit, block+"/attention/weights", 1, width, 3*width), zeros(block+"/attention/bias", 1, 1, 3*width))
+		dense(block+"/projection", width, width)
+		norm(block + "/hidden_norm")
+		dense(block+"/hidden", width, 4*width)
+		dense(block+"/output", 4*width, width)
+	}
+	norm("output_norm")
+	dense("head", width, d.replay.actionDim)
+	return append(weights, moments(weights)...)
+}
+
+// normal draws an array of weights from a Gaussian.
+func normal(rng *rand.Rand, name string, dims ...int) checkpoint.Tensor {
+	t := zeros(name, dims...)
+	for i := range t.Data {
+		t.Data[i] = float32(firstSpread * rng.NormFloat64())
+	}
+	return t
+}
+
+// blocks names them.
+func (d *decisionTransformer) blocks() []string {
+	names := make([]string, d.cfg.DT.Layers)
+	for i := range names {
+		names[i] = "block_" + string(rune('0'+i))
+	}
+	return names
+}
+
+func (d *decisionTransformer) metrics() []string { return []string{"loss"} }
+
+func (d *decisionTransformer) stride() int { return 1 }
+
+func (d *decisionTransformer) perCall() int { return contextCallUpdates }
+
+// update learns the actions of one batch of contexts.
+func (d *decisionTransformer) update(u *update) {
+	c := d.replay.drawContexts(u.table, u.streams, d.cfg.Batch, d.cfg.DT.Context)
+	d.learn(u, c, &dropout{rate: d.cfg.DT.Dropout, streams: u.streams})
+}
+
+// learn takes one step by a batch of contexts.
+func (d *decisionTransformer) learn(u *update, c contexts, drop *dropout) {
+	cfg := d.cfg.DT
+	loss := d.loss(u.values, c, drop)
+	count := AddScalar(u.done, 1)
+	warm := MinScalar(DivScalar(ConvertDType(count, dtypes.Float32), max(cfg.WarmupSteps, 1)), 1)
+	names := slices.DeleteFunc(u.named(""), ofTraining)
+	adam{decay: cfg.WeightDecay, clip: cfg.GradientClip}.step(u.values, names, loss, MulScalar(warm, d.cfg.LearningRate), count)
+	u.report(loss)
+}
+
+// loss is the squared error of the actions, in which the padding counts as learned.
+//
+//	result: [seeds]
+func (d *decisionTransformer) loss(values arrays, c contexts, drop *dropout) *Node {
+	difference := Sub(d.actions(values, c, drop), c.actions)
+	known := BroadcastToDims(InsertAxes(c.known, -1), difference.Shape().Dimensions...)
+	return ReduceMean(Mul(Square(difference), known), 1, 2, 3)
+}
+
+// actions predicts the action of every step. Padding stands after the last step, so
+// that no step looks at it.
+//
+//	result: [seeds, batch, context, A], in [-1, 1]
+func (d *decisionTransformer) actions(values arrays, c contexts, drop *dropout) *Node {
+	seeds, size, context := c.returns.Shape().Dim(0), c.returns.Shape().Dim(1), c.returns.Shape().Dim(2)
+	width := d.cfg.DT.Width
+	x := drop.apply(norm(values, "embedded_norm", d.embed(values, c))) // [seeds, batch·context·tokens, width]
+	for _, block := range d.blocks() {
+		x = Add(x, drop.apply(d.attend(values, block, norm(values, block+"/attention_norm", x), drop)))
+		hidden := gelu(dense(values, block+"/hidden", norm(values, block+"/hidden_norm", x)))
+		x = Add(x, drop.apply(dense(values, block+"/output", hidden)))
+	}
+	x = Reshape(x, seeds, size*context, tokens, width)
+	x = Squeeze(SliceAxis(x, 2, AxisElem(1)), 2) // the observations' tokens
+	x = Tanh(dense(values, "head", norm(values, "output_norm", x)))
+	return Reshape(x, seeds, size, context, d.replay.actionDim)
+}
+
+// embed makes three tokens of every step.
+//
+//	result: [seeds, batch·context·tokens, width]
+func (d *decisionTransformer) embed(values arrays, c contexts) *Node {
+	seeds, steps := c.returns.Shape().Dim(0), c.returns.Shape().Dim(1)*c.returns.Shape().Dim(2)
+	time := d.embedTime(values, Reshape(c.times, seeds, steps))
+	token := func(name string, x *Node, dim int) *Node {
+		return InsertAxes(Add(dense(values, name, Reshape(x, seeds, steps, dim)), time), 2)
+	}
+	return Reshape(Concatenate([]*Node{
+		token("return", c.returns, 1),
+		token("observation", c.observations, d.replay.observationDim),
+		token("action", c.actions, d.replay.actionDim),
+	}, 2), seeds, steps*tokens, d.cfg.DT.Width)
+}
+
+// embedTime looks the steps' numbers up. The last embedding is that of all steps after.
+//
+//	times:  [seeds, steps] int32
+//	result: [seeds, steps, width]
+func (d *decisionTransformer) embedTime(values arrays, times *Node) *Node {
+	table := values["time"] // [seeds, entries, width]
+	seeds, entries, width := table.Shape().Dim(0), table.Shape().Dim(1), table.Shape().Dim(2)
+	offset := MulScalar(Iota(times.Graph(), shapes.Make(dtypes.Int32, times.Shape().Dimensions...), 0), entries)
+	rows := Add(MinScalar(times, entries-1), offset)
+	return Gather(Reshape(table, seeds*entries, width), InsertAxes(rows, -1))
+}
+
+// attend has each token gather from itself and those before it in its context.
+//
+//	x:      [seeds, batch·context·tokens, width]
+//	result: the same
+func (d *decisionTransformer) attend(values arrays, block string, x *Node, drop *dropout) *Node {
+	width, length := d.cfg.DT.Width, d.cfg.DT.Context*tokens
+	seeds, batches := x.Shape().Dim(0), x.Shape().Size()/(length*width)
+	all := Reshape(dense(values, block+"/attention", x), batches, length, 3*width)
+	part := func(i int) *Node { return SliceAxis(all, 2, AxisRange(i*width, (i+1)*width)) }
+	query, key, value := part(0), part(1), part(2)
+	scores := Dot(query, key).General([]int{2}, []int{0}, []int{2}, []int{0}) // [batches, length, length]
+	scores = MulScalar(scores, 1/math.Sqrt(float64(width)))
+	hidden := constantLike(scores, -1e9)
+	weights := Softmax(Where(earlier(scores), scores, hidden), -1)
+	weights = Reshape(weights, seeds, batches/seeds, length, length)
+	weights = Reshape(drop.apply(weights), batches, length, length)
+	return dense(values, block+"/projection", Reshape(product(weights, value), seeds, batches/seeds*length, width))
+}
+
+// earlier tells which tokens each may look at: itself and those before.
+//
+//	scores: [batches, length, length]
+//	result: the same, bool
+func earlier(scores *Node) *Node {
+	g, shape := scores.Graph(), shapes.Make(dtypes.Int32, scores.Shape().Dimensions...)
+	return GreaterOrEqual(Iota(g, shape, 1), Iota(g, shape, 2))
+}
+
+// dense is the linear layer of a name.
+func dense(values arrays, name string, x *Node) *Node {
+	return linear(x, values[name+"/weights"], values[name+"/bias"])
+}
+
+// norm is a layer norm (Ba et al. 2016).
+//
+//	x: [seeds, rows, width]
+func norm(values arrays, name string, x *Node) *Node {
+	dims := x.Shape().Dimensions
+	mean := ReduceAndKeep(x, ReduceMean, -1)
+	x = Sub(x, BroadcastToDims(mean, dims...))
+	spread := Sqrt(AddScalar(ReduceAndKeep(Square(x), ReduceMean, -1), normEpsilon))
+	x = Mul(Div(x, BroadcastToDims(spread, dims...)), BroadcastToDims(values[name+"/scale"], dims...))
+	return addBias(x, values[name+"/bias"])
+}
+
+// gelu is x·Φ(x) (Hendrycks and Gimpel 2016).
+func gelu(x *Node) *Node {
+	return Mul(x, MulScalar(AddScalar(Erf(MulScalar(x, 1/math.Sqrt2)), 1), 0.5))
+}
+
+// dropout drops a share of numbers, at random, and scales up the others.
+type dropout struct {
+	rate    float64
+	streams *streams
+}
+
+// apply drops some of x; nothing where d is nil, as when acting.
+//
+//	x: [seeds, …]
+func (d *dropout) apply(x *Node) *Node {
+	if d == nil || d.rate == 0 {
+		return x
+	}
+	kept := GreaterOrEqual(d.streams.uniform(x.Shape().Dimensions[1:]...), constantLike(x, d.rate))
+	return Where(kept, MulScalar(x, 1/(1-d.rate)), ZerosLike(x))
+}
