@@ -42,7 +42,7 @@ type details struct {
 	Metrics map[string][]float64 `json:"metrics"`
 }
 
-// Train trains a policy for each seed and writes them to dir.
+// Train trains a policy for each seed and writes them to dir, with its curves.
 //
 // A finished policy of the same configuration, data and backend is reused; an
 // unfinished one is resumed. A folder that holds anything else is an error. When ctx
@@ -74,6 +74,7 @@ type trainer struct {
 	identity checkpoint.Identity
 	details  details
 	loop     *loop
+	recorder *recorder
 	saved    saved
 }
 
@@ -139,7 +140,10 @@ func (t *trainer) run(ctx context.Context, result *Result) error {
 	if result.ResumedFrom, err = t.resume(); err != nil {
 		return err
 	}
-	if err := t.updates(ctx); err != nil {
+	if t.recorder, err = newRecorder(t.dir, t.cfg.Seeds, t.saved.Done); err != nil {
+		return err
+	}
+	if err := errors.Join(t.updates(ctx), t.recorder.close()); err != nil {
 		return err
 	}
 	result.Hash, err = t.finish()
@@ -199,13 +203,27 @@ func (t *trainer) call() error {
 		return fmt.Errorf("updates %d to %d: %w", t.saved.Done, until, err)
 	}
 	t.saved.Done = until
+	return t.record(means)
+}
+
+// record keeps the metrics of the last updates.
+//
+//	means: [metrics][seeds]
+func (t *trainer) record(means [][]float64) error {
 	t.details.Metrics = map[string][]float64{}
 	for i, metric := range t.loop.algorithm.metrics() {
 		t.details.Metrics[metric] = means[i]
-		for k, value := range means[i] {
-			if math.IsNaN(value) || math.IsInf(value, 0) {
-				return fmt.Errorf("%s of seed %d is %v by update %d: try a lower learning rate", metric, t.cfg.Seeds[k], value, until)
+	}
+	for k, seed := range t.cfg.Seeds {
+		point := Point{Step: t.saved.Done, Seed: seed, Metrics: map[string]float64{}}
+		for metric, values := range t.details.Metrics {
+			if math.IsNaN(values[k]) || math.IsInf(values[k], 0) {
+				return fmt.Errorf("%s of seed %d is %v by update %d: try a lower learning rate", metric, seed, values[k], t.saved.Done)
 			}
+			point.Metrics[metric] = values[k]
+		}
+		if err := t.recorder.add(point); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1,8 +1,11 @@
 package learners
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +16,7 @@ import (
 	"diffstitch/modelops/backend"
 	"diffstitch/modelops/backend/backendtest"
 	"diffstitch/modelops/checkpoint"
+	"diffstitch/modelops/tensorboard"
 )
 
 // train trains and gives the finished weights.
@@ -66,7 +70,10 @@ func TestResume(t *testing.T) {
 				cfg, data := toyConfig(t, learner, 3), toyData(64)
 				call := newAlgorithm(cfg, replay{}).perCall()
 				cfg.Steps, cfg.SaveEvery = 2*call+10, call
-				want := train(t, engine, cfg, data)
+				whole := t.TempDir()
+				if _, err := Train(t.Context(), engine, whole, cfg, data, nil); err != nil {
+					t.Fatal(err)
+				}
 
 				dir := t.TempDir()
 				ctx, cancel := context.WithCancel(t.Context())
@@ -81,12 +88,63 @@ func TestResume(t *testing.T) {
 				if result.ResumedFrom != call {
 					t.Errorf("resumed from %d, want %d", result.ResumedFrom, call)
 				}
-				if diff := cmp.Diff(want, weightsOf(t, dir)); diff != "" {
+				if diff := cmp.Diff(weightsOf(t, whole), weightsOf(t, dir)); diff != "" {
 					t.Errorf("weights (-uninterrupted +resumed):\n%s", diff)
+				}
+				want, got := curves(t, whole), curves(t, dir)
+				if diff := cmp.Diff(want, got); diff != "" || len(want) != 3 {
+					t.Errorf("%d points (-uninterrupted +resumed):\n%s", len(want), diff)
 				}
 			})
 		}
 	})
+}
+
+func curves(t *testing.T, dir string) []Point {
+	t.Helper()
+	points, err := ReadMetrics(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return points
+}
+
+// TestMetrics looks at the curves of two seeds, and at their event files.
+func TestMetrics(t *testing.T) {
+	cfg, dir := toyConfig(t, IQL, 4, 5), t.TempDir()
+	if _, err := Train(t.Context(), backendtest.Open(t, backend.Go), dir, cfg, toyData(16), nil); err != nil {
+		t.Fatal(err)
+	}
+	points := curves(t, dir)
+	if len(points) != 2 || points[0].Seed != 4 || points[1].Seed != 5 || points[0].Step != cfg.Steps {
+		t.Fatalf("points %+v", points)
+	}
+	for _, p := range points {
+		if !(p.Metrics["critic_loss"] > 0) || !(p.Metrics["value_loss"] > 0) || p.Metrics["actor_loss"] == 0 {
+			t.Errorf("metrics %v", p.Metrics)
+		}
+	}
+	if cmp.Equal(points[0].Metrics, points[1].Metrics) {
+		t.Error("both seeds have the same metrics")
+	}
+	for _, run := range []string{"seed_4", "seed_5"} {
+		events, err := os.ReadFile(filepath.Join(dir, EventsDir, run, tensorboard.FileName))
+		if err != nil || !bytes.Contains(events, []byte("critic_loss")) {
+			t.Errorf("events of %s: %q, %v", run, events, err)
+		}
+	}
+}
+
+// TestCutOffMetrics leaves half a line, as a killed process does.
+func TestCutOffMetrics(t *testing.T) {
+	dir := t.TempDir()
+	text := `{"step":1,"seed":0,"metrics":{}}` + "\n" + `{"step":2,"se`
+	if err := os.WriteFile(filepath.Join(dir, MetricsFile), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if points := curves(t, dir); len(points) != 1 || points[0].Step != 1 {
+		t.Errorf("points %+v", points)
+	}
 }
 
 func TestReuse(t *testing.T) {
