@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"diffstitch/io/datasetio"
-	"diffstitch/transforms/pair"
 )
 
 // Amounts says how much an augmentation would do.
@@ -74,7 +73,7 @@ func (run *augmentation) amounts(count int64) Amounts {
 			a.LowEnds = a.LowEnds.Add(datasetio.WeighLowEnds(run.shape, b))
 		}
 	}
-	if run.options.Pairing == pair.Reference {
+	if plan.ChoosesEntries() {
 		for _, block := range plan.CandidatesOf(run.pools.High) {
 			a.Candidates = a.Candidates.Add(datasetio.WeighCandidates(run.shape, block))
 		}

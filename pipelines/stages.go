@@ -241,12 +241,18 @@ func (run *augmentation) round(ctx context.Context, round int, first, count int6
 			return out
 		}
 		pairs := but(datasetio.LowEnds(s, run.input, datasetio.ReadShares[trajectory.PairBatch](s, prefix, partitions)))
-		if o.Pairing == pair.Reference {
-			ends := but(datasetio.Choices(s, run.input, run.candidates(s, plan), pairs))
-			pairs = pair.ByEntry(s, plan, but(estimate.Steps(s, o.Estimate, models, o.Seed, ends)))
-		} else {
+		switch o.Pairing {
+		case pair.Uniform:
 			ends := but(datasetio.Entries(s, run.input, pair.ByEntry(s, plan, pairs)))
 			pairs = but(estimate.Steps(s, o.Estimate, models, o.Seed, ends))
+		case pair.Reference:
+			ends := but(datasetio.Choices(s, run.input, run.candidates(s, plan), pairs))
+			pairs = pair.ByEntry(s, plan, but(estimate.Steps(s, o.Estimate, models, o.Seed, ends)))
+		case pair.Reachable:
+			ready := datasetio.Await(s, run.candidates(s, plan), pairs)
+			imagined := but(estimate.Imagine(s, models, o.Seed, ready))
+			ends := but(datasetio.Nearest(s, run.input, run.reach(), imagined))
+			pairs = pair.ByEntry(s, plan, but(estimate.Steps(s, o.Estimate, models, o.Seed, ends)))
 		}
 		contexts := but(datasetio.Contexts(s, run.input, run.models.Horizon, pairs))
 		bridges := but(inpaint.Bridges(s, models, o.Seed, contexts))
@@ -288,7 +294,7 @@ func (run *augmentation) savePlan(ctx context.Context, plan pair.Config, prefix 
 		}
 		partition++
 	}
-	if run.options.Pairing != pair.Reference || plan.First > 0 {
+	if !plan.ChoosesEntries() || plan.First > 0 {
 		return nil
 	}
 	for i, block := range plan.CandidatesOf(run.pools.High) {
@@ -308,6 +314,12 @@ func (run *augmentation) candidates(s beam.Scope, plan pair.Config) beam.PCollec
 	}
 	blocks := datasetio.ReadShares[trajectory.CandidateBlock](s, run.work(candidateShares), plan.CandidateBlocks())
 	return datasetio.StageCandidates(s, run.input, path, blocks)
+}
+
+// reach is where entries are looked for with pair.Reachable.
+func (run *augmentation) reach() datasetio.Reach {
+	first, last, _ := run.options.Estimate.Bounds(run.models.Horizon) // openModels checked it
+	return datasetio.Reach{Pool: run.work(candidatesFile), Scale: run.models.StateScale, First: first, Last: last}
 }
 
 func byPair(a, b trajectory.Outcome) int { return cmp.Compare(a.Index, b.Index) }

@@ -68,7 +68,7 @@ func (fn *choicesFn) ProcessElement(ctx context.Context, batch trajectory.PairBa
 }
 
 func (fn *choicesFn) choose(batch trajectory.PairBatch, staged string) (trajectory.Ends, error) {
-	ends := trajectory.Ends{Batch: batch}
+	ends := trajectory.Ends{Batch: batch, Shared: true}
 	pool, err := fn.store.candidates(staged)
 	if err != nil {
 		return ends, err

@@ -88,6 +88,7 @@ func (fn *entriesFn) ProcessElement(ctx context.Context, batch trajectory.PairBa
 func (fn *entriesFn) entries(ctx context.Context, batch trajectory.PairBatch) (ends trajectory.Ends, err error) {
 	ends.Batch = batch
 	for _, p := range batch.Pairs {
+		ends.Candidates = append(ends.Candidates, p.High)
 		if ends.Targets, err = fn.appendState(ctx, ends.Targets, p.High); err != nil {
 			return ends, err
 		}

@@ -114,7 +114,7 @@ func TestEnds(t *testing.T) {
 		lows := fixture.NoneDead(s)(LowEnds(s, in, beam.Create(s, chosen)))
 		passert.Equals(s, lows, ended)
 		passert.Equals(s, fixture.NoneDead(s)(Entries(s, in, lows)),
-			trajectory.Ends{Batch: ended, Targets: slices.Concat(state(5, 0), state(1, 1))})
+			trajectory.Ends{Batch: ended, Candidates: []trajectory.StateRef{ended.Pairs[0].High, ended.Pairs[1].High}, Targets: slices.Concat(state(5, 0), state(1, 1))})
 	})
 }
 
@@ -131,7 +131,7 @@ func TestChoices(t *testing.T) {
 			trajectory.CandidateBlock{First: 0, Refs: []trajectory.StateRef{ref(m[2], 1)}})
 		ends, dead := Choices(s, in, StageCandidates(s, in, path, blocks), beam.Create(s, open, none))
 		passert.Equals(s, ends, trajectory.Ends{
-			Batch: open, Candidates: []trajectory.StateRef{ref(m[3], 1), ref(m[2], 1), ref(m[3], 1)},
+			Batch: open, Shared: true, Candidates: []trajectory.StateRef{ref(m[3], 1), ref(m[2], 1), ref(m[3], 1)},
 			Targets: slices.Concat(episodes[3].Observation(1), episodes[2].Observation(1), episodes[3].Observation(1)),
 		})
 		passert.Equals(s, dead, trajectory.Failure{

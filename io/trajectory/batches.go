@@ -2,12 +2,31 @@ package trajectory
 
 import "slices"
 
+// Imagined holds the states that a batch's pairs are imagined to go through.
+type Imagined struct {
+	Batch    PairBatch
+	Rollouts []float32 // [pairs, H, S], the first of each s_T
+}
+
 // Ends holds the states that step estimation needs for a batch of pairs.
 type Ends struct {
 	Batch PairBatch
-	// Candidates for every pair's s′_1; empty where the plan has set High.
+	// Candidates for s′_1. Each pair has as many of its own, one after the other,
+	// or, where they are Shared, all of them.
 	Candidates []StateRef
-	Targets    []float32 // [candidates, S], or [pairs, S] where the plan has set High
+	Targets    []float32 // [candidates, S]
+	Shared     bool
+	// Rollouts of Imagined, where the candidates were found by them.
+	Rollouts []float32
+}
+
+// Own are the places [from, to) in Candidates of pair i of the batch.
+func (e Ends) Own(i int) (from, to int) {
+	if e.Shared {
+		return 0, len(e.Candidates)
+	}
+	each := len(e.Candidates) / len(e.Batch.Pairs)
+	return i * each, (i + 1) * each
 }
 
 // Contexts holds the known states that inpainting needs for a batch of pairs:

@@ -24,7 +24,9 @@ var (
 
 func init() {
 	beam.RegisterDoFn(&stepsFn{})
+	beam.RegisterDoFn(&imagineFn{})
 	register.Emitter1[trajectory.PairBatch]()
+	register.Emitter1[trajectory.Imagined]()
 }
 
 // Config of the estimation.
@@ -72,18 +74,36 @@ func (c Config) Bounds(horizon int) (first, last int, err error) {
 	return first, last, nil
 }
 
-// Steps sets Δ, and s′_1 where the plan left it open, in a
+// Imagine rolls out the states that follow s_T for the batches of a
+// PCollection<trajectory.PairBatch>, so that entries can be found near them. It gives
+// a PCollection<trajectory.Imagined>; Steps takes the rollouts along.
+func Imagine(s beam.Scope, models session.Options, seed uint64, pairs beam.PCollection) (imagined, dead beam.PCollection) {
+	s = s.Scope("estimate.Imagine")
+	return beam.ParDo2(s, &imagineFn{imagination{Models: inference.Models{Options: models}, Seed: seed}}, pairs)
+}
+
+type imagineFn struct{ imagination }
+
+func (fn *imagineFn) ProcessElement(ctx context.Context, batch trajectory.PairBatch, emit func(trajectory.Imagined), dead func(trajectory.Failure)) error {
+	defer inference.Clock(ctx, latency)()
+	work := func() (trajectory.Imagined, error) {
+		rollouts, err := fn.imagine(ctx, batch)
+		return trajectory.Imagined{Batch: batch, Rollouts: rollouts}, err
+	}
+	return attempt.Batch(ctx, "imagine", batch.Span(), work, emit, dead)
+}
+
+// Steps chooses s′_1 among the candidates and sets Δ in a
 // PCollection<trajectory.Ends>. It gives a PCollection<trajectory.PairBatch>, and
 // a PCollection<trajectory.Failure> of the batches that could not be estimated.
 func Steps(s beam.Scope, cfg Config, models session.Options, seed uint64, ends beam.PCollection) (pairs, dead beam.PCollection) {
 	s = s.Scope("estimate.Steps")
-	return beam.ParDo2(s, &stepsFn{Config: cfg, Models: inference.Models{Options: models}, Seed: seed}, ends)
+	return beam.ParDo2(s, &stepsFn{imagination: imagination{Models: inference.Models{Options: models}, Seed: seed}, Config: cfg}, ends)
 }
 
 type stepsFn struct {
-	inference.Models
+	imagination
 	Config Config `json:"config"`
-	Seed   uint64 `json:"seed"`
 
 	first, last int
 }
@@ -105,50 +125,50 @@ func (fn *stepsFn) ProcessElement(ctx context.Context, ends trajectory.Ends, emi
 
 func (fn *stepsFn) estimate(ctx context.Context, ends trajectory.Ends) (trajectory.PairBatch, error) {
 	batch := ends.Batch
-	choose := len(ends.Candidates) > 0
-	if fn.Config.Constant > 0 && !choose {
-		batch.Pairs = slices.Clone(batch.Pairs) // elements must not be changed
-		for i := range batch.Pairs {
-			batch.Pairs[i].Steps = int32(fn.Config.Constant)
+	pairs := slices.Clone(batch.Pairs) // elements must not be changed
+	batch.Pairs, batch.Candidates = pairs, nil
+	if fn.Config.Constant > 0 && !ends.Shared && len(ends.Candidates) == len(pairs) { // there is nothing to choose
+		for i := range pairs {
+			pairs[i].High, pairs[i].Steps = ends.Candidates[i], int32(fn.Config.Constant)
 		}
 		return batch, nil
 	}
-	rollouts, err := fn.imagine(ctx, ends)
-	if err != nil {
-		return batch, err
-	}
-	info := fn.Info()
-	targets := fn.comparable(ends.Targets)
-	rollouts = fn.comparable(rollouts)
-	pairs := make([]trajectory.Pair, len(batch.Pairs))
-	for i, pair := range batch.Pairs {
-		rollout := rollouts[i*info.Horizon*info.ObservationDim : (i+1)*info.Horizon*info.ObservationDim]
-		own := targets
-		if !choose {
-			own = targets[i*info.ObservationDim : (i+1)*info.ObservationDim]
+	rollouts := ends.Rollouts
+	if len(rollouts) == 0 {
+		var err error
+		if rollouts, err = fn.imagine(ctx, ends.Batch); err != nil {
+			return batch, err
 		}
-		m := fn.Config.Similarity.best(rollout, own, info.ObservationDim, fn.first, fn.last)
-		if choose {
-			pair.High = ends.Candidates[m.target]
-		}
-		pair.Steps, pair.Similarity = int32(m.step-1), float32(m.similarity)
-		pairs[i] = pair
 	}
-	batch.Pairs, batch.Candidates = pairs, nil
+	dim := fn.Info().ObservationDim
+	whole := fn.Info().Horizon * dim
+	rollouts, targets := fn.comparable(rollouts), fn.comparable(ends.Targets)
+	for i := range pairs {
+		from, to := ends.Own(i)
+		m := fn.Config.Similarity.best(rollouts[i*whole:(i+1)*whole], targets[from*dim:to*dim], dim, fn.first, fn.last)
+		pairs[i].High = ends.Candidates[from+m.target]
+		pairs[i].Steps, pairs[i].Similarity = int32(m.step-1), float32(m.similarity)
+	}
 	return batch, nil
+}
+
+// imagination is what the DoFns that imagine states share.
+type imagination struct {
+	inference.Models
+	Seed uint64 `json:"seed"`
 }
 
 // imagine rolls out H states for each pair, [pairs, H, S], of which only s_T is
 // known.
-func (fn *stepsFn) imagine(ctx context.Context, ends trajectory.Ends) ([]float32, error) {
+func (fn *imagination) imagine(ctx context.Context, batch trajectory.PairBatch) ([]float32, error) {
 	info := fn.Info()
-	n, horizon, dim := len(ends.Batch.Pairs), info.Horizon, info.ObservationDim
+	n, horizon, dim := len(batch.Pairs), info.Horizon, info.ObservationDim
 	known := make([]float32, n*horizon*dim)
 	mask := make([]float32, n*horizon)
 	seeds := make([]uint64, n)
-	for i, pair := range ends.Batch.Pairs {
+	for i, pair := range batch.Pairs {
 		mask[i*horizon] = 1
-		copy(known[i*horizon*dim:], ends.Batch.Low[i*dim:(i+1)*dim])
+		copy(known[i*horizon*dim:], batch.Low[i*dim:(i+1)*dim])
 		seeds[i] = trajectory.StreamSeed(fn.Seed, pair.Index, trajectory.StageImagine)
 	}
 	return fn.Sample(ctx, known, mask, seeds)

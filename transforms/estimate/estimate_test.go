@@ -87,12 +87,13 @@ func ends(open bool) trajectory.Ends {
 		p := trajectory.Pair{Index: int64(2 + i), Low: trajectory.StateRef{Episode: meta(int64(i))}}
 		if !open {
 			p.High = trajectory.StateRef{Episode: meta(int64(10 + i))}
+			e.Candidates = append(e.Candidates, p.High)
 			e.Targets = append(e.Targets, walks[10+i].Observation(0)...)
 		}
 		e.Batch.Pairs = append(e.Batch.Pairs, p)
 		e.Batch.Low = append(e.Batch.Low, walks[i].Observation(0)...)
 	}
-	if open {
+	if e.Shared = open; open {
 		for i := range 5 {
 			e.Candidates = append(e.Candidates, trajectory.StateRef{Episode: meta(int64(20 + i))})
 			e.Targets = append(e.Targets, walks[20+i].Observation(0)...)
@@ -123,6 +124,10 @@ func rollouts(t *testing.T, opts session.Options, e trajectory.Ends) []float32 {
 	return states
 }
 
+func imagined(models session.Options) imagination {
+	return imagination{Models: inference.Models{Options: models}, Seed: seed}
+}
+
 func TestSteps(t *testing.T) {
 	models := fixture.Models(t)
 	cfg := Config{Similarity: Similarity{Kind: Cosine, Space: Raw}, MinSteps: 1, MaxSteps: 4}
@@ -150,7 +155,7 @@ func TestSteps(t *testing.T) {
 }
 
 func TestConstantSteps(t *testing.T) {
-	fn := &stepsFn{Config: Config{Constant: 3}, Models: inference.Models{Options: fixture.Models(t)}}
+	fn := &stepsFn{Config: Config{Constant: 3}, imagination: imagined(fixture.Models(t))}
 	if err := fn.Setup(); err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +178,7 @@ func TestConstantSteps(t *testing.T) {
 
 // TestNormalised: scaling states by the data's moments makes them comparable.
 func TestNormalised(t *testing.T) {
-	fn := &stepsFn{Config: Config{Similarity: Similarity{Kind: Cosine, Space: Normalised}}, Models: inference.Models{Options: fixture.Models(t)}}
+	fn := &stepsFn{Config: Config{Similarity: Similarity{Kind: Cosine, Space: Normalised}}, imagination: imagined(fixture.Models(t))}
 	if err := fn.Setup(); err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +207,7 @@ func TestSetupRefuses(t *testing.T) {
 		{"no models", Config{}, missing, missing.Dir},
 	}
 	for _, test := range tests {
-		fn := &stepsFn{Config: test.cfg, Models: inference.Models{Options: test.models}}
+		fn := &stepsFn{Config: test.cfg, imagination: imagined(test.models)}
 		if err := fn.Setup(); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v, want %q", test.name, err, test.want)
 		}

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"diffstitch/io/trajectory"
 	"diffstitch/transforms/rank"
@@ -23,7 +24,14 @@ const (
 	// estimation choose the entry among candidate states of the high pool, as
 	// the authors' code does.
 	Reference = "reference"
+	// Reachable leaves a low episode as Reference does, and enters at the state of
+	// the whole pool of candidates that is nearest to one that is imagined to follow:
+	// beyond the paper.
+	Reachable = "reachable"
 )
+
+// Strategies lists them.
+var Strategies = []string{Uniform, Reference, Reachable}
 
 // Config of the plan.
 type Config struct {
@@ -33,26 +41,29 @@ type Config struct {
 	Count     int64  `json:"count"`
 	BatchSize int    `json:"batch_size"`
 	// Candidates is how many states of the run's pool each batch chooses its
-	// entries from (Reference).
+	// entries from (Reference), and a share of the pool (Reachable).
 	Candidates int `json:"candidates,omitempty"`
 }
 
 // Validate reports a setting that makes no plan.
 func (c Config) Validate() error {
 	switch {
-	case c.Strategy != Uniform && c.Strategy != Reference:
-		return fmt.Errorf("pair: unknown strategy %q: want %s or %s", c.Strategy, Uniform, Reference)
+	case !slices.Contains(Strategies, c.Strategy):
+		return fmt.Errorf("pair: unknown strategy %q: it is one of %s", c.Strategy, strings.Join(Strategies, ", "))
 	case c.BatchSize < 1:
 		return fmt.Errorf("pair: batch size %d is not positive", c.BatchSize)
 	case c.Count < 1:
 		return fmt.Errorf("pair: %d stitches asked for", c.Count)
 	case c.First%int64(c.BatchSize) != 0:
 		return fmt.Errorf("pair: first pair %d does not begin a batch of %d", c.First, c.BatchSize)
-	case c.Strategy == Reference && c.Candidates < 1:
-		return fmt.Errorf("pair: strategy %s needs candidates", Reference)
+	case c.ChoosesEntries() && c.Candidates < 1:
+		return fmt.Errorf("pair: strategy %s needs candidates", c.Strategy)
 	}
 	return nil
 }
+
+// ChoosesEntries is whether the plan leaves s′_1 open, to be chosen among candidates.
+func (c Config) ChoosesEntries() bool { return c.Strategy != Uniform }
 
 // draw is a pair by places in the pools; a plan of many pairs is small that way.
 type draw struct {
@@ -102,7 +113,7 @@ func (c Config) draws(pools rank.Pools) []draw {
 func (c Config) draw(pools rank.Pools, rng *rand.Rand) draw {
 	d := draw{low: rng.Int32N(int32(len(pools.Low)))}
 	last := pools.Low[d.low].Steps - 1
-	if c.Strategy == Reference {
+	if c.ChoosesEntries() {
 		// At least one transition of the low episode goes before the bridge.
 		d.step = min(last, 1+rng.Int32N(max(1, last)))
 		return d
@@ -113,7 +124,7 @@ func (c Config) draw(pools rank.Pools, rng *rand.Rand) draw {
 
 func (c Config) pair(pools rank.Pools, index int64, d draw) trajectory.Pair {
 	p := trajectory.Pair{Index: index, Low: trajectory.StateRef{Episode: *pools.Low[d.low], Step: d.step}}
-	if c.Strategy == Uniform {
+	if !c.ChoosesEntries() {
 		p.High = trajectory.StateRef{Episode: *pools.High[d.high]}
 	}
 	return p

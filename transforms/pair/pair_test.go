@@ -37,7 +37,7 @@ func byLow(a, b trajectory.Pair) int {
 }
 
 func TestPlan(t *testing.T) {
-	for _, strategy := range []string{Uniform, Reference} {
+	for _, strategy := range Strategies {
 		t.Run(strategy, func(t *testing.T) {
 			cfg := Config{Strategy: strategy, Seed: 3, Count: 10, BatchSize: 4, Candidates: 8}
 			var pairs []trajectory.Pair

@@ -92,13 +92,21 @@ func stitch(t *testing.T, runner, strategy string, d data) stitched {
 	alive := fixture.NoneDead(s)
 	batches, blocks := planned(t, s, plan, d.pools)
 	pairs := alive(datasetio.LowEnds(s, d.input, batches))
-	if strategy == pair.Reference {
-		staged := datasetio.StageCandidates(s, d.input, filepath.Join(dir, "candidates.parquet"), blocks)
-		ends := alive(datasetio.Choices(s, d.input, staged, pairs))
-		pairs = pair.ByEntry(s, plan, alive(estimate.Steps(s, steps, models, seed, ends)))
-	} else {
+	pool := filepath.Join(dir, "candidates.parquet")
+	switch strategy {
+	case pair.Uniform:
 		ends := alive(datasetio.Entries(s, d.input, pair.ByEntry(s, plan, pairs)))
 		pairs = alive(estimate.Steps(s, steps, models, seed, ends))
+	case pair.Reference:
+		staged := datasetio.StageCandidates(s, d.input, pool, blocks)
+		ends := alive(datasetio.Choices(s, d.input, staged, pairs))
+		pairs = pair.ByEntry(s, plan, alive(estimate.Steps(s, steps, models, seed, ends)))
+	case pair.Reachable:
+		staged := datasetio.StageCandidates(s, d.input, pool, blocks)
+		imagined := alive(estimate.Imagine(s, models, seed, datasetio.Await(s, staged, pairs)))
+		reach := datasetio.Reach{Pool: pool, Scale: fixture.Session(t).Info().StateScale, First: 2, Last: maxSteps + 1}
+		ends := alive(datasetio.Nearest(s, d.input, reach, imagined))
+		pairs = pair.ByEntry(s, plan, alive(estimate.Steps(s, steps, models, seed, ends)))
 	}
 	contexts := alive(datasetio.Contexts(s, d.input, fixture.Horizon, pairs))
 	bridges := alive(wrapup.Transitions(s, models, alive(inpaint.Bridges(s, models, seed, contexts))))
@@ -130,7 +138,7 @@ func stitch(t *testing.T, runner, strategy string, d data) stitched {
 // run again.
 func TestStitching(t *testing.T) {
 	d := prepare(t)
-	for _, strategy := range []string{pair.Uniform, pair.Reference} {
+	for _, strategy := range pair.Strategies {
 		t.Run(strategy, func(t *testing.T) {
 			first := stitch(t, "prism", strategy, d)
 			if len(first.Outcomes) != stitches {

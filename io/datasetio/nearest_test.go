@@ -1,0 +1,100 @@
+package datasetio
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"diffstitch/io/trajectory"
+	"diffstitch/testing/fixture"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
+)
+
+// TestNearest: every pair is given, for each step in reach, the staged state that is
+// nearest to the imagined one.
+func TestNearest(t *testing.T) {
+	episodes := longWalks(12, 4)
+	in := write(t, episodes...)
+	_, m := readFile(t, in.Files[0])
+	path := filepath.Join(t.TempDir(), "candidates.parquet")
+	batch := trajectory.PairBatch{Index: 4, Pairs: []trajectory.Pair{{Index: 8, Low: ref(m[0], 0)}, {Index: 9, Low: ref(m[1], 0)}}}
+	shifted := func(state []float32) []float32 {
+		state = slices.Clone(state)
+		state[0] += 1e-4
+		return state
+	}
+	a, b, c := episodes[3].Observation(0), episodes[3].Observation(1), episodes[2].Observation(1)
+	imagined := trajectory.Imagined{Batch: batch, Rollouts: slices.Concat(a, shifted(c), shifted(a), b, c, shifted(b), b, a)}
+	scale := slices.Repeat([]float32{1}, len(a))
+	ptest.BuildAndRun(t, func(s beam.Scope) {
+		blocks := beam.Create(s,
+			trajectory.CandidateBlock{First: 1, Refs: []trajectory.StateRef{ref(m[3], 0), ref(m[3], 1)}},
+			trajectory.CandidateBlock{First: 0, Refs: []trajectory.StateRef{ref(m[2], 1)}})
+		ready := Await(s, StageCandidates(s, in, path, blocks), beam.Create(s, batch))
+		passert.Equals(s, ready, batch)
+		rollouts := beam.ParDo(s, &imagineFn{imagined}, ready)
+		ends := fixture.NoneDead(s)(Nearest(s, in, Reach{Pool: path, Scale: scale, First: 1, Last: 2}, rollouts))
+		passert.Equals(s, ends, trajectory.Ends{
+			Batch: batch, Rollouts: imagined.Rollouts,
+			Candidates: []trajectory.StateRef{ref(m[2], 1), ref(m[3], 0), ref(m[3], 1), ref(m[3], 1)},
+			Targets:    slices.Concat(c, a, b, b),
+		})
+	})
+}
+
+func init() { beam.RegisterDoFn(&imagineFn{}) }
+
+// imagineFn stands for the imagination of a model.
+type imagineFn struct{ Imagined trajectory.Imagined }
+
+func (fn *imagineFn) ProcessElement(context.Context, trajectory.PairBatch) trajectory.Imagined {
+	return fn.Imagined
+}
+
+// TestNeighbours: what the tree finds is what looking at every state finds.
+func TestNeighbours(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	state := func() []float32 {
+		s := make([]float32, 5)
+		for d := range s {
+			s[d] = float32(rng.NormFloat64())
+		}
+		return s
+	}
+	pool := make([]trajectory.Candidate, 500)
+	for i := range pool {
+		pool[i] = trajectory.Candidate{Place: int32(i), State: state()}
+	}
+	pool[7].State = pool[9].State // the same state twice
+	reach := Reach{Pool: t.Name(), Scale: []float32{1, 2, 0.5, 1, 3}}
+	tree, err := OpenStore(write(t, longWalks(12, 4)...)).neighbours(reach, pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	distance := func(a, b []float32) (sum float64) {
+		for d := range a {
+			sum += math.Pow(float64(a[d]-b[d])/float64(reach.Scale[d]), 2)
+		}
+		return sum
+	}
+	for range 200 {
+		query := state()
+		nearer := func(a, b trajectory.Candidate) int {
+			return cmp.Compare(distance(query, a.State), distance(query, b.State))
+		}
+		want, got := slices.MinFunc(pool, nearer), pool[tree.nearest(scaled(query, reach.Scale))]
+		if nearer(want, got) != 0 {
+			t.Errorf("place %d, want %d", got.Place, want.Place)
+		}
+	}
+	if place := tree.nearest(scaled(slices.Repeat([]float32{float32(math.NaN())}, 5), reach.Scale)); place < 0 || place >= len(pool) {
+		t.Errorf("place %d for a state that is not finite", place)
+	}
+}
