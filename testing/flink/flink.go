@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // Kinds of Flink.
@@ -126,8 +127,12 @@ func (f *Flink) PID(t testing.TB, process string) int {
 // Kill ends a process as a crash would; its workers are left to themselves.
 func (f *Flink) Kill(t testing.TB, process string) {
 	t.Helper()
-	if err := syscall.Kill(f.PID(t, process), syscall.SIGKILL); err != nil {
+	pid := f.PID(t, process)
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatalf("killing the %s: %v", process, err)
+	}
+	for syscall.Kill(pid, 0) == nil { // it takes the kernel a while
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 
