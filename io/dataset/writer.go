@@ -23,8 +23,10 @@ const DefaultRowGroupRows = 20_000
 
 const (
 	// pageBytes keeps pages small, so that fetching one episode decodes little
-	// else.
-	pageBytes = 128 << 10
+	// else. With its levels, and the values that arrow writes past the limit, a page
+	// stays within the 64 KiB that zstd compresses as one block: for more, each
+	// encoder allocates 8 MiB of history.
+	pageBytes = 52 << 10
 	createdBy = "diffstitch"
 )
 

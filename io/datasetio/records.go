@@ -1,10 +1,12 @@
 package datasetio
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/parquet-go/parquet-go"
@@ -44,19 +46,51 @@ type writeRecordsFn[T any] struct {
 	Path string `json:"path"`
 }
 
+// ProcessElement holds the records encoded, since they come once and may have to be
+// written more than once.
 func (fn *writeRecordsFn[T]) ProcessElement(ctx context.Context, _ int, next func(*T) bool) (path string, err error) {
-	var records []T
-	var r T
-	for next(&r) {
-		records = append(records, r)
+	encoded, err := encode(next)
+	if err != nil {
+		return "", fmt.Errorf("datasetio: encoding records for %q: %w", fn.Path, err)
 	}
-	return fn.Path, SaveRecords(ctx, fn.Path, records)
+	return fn.Path, save(ctx, fn.Path, func(w io.Writer) error {
+		for chunk := range slices.Chunk(encoded, writeChunk) {
+			if _, err := w.Write(chunk); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+const (
+	// groupRecords is how many records are encoded at a time.
+	groupRecords = 8192
+	// writeChunk is how much of them is written at once, in bytes.
+	writeChunk = 1 << 20
+)
+
+func encode[T any](next func(*T) bool) ([]byte, error) {
+	var file bytes.Buffer
+	out := parquet.NewGenericWriter[T](&file, parquet.MaxRowsPerRowGroup(groupRecords))
+	record := make([]T, 1)
+	for next(&record[0]) {
+		if _, err := out.Write(record); err != nil {
+			return nil, err
+		}
+	}
+	err := out.Close()
+	return file.Bytes(), err
 }
 
 // SaveRecords writes records to a Parquet file, whole or not at all.
 func SaveRecords[T any](ctx context.Context, path string, records []T) error {
+	return save(ctx, path, func(w io.Writer) error { return parquet.Write(w, records) })
+}
+
+func save(ctx context.Context, path string, write func(io.Writer) error) error {
 	_, err := attempt.Do(ctx, "records", filepath.Base(path), func() (struct{}, error) {
-		return struct{}{}, storage.WriteWhole(path, func(w io.Writer) error { return parquet.Write(w, records) })
+		return struct{}{}, storage.WriteWhole(path, write)
 	})
 	return err
 }

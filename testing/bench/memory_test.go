@@ -119,6 +119,7 @@ func execute(b *testing.B, binary string, args ...string) (own, worker int64) {
 	run.Env = append(os.Environ(), "GOMLX_NO_AUTO_INSTALL=1")
 	var said bytes.Buffer
 	run.Stdout, run.Stderr = &said, &said
+	past := workers() // of other jobs, which a cluster keeps for a while
 	if err := run.Start(); err != nil {
 		b.Fatal(err)
 	}
@@ -126,7 +127,11 @@ func execute(b *testing.B, binary string, args ...string) (own, worker int64) {
 	var watching sync.WaitGroup
 	watching.Go(func() {
 		for {
-			worker = max(worker, largest())
+			for path := range workers() {
+				if !past[path] {
+					worker = max(worker, peak(path))
+				}
+			}
 			select {
 			case <-end:
 				return
@@ -143,21 +148,26 @@ func execute(b *testing.B, binary string, args ...string) (own, worker int64) {
 	return run.ProcessState.SysUsage().(*syscall.Rusage).Maxrss, worker
 }
 
-// largest is the peak memory so far of the largest of Beam's workers, in KiB.
-// Processes that end meanwhile are passed over.
-func largest() (kib int64) {
+// workers are the folders in /proc of Beam's workers. Processes that end meanwhile
+// are passed over.
+func workers() map[string]bool {
+	found := map[string]bool{}
 	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is well formed
 	for _, path := range lines {
-		if line, err := os.ReadFile(path); err != nil || !bytes.Contains(line, []byte("--worker=true")) {
-			continue
-		}
-		status, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "status"))
-		for lines := bufio.NewScanner(bytes.NewReader(status)); lines.Scan(); {
-			var peak int64
-			if _, err := fmt.Sscanf(lines.Text(), "VmHWM: %d kB", &peak); err == nil {
-				kib = max(kib, peak)
-			}
+		if line, err := os.ReadFile(path); err == nil && bytes.Contains(line, []byte("--worker=true")) {
+			found[filepath.Dir(path)] = true
 		}
 	}
-	return kib
+	return found
+}
+
+// peak is the peak memory so far of a process, in KiB; 0 of one that ended.
+func peak(process string) (kib int64) {
+	status, _ := os.ReadFile(filepath.Join(process, "status"))
+	for lines := bufio.NewScanner(bytes.NewReader(status)); lines.Scan(); {
+		if _, err := fmt.Sscanf(lines.Text(), "VmHWM: %d kB", &kib); err == nil {
+			return kib
+		}
+	}
+	return 0
 }
