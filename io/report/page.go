@@ -89,7 +89,7 @@ type cell struct{ Text, Class string }
 func newPage(r Report) (page, error) {
 	p := page{Report: r, Tiles: tiles(r)}
 	for _, build := range []func(Report) (section, error){
-		truthSection, pathsSection, funnelSection, attemptsSection, returnsSection, marginalsSection,
+		truthSection, scaleSection, pathsSection, funnelSection, attemptsSection, returnsSection, marginalsSection,
 		correlationsSection, lossSection, timeSection, modelsSection, metricsSection, rejectsSection, configurationSection,
 	} {
 		s, err := build(r)

@@ -119,6 +119,17 @@ type Truth struct {
 	Unit     string // of the true error
 	Criteria []Criterion
 	Judged   []Judged
+
+	// Kinds are single transitions: real ones, real ones with wrong actions, and
+	// generated ones by their source. Those below Bound count as true.
+	Kinds []Errors
+	Bound float64
+}
+
+// Errors are the true errors of the transitions of a kind.
+type Errors struct {
+	Name   string
+	Values []float64
 }
 
 // Criterion is a figure that was asked for, and what came of it.

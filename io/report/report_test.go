@@ -34,7 +34,7 @@ func TestSample(t *testing.T) {
 		}
 	}
 	want := []string{
-		"Judged by the simulator", "Stitched trajectories", "Stages", "Step estimation and qualification", "Returns",
+		"Judged by the simulator", "True one-step error", "Stitched trajectories", "Stages", "Step estimation and qualification", "Returns",
 		"Generated transitions against real ones", "Correlations", "Training", "Time by stage",
 		"Models at work", "Measurements", "Rejected input", "Configuration",
 	}
@@ -135,13 +135,14 @@ func TestThinData(t *testing.T) {
 			Attempts: []Attempt{{}, {}, {}}, Threshold: 0.1,
 			Truth: &Truth{Judged: []Judged{{}, {}, {MaxError: 1}}},
 		}, []string{"Judged by the simulator", "Step estimation and qualification"}},
+		"one kind of transitions": {Report{Truth: &Truth{Kinds: []Errors{{Name: "real", Values: []float64{0, 0}}, {Name: "synther"}}}}, []string{"True one-step error"}},
 		"not finite": {Report{
 			Attempts: []Attempt{{MaxError: nan}, {MaxError: inf}, {MaxError: 1}},
 			Returns:  []Return{{nan, 1}, {1, 1}},
 			Pools:    &Pools{Low: []float64{nan}},
 			Losses:   []Loss{{Model: "m", Train: []LossPoint{{1, nan}, {2, 0}, {3, 1}}}},
-			Truth:    &Truth{Judged: []Judged{{nan, 1, true}, {1, 1, true}}},
-		}, []string{"Judged by the simulator", "Step estimation and qualification", "Returns", "Training"}},
+			Truth:    &Truth{Judged: []Judged{{nan, 1, true}, {1, 1, true}}, Kinds: []Errors{{Name: "real", Values: []float64{nan, inf, 1}}}},
+		}, []string{"Judged by the simulator", "True one-step error", "Step estimation and qualification", "Returns", "Training"}},
 		"constant columns": {Report{Transitions: &Comparison{
 			Columns: []string{"a", "b"}, Real: []float32{1, 2, 1, 2}, Generated: []float32{1, 3, 1, 4},
 		}}, []string{"Generated transitions against real ones", "Correlations"}},

@@ -13,8 +13,8 @@ import (
 // truthSection shows what a simulator said of the stitches, which no learned
 // model had a part in.
 func truthSection(r Report) (section, error) {
-	if r.Truth == nil {
-		return section{}, nil
+	if r.Truth == nil || len(r.Truth.Judged) == 0 && len(r.Truth.Kinds) > 0 {
+		return section{}, nil // single transitions alone
 	}
 	t := *r.Truth
 	t.Judged = judgedFinite(t.Judged)

@@ -13,6 +13,7 @@ const (
 	StageInpaint
 	StagePool
 	StageMix
+	StageTruth
 )
 
 // StreamSeed is the seed of the random stream of (seed, index, stage). Every
