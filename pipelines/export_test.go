@@ -8,3 +8,6 @@ func PollEvery(interval time.Duration) (restore func()) {
 	pollEvery = interval
 	return func() { pollEvery = usual }
 }
+
+// AddLearning is addLearning.
+var AddLearning = addLearning

@@ -3,6 +3,7 @@ package pipelines
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"diffstitch/io/datasetio"
 	"diffstitch/modelops/training"
@@ -77,4 +78,22 @@ func trainingTasks(m observe.Metrics) (tasks []Progress) {
 		}
 	}
 	return tasks
+}
+
+// teller tells the progress of what is no Beam pipeline, with rates.
+type teller struct {
+	stage string
+	show  func(Progress) // may be nil
+	meter observe.Meter
+}
+
+func newTeller(stage string, show func(Progress)) *teller {
+	return &teller{stage: stage, show: show, meter: observe.Meter{Now: time.Now}}
+}
+
+func (t *teller) tell(p Progress) {
+	if t.show != nil {
+		p.Stage, p.Rate = t.stage, t.meter.Rate(p.Task, p.Done)
+		t.show(p)
+	}
 }

@@ -8,14 +8,12 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"time"
 
 	"diffstitch/io/datasetio"
 	"diffstitch/io/report"
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/env"
 	"diffstitch/modelops/env/catalog"
-	"diffstitch/pipelines/observe"
 
 	"gonum.org/v1/gonum/stat"
 )
@@ -109,7 +107,7 @@ func JudgeTruth(ctx context.Context, o TruthOptions, progress func(Progress)) (t
 		return t, err
 	}
 	j := &judge{
-		options: o, sim: sim, progress: progress, meter: observe.Meter{Now: time.Now},
+		options: o, sim: sim, progress: newTeller("truth", progress),
 		rng: trajectory.Stream(o.Seed, 0, trajectory.StageTruth), generated: map[string]*judged{},
 	}
 	if j.dimensions, err = o.dimensions(shape.ObservationDim); err != nil {
@@ -169,8 +167,7 @@ type judge struct {
 	options    TruthOptions
 	sim        env.Simulator
 	dimensions []int
-	progress   func(Progress)
-	meter      observe.Meter
+	progress   *teller
 
 	rng       *rand.Rand
 	pending   replay
@@ -248,8 +245,11 @@ func (j *judge) sample(e *trajectory.Episode) {
 	S, A := e.ObservationDim, e.ActionDim
 	for step := range e.Len() {
 		next, known := e.NextObservation(step)
-		if !known || step == e.Len()-1 && slices.Equal(next, e.Observation(step)) {
-			continue // D* repeats the observation where the data does not hold the next
+		if step == e.Len()-1 {
+			next, known = finalObservation(e)
+		}
+		if !known {
+			continue
 		}
 		j.seen++
 		if j.seen <= realSample {
@@ -286,11 +286,7 @@ func (j *judge) flush() error {
 	}
 	j.replayed += int64(len(found))
 	j.pending = replay{}
-	if j.progress != nil {
-		j.progress(Progress{
-			Task: "replaying", Done: j.replayed, Unit: "transitions", Rate: j.meter.Rate("replaying", j.replayed), Stage: "truth",
-		})
-	}
+	j.progress.tell(Progress{Task: "replaying", Done: j.replayed, Unit: "transitions"})
 	return nil
 }
 

@@ -1,61 +1,145 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
+	"diffstitch/modelops/learners"
 	"diffstitch/pipelines"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
+// evaluation is what the flags of evaluate say.
+type evaluation struct {
+	options pipelines.EvaluateOptions
+	truth   pipelines.TruthOptions
+	learner string
+	ratio   string
+	seeds   int
+	seed    uint64
+
+	metricsAddress string
+	asJSON         bool
+}
+
 func newEvaluate() *cobra.Command {
-	var o pipelines.TruthOptions
-	var out, metricsAddress string
-	var asJSON bool
+	var e evaluation
 	cmd := &cobra.Command{
-		Use:   "evaluate --truth D* --env NAME",
-		Short: "Judge a D* by a simulator",
-		Args:  args(cobra.NoArgs),
+		Use:   "evaluate --data PATH --learner NAME --env NAME --out DIR",
+		Short: "Train a learner on a dataset and roll it out; or judge a D* by a simulator",
+		Long: `Train a policy for each of several seeds on D or D*, and roll them out.
+
+A finished evaluation in the folder is not made again, an interrupted one goes on.
+With --policy DIR, policies that are trained already are only rolled out. With
+--truth D*, every generated transition is replayed in the environment's simulator.
+
+The environment is pointmaze, the built-in maze, or any of Gymnasium's with vectors
+of numbers for observations and actions, where Python has it.`,
+		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := required(cmd.Flags(), "truth", "env"); err != nil {
-				return err
+			if e.truth.Data.Path != "" {
+				return e.judge(cmd)
 			}
-			show, err := watching(cmd, metricsAddress)
-			if err != nil {
-				return err
-			}
-			truth, err := pipelines.JudgeTruth(cmd.Context(), o, show)
-			if err != nil {
-				return err
-			}
-			if out != "" {
-				if err := truth.Write(out, o.Data.Path); err != nil {
-					return err
-				}
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), truth)
-			}
-			_, err = fmt.Fprint(cmd.OutOrStdout(), truth.Text())
-			return err
+			return e.score(cmd)
 		},
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&o.Data.Path, "truth", "", "D*: replay its generated transitions in the environment's simulator")
-	addReading(flags, &o.Data.Options)
-	flags.Float64Var(&o.Data.MaxRejectShare, "max-reject-share", 0.01, "share of episodes, or of files, that may be rejected")
-	flags.IntSliceVar(&o.Dimensions, "dimensions", nil, "dimensions of the observation, from 0, that true errors are taken over, as in 0,1 (default all)")
-	flags.Uint64Var(&o.Seed, "seed", 0, "seed of every random number")
-	flags.StringVar(&out, "out", "", "folder for what is found, as JSON and as a page")
-	addEnvironment(flags, &o.Env, &o.Python)
-	flags.BoolVar(&asJSON, "json", false, "print the result as JSON")
-	addWatching(flags, &metricsAddress)
+	e.addFlags(cmd.Flags())
+	cmd.MarkFlagsMutuallyExclusive("data", "policy", "truth")
 	return cmd
 }
 
-// addEnvironment offers which environment, and what runs it.
-func addEnvironment(flags *pflag.FlagSet, name, python *string) {
-	flags.StringVar(name, "env", "", "environment: pointmaze (built in), or one of Gymnasium's, such as Hopper-v5")
-	flags.StringVar(python, "python", "", "Python that has gymnasium[mujoco] (default python3)")
+func (e *evaluation) addFlags(flags *pflag.FlagSet) {
+	o := &e.options
+	addData(flags, &o.Data)
+	flags.Lookup("data").Usage = "dataset to learn from: a Parquet file, a folder, a glob, or a published folder"
+	flags.StringVar(&o.Policy, "policy", "", "folder of policies that are trained already, to be rolled out")
+	flags.StringVar(&e.truth.Data.Path, "truth", "", "D* whose generated transitions are replayed in the simulator")
+	flags.StringVar(&o.Env, "env", "", "environment: pointmaze, or one of Gymnasium's, such as Hopper-v5 (required)")
+	flags.StringVar(&o.Python, "python", "", "Python that has gymnasium[mujoco], for Gymnasium's environments (default python3)")
+	flags.StringVar(&o.Out, "out", "", "folder of the policies and of what is found")
+	flags.StringVar(&e.learner, "learner", "", "learner: "+strings.Join(names(learners.Learners), ", "))
+	flags.StringVar(&o.Preset, "preset", "", "environment whose settings the learner has, such as hopper-medium-replay (default --env)")
+	flags.IntVar(&o.Steps, "steps", 0, "updates, in place of the preset's")
+	flags.StringVar(&e.ratio, "ratio", "", "original:augmented rows in every batch (default "+pipelines.DefaultRatio.String()+", or 1:0 where the data has no augmented rows)")
+	flags.IntVar(&e.seeds, "seeds", 3, "how many policies")
+	flags.Uint64Var(&e.seed, "seed", 0, "seed of the first policy; the others' follow it. With --truth, of the sample of real transitions")
+	flags.IntVar(&o.Episodes, "episodes", 10, "episodes a policy")
+	flags.StringVar(&o.Backend, "backend", "auto", "engine of the models: auto, go or xla")
+	flags.IntSliceVar(&e.truth.Dimensions, "dimensions", nil, "with --truth: dimensions of the observation, from 0, that errors are taken over, such as 0,1 (default all)")
+	flags.BoolVar(&e.asJSON, "json", false, "print the result as JSON")
+	addWatching(flags, &e.metricsAddress)
+}
+
+func names(all []learners.Learner) (names []string) {
+	for _, learner := range all {
+		names = append(names, string(learner))
+	}
+	return names
+}
+
+// score trains, unless policies are given, and rolls out.
+func (e *evaluation) score(cmd *cobra.Command) (err error) {
+	o := &e.options
+	needed := []string{"env", "data", "learner", "out"}
+	if o.Policy != "" {
+		needed = needed[:1]
+	}
+	if err := required(cmd.Flags(), needed...); err != nil {
+		return err
+	}
+	o.Learner = learners.Learner(e.learner)
+	for i := range e.seeds {
+		o.Seeds = append(o.Seeds, e.seed+uint64(i))
+	}
+	if e.ratio != "" {
+		if o.Ratio, err = learners.ParseRatio(e.ratio); err != nil {
+			return usage(err)
+		}
+	}
+	sayBackend(cmd.ErrOrStderr(), o.Backend)
+	show, err := watching(cmd, e.metricsAddress)
+	if err != nil {
+		return err
+	}
+	result, err := pipelines.Evaluate(cmd.Context(), *o, show)
+	if err != nil {
+		return err
+	}
+	return e.print(cmd, result)
+}
+
+// judge replays a D*.
+func (e *evaluation) judge(cmd *cobra.Command) error {
+	if err := required(cmd.Flags(), "env"); err != nil {
+		return err
+	}
+	if e.learner != "" {
+		return usage(errors.New("--truth needs no --learner: nothing is trained"))
+	}
+	o := &e.truth
+	o.Data.Options, o.Data.MaxRejectShare = e.options.Data.Options, e.options.Data.MaxRejectShare
+	o.Env, o.Python, o.Seed = e.options.Env, e.options.Python, e.seed
+	show, err := watching(cmd, e.metricsAddress)
+	if err != nil {
+		return err
+	}
+	truth, err := pipelines.JudgeTruth(cmd.Context(), *o, show)
+	if err == nil && e.options.Out != "" {
+		err = truth.Write(e.options.Out, o.Data.Path)
+	}
+	if err != nil {
+		return err
+	}
+	return e.print(cmd, truth)
+}
+
+func (e *evaluation) print(cmd *cobra.Command, result interface{ Text() string }) error {
+	if e.asJSON {
+		return printJSON(cmd.OutOrStdout(), result)
+	}
+	_, err := fmt.Fprint(cmd.OutOrStdout(), result.Text())
+	return err
 }

@@ -14,6 +14,7 @@ const (
 	StagePool
 	StageMix
 	StageTruth
+	StageEvaluate
 )
 
 // StreamSeed is the seed of the random stream of (seed, index, stage). Every

@@ -1,0 +1,177 @@
+package pipelines_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"diffstitch/io/trajectory"
+	"diffstitch/modelops/learners"
+	"diffstitch/pipelines"
+	"diffstitch/testing/fixture"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// evaluating is a short evaluation on the world's data.
+func evaluating(t *testing.T) pipelines.EvaluateOptions {
+	return pipelines.EvaluateOptions{
+		Data: pipelines.Data{Path: world.data}, Learner: learners.TD3BC, Steps: 8, Seeds: []uint64{3, 4},
+		Out: filepath.Join(t.TempDir(), "out"), Env: "pointmaze", Episodes: 3, Backend: "go",
+	}
+}
+
+func evaluate(t *testing.T, o pipelines.EvaluateOptions) pipelines.Evaluation {
+	t.Helper()
+	e, err := pipelines.Evaluate(t.Context(), o, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestEvaluate(t *testing.T) {
+	o := evaluating(t)
+	e := evaluate(t, o)
+	if len(e.Seeds) != 2 || e.Seeds[0].Seed != 3 || e.Learner.Steps != 8 || e.Learner.Ratio.String() != "1:0" {
+		t.Errorf("evaluation %+v", e)
+	}
+	for _, s := range e.Seeds {
+		if d := cmp.Diff([]int{200, 200, 200}, s.Lengths); d != "" || len(s.Returns) != 3 {
+			t.Errorf("%d returns, lengths (-want +got):\n%s", len(s.Returns), d)
+		}
+		if want := e.Env.Reference.Score(s.Return); s.Score != want {
+			t.Errorf("a return of %v scores %v, want %v", s.Return, s.Score, want)
+		}
+	}
+	if want := (e.Seeds[0].Score + e.Seeds[1].Score) / 2; e.Score != want {
+		t.Errorf("the mean score is %v, want %v", e.Score, want)
+	}
+	if text := e.Text(); !strings.Contains(text, "td3bc in pointmaze, 8 updates") || !strings.Contains(text, "over 2 seeds") {
+		t.Errorf("text:\n%s", text)
+	}
+
+	before := modified(t, o.Out)
+	if d := cmp.Diff(e, evaluate(t, o)); d != "" || modified(t, o.Out) != before {
+		t.Errorf("a finished evaluation was made again (-first +second):\n%s", d)
+	}
+	rolled := evaluate(t, pipelines.EvaluateOptions{Policy: filepath.Join(o.Out, "policy"), Env: "pointmaze", Episodes: 3, Backend: "go"})
+	rolled.Data = e.Data // which the policies do not know
+	if d := cmp.Diff(e, rolled); d != "" {
+		t.Errorf("the policies by themselves (-evaluation +rolled out):\n%s", d)
+	}
+}
+
+func modified(t *testing.T, dir string) int64 {
+	t.Helper()
+	info, err := os.Stat(filepath.Join(dir, "evaluation.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.ModTime().UnixNano()
+}
+
+// TestEvaluateInRounds asks for more episodes than run at once.
+func TestEvaluateInRounds(t *testing.T) {
+	o := evaluating(t)
+	o.Steps, o.Seeds, o.Episodes = 1, []uint64{1}, 130
+	if e := evaluate(t, o); len(e.Seeds[0].Returns) != 130 || len(e.Seeds[0].Lengths) != 130 {
+		t.Errorf("%d returns and %d lengths of 130 episodes", len(e.Seeds[0].Returns), len(e.Seeds[0].Lengths))
+	}
+}
+
+// TestEvaluateAims has a Decision Transformer aim at the environment's return.
+func TestEvaluateAims(t *testing.T) {
+	o := evaluating(t)
+	o.Learner, o.Steps, o.Seeds, o.Episodes = learners.DT, 1, []uint64{1}, 1
+	if e := evaluate(t, o); e.TargetReturn != e.Env.TargetReturns[0] {
+		t.Errorf("it aims at %v, want the first of %v", e.TargetReturn, e.Env.TargetReturns)
+	}
+}
+
+// TestEvaluateResumes interrupts the roll-outs: the policies stay.
+func TestEvaluateResumes(t *testing.T) {
+	o := evaluating(t)
+	o.Steps = 2
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := pipelines.Evaluate(ctx, o, func(p pipelines.Progress) {
+		if p.Task == "rolling out" {
+			cancel()
+		}
+	})
+	if !pipelines.Interrupted(err) {
+		t.Fatalf("interrupted: error %v", err)
+	}
+	_, err = pipelines.Evaluate(t.Context(), o, func(p pipelines.Progress) {
+		if p.Task != "rolling out" {
+			t.Errorf("the finished policies are not taken up: %s", p.Task)
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEvaluateRejects(t *testing.T) {
+	walks := filepath.Join(t.TempDir(), "walks.parquet")
+	fixture.Write(t, walks, fixture.RandomWalks(fixture.Shape{Episodes: 5, MaxSteps: 20, ObservationDim: 3, ActionDim: 1}, 1)...)
+	tests := []struct {
+		name string
+		set  func(*pipelines.EvaluateOptions)
+		want string
+	}{
+		{"no episodes", func(o *pipelines.EvaluateOptions) { o.Episodes = 0 }, "0 episodes"},
+		{"no seeds", func(o *pipelines.EvaluateOptions) { o.Seeds = nil }, "no seed"},
+		{"no folder", func(o *pipelines.EvaluateOptions) { o.Out = "" }, "no folder"},
+		{"no environment", func(o *pipelines.EvaluateOptions) { o.Env = "" }, "no environment"},
+		{"unknown learner", func(o *pipelines.EvaluateOptions) { o.Learner = "ppo" }, `no learner "ppo"`},
+		{"no augmented rows", func(o *pipelines.EvaluateOptions) { o.Ratio = learners.Ratio{Original: 2, Augmented: 1} }, "it is no D*"},
+		{"another environment's data", func(o *pipelines.EvaluateOptions) { o.Data.Path = walks }, "observations of 3 values"},
+		{"no policies", func(o *pipelines.EvaluateOptions) { o.Policy = filepath.Join(world.dir, "nothing") }, "holds no finished policies"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			o := evaluating(t)
+			test.set(&o)
+			if _, err := pipelines.Evaluate(t.Context(), o, nil); !errors.Is(err, pipelines.ErrUsage) || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+// TestLearningData looks at what becomes of last transitions.
+func TestLearningData(t *testing.T) {
+	episode := func(end trajectory.End, final []float32) *trajectory.Episode {
+		return &trajectory.Episode{
+			ObservationDim: 1, ActionDim: 1, Observations: []float32{1, 2}, Actions: []float32{0, 0}, Rewards: []float32{5, 6},
+			FinalObservation: final, End: end,
+		}
+	}
+	augmented := episode(trajectory.Timeout, []float32{3})
+	augmented.Provenance = &trajectory.Provenance{Source: trajectory.Stitched}
+	data := &learners.Data{ObservationDim: 1, ActionDim: 1}
+	for _, e := range []*trajectory.Episode{
+		augmented,
+		episode(trajectory.Timeout, nil),          // loses it
+		episode(trajectory.Timeout, []float32{2}), // as D* writes the one before
+		episode(trajectory.Terminal, nil),
+	} {
+		pipelines.AddLearning(data, e)
+	}
+	want := &learners.Data{
+		ObservationDim: 1, ActionDim: 1,
+		Observations: []float32{1, 2, 1, 1, 1, 2}, Next: []float32{2, 3, 2, 2, 2, 2}, Actions: make([]float32, 6),
+		Rewards: []float32{5, 6, 5, 5, 5, 6}, Terminals: []bool{false, false, false, false, false, true},
+		Starts: []int{0, 2, 3, 4}, Augmented: []bool{true, true, false, false, false, false},
+	}
+	if d := cmp.Diff(want, data); d != "" {
+		t.Errorf("data (-want +got):\n%s", d)
+	}
+	if err := data.Validate(); err != nil {
+		t.Error(err)
+	}
+}
