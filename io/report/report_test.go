@@ -135,6 +135,9 @@ func TestThinData(t *testing.T) {
 			Attempts: []Attempt{{}, {}, {}}, Threshold: 0.1,
 			Truth: &Truth{Judged: []Judged{{}, {}, {MaxError: 1}}},
 		}, []string{"Judged by the simulator", "Step estimation and qualification"}},
+		"two that are far apart": {Report{
+			Truth: &Truth{Judged: []Judged{{MaxError: 0.01, TrueError: 0.01}, {MaxError: 0.5, TrueError: 0.5}}},
+		}, []string{"Judged by the simulator"}},
 		"one kind of transitions": {Report{Truth: &Truth{Kinds: []Errors{{Name: "real", Values: []float64{0, 0}}, {Name: "synther"}}}}, []string{"True one-step error"}},
 		"not finite": {Report{
 			Attempts: []Attempt{{MaxError: nan}, {MaxError: inf}, {MaxError: 1}},

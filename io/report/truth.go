@@ -129,15 +129,17 @@ func truthCurve(t Truth, threshold float64) *plot.Plot {
 	qualification, truth := errorColumns(sorted)
 	const points, fewest = 120, 5 // a quantile of fewer stitches is noise
 	var middle, upper plotter.XYs
+	var across, up []float64 // what is drawn, which few stitches do not spread far
 	for i := range points {
 		n := max(min(fewest, len(truth)), (i+1)*len(truth)/points)
 		x := qualification[n-1]
 		middle = append(middle, plotter.XY{X: x, Y: median(truth[:n])})
 		upper = append(upper, plotter.XY{X: x, Y: quantile(truth[:n], 0.95)})
+		across, up = append(across, x), append(up, middle[i].Y, upper[i].Y)
 	}
 	p := newPlot("δ", t.label())
-	setLogWhereSpans(&p.X, qualification)
-	setLogWhereSpans(&p.Y, truth)
+	setLogWhereSpans(&p.X, across)
+	setLogWhereSpans(&p.Y, up)
 	p.Add(line(upper, orange), line(middle, blue))
 	addThreshold(p, threshold)
 	return p
