@@ -77,7 +77,7 @@ func modified(t *testing.T, dir string) int64 {
 // TestEvaluateInRounds asks for more episodes than run at once.
 func TestEvaluateInRounds(t *testing.T) {
 	o := evaluating(t)
-	o.Steps, o.Seeds, o.Episodes = 1, []uint64{1}, 130
+	o.Learner, o.Steps, o.Seeds, o.Episodes = learners.IQL, 1, []uint64{1}, 130
 	if e := evaluate(t, o); len(e.Seeds[0].Returns) != 130 || len(e.Seeds[0].Lengths) != 130 {
 		t.Errorf("%d returns and %d lengths of 130 episodes", len(e.Seeds[0].Returns), len(e.Seeds[0].Lengths))
 	}
