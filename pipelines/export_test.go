@@ -11,3 +11,6 @@ func PollEvery(interval time.Duration) (restore func()) {
 
 // AddLearning is addLearning.
 var AddLearning = addLearning
+
+// GeneratedRows is generatedRows.
+var GeneratedRows = generatedRows

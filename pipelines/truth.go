@@ -208,7 +208,7 @@ func (j *judge) take(e *trajectory.Episode) error {
 		j.sample(e)
 		return nil
 	}
-	from, to := p.BridgeStart, p.BridgeStart+len(p.Errors)
+	from, to := generatedRows(e)
 	j.episodes = append(j.episodes, worst{math.Inf(-1), math.Inf(-1)})
 	for step := from; step < to; step++ {
 		if !j.pending.add(e, step) {
@@ -226,6 +226,16 @@ func (j *judge) take(e *trajectory.Episode) error {
 		return nil
 	}
 	return j.flush()
+}
+
+// generatedRows are the rows [from, to) of an augmented episode that were generated:
+// all where there are no qualification errors, since then it was generated whole.
+func generatedRows(e *trajectory.Episode) (from, to int) {
+	p := e.Provenance
+	if len(p.Errors) == 0 {
+		return 0, e.Len()
+	}
+	return p.BridgeStart, p.BridgeStart + len(p.Errors)
 }
 
 // add takes a transition whose next observation is known.
