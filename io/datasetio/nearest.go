@@ -13,7 +13,6 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
-	"gonum.org/v1/gonum/spatial/kdtree"
 )
 
 func init() {
@@ -46,9 +45,9 @@ type Reach struct {
 	Last  int `json:"last"`
 }
 
-// Nearest gives every pair of a PCollection<trajectory.Imagined> the state of the
-// staged pool that is nearest to each state it is imagined to reach, as its
-// candidates. It makes a PCollection<trajectory.Ends>.
+// Nearest gives every pair of a PCollection<trajectory.Imagined> a state of the
+// staged pool that is near each state it is imagined to reach, all but always the
+// nearest, as its candidates. It makes a PCollection<trajectory.Ends>.
 func Nearest(s beam.Scope, in Input, reach Reach, imagined beam.PCollection) (ends, dead beam.PCollection) {
 	s = s.Scope("datasetio.Nearest")
 	return beam.ParDo2(s, &nearestFn{fetcher{Input: in}, reach}, imagined)
@@ -70,7 +69,7 @@ func (fn *nearestFn) nearest(in trajectory.Imagined) (trajectory.Ends, error) {
 	if err != nil {
 		return ends, err
 	}
-	tree, err := fn.store.neighbours(fn.Reach, pool)
+	index, err := fn.store.neighbours(fn.Reach, pool)
 	if err != nil {
 		return ends, err
 	}
@@ -78,7 +77,7 @@ func (fn *nearestFn) nearest(in trajectory.Imagined) (trajectory.Ends, error) {
 	for i := range in.Batch.Pairs {
 		rollout := in.Rollouts[i*whole : (i+1)*whole]
 		for step := fn.Reach.First; step <= fn.Reach.Last; step++ {
-			place := tree.nearest(scaled(rollout[step*dim:(step+1)*dim], fn.Reach.Scale))
+			place := index.nearest(rollout[step*dim : (step+1)*dim])
 			ends.Candidates = append(ends.Candidates, pool[place].Ref)
 			ends.Targets = append(ends.Targets, pool[place].State...)
 		}
@@ -86,70 +85,110 @@ func (fn *nearestFn) nearest(in trajectory.Imagined) (trajectory.Ends, error) {
 	return ends, nil
 }
 
-// neighboursKey is the tree of a pool, in a store's cache.
+// neighboursKey is the index of a pool, in a store's cache.
 type neighboursKey struct{ Path string }
 
-// neighbours builds the tree of the pool, or takes the one that is kept.
-func (st *Store) neighbours(reach Reach, pool []trajectory.Candidate) (neighbours, error) {
-	tree, _, err := dataset.Cached(st.cache, neighboursKey{reach.Pool}, func() (neighbours, int64, error) {
+// neighbours builds the index of the pool, or takes the one that is kept.
+func (st *Store) neighbours(reach Reach, pool []trajectory.Candidate) (*neighbours, error) {
+	index, _, err := dataset.Cached(st.cache, neighboursKey{reach.Pool}, func() (*neighbours, int64, error) {
 		if len(pool) == 0 {
-			return neighbours{}, 0, fmt.Errorf("datasetio: no candidates in %q", reach.Pool)
+			return nil, 0, fmt.Errorf("datasetio: no candidates in %q", reach.Pool)
 		}
-		points := make(places, len(pool))
-		for i, c := range pool {
-			points[i] = &place{index: i, point: scaled(c.State, reach.Scale)}
+		n := newNeighbours(pool, reach.Scale)
+		return n, 4 * int64(len(n.pivots)+len(n.states)+len(n.places)+len(n.starts)), nil
+	})
+	return index, err
+}
+
+// neighbours finds states of a pool that are near others, all but always the nearest.
+// The pool is divided into cells, of what is nearest to each of some of its states,
+// the pivots; a search looks into the cells of the nearest pivots. In the dozen
+// dimensions of a state a k-d tree looks at a good part of all states instead.
+type neighbours struct {
+	scale  []float32
+	pivots []float32 // [cells, S], scaled
+	states []float32 // [pool, S], scaled, cell after cell
+	places []int32   // [pool], of the states
+	starts []int32   // [cells+1], of the cells
+}
+
+// cellsSearched is the share of the cells that a search looks into, one of so many.
+const cellsSearched = 16
+
+// newNeighbours takes as many pivots as their cells hold states in the mean.
+func newNeighbours(pool []trajectory.Candidate, scale []float32) *neighbours {
+	cells := int(math.Sqrt(float64(len(pool))))
+	n := &neighbours{scale: scale, starts: make([]int32, cells+1)}
+	for c := range cells {
+		n.pivots = append(n.pivots, n.scaled(pool[c*len(pool)/cells].State)...)
+	}
+	members := make([][]int32, cells)
+	for place, candidate := range pool {
+		c, _ := closest(n.pivots, n.scaled(candidate.State))
+		members[c] = append(members[c], int32(place))
+	}
+	for c, places := range members {
+		n.places = append(n.places, places...)
+		n.starts[c+1] = int32(len(n.places))
+	}
+	for _, place := range n.places {
+		n.states = append(n.states, n.scaled(pool[place].State)...)
+	}
+	return n
+}
+
+func (n *neighbours) scaled(state []float32) []float32 {
+	scaled := make([]float32, len(n.scale))
+	for d := range scaled {
+		scaled[d] = state[d] / n.scale[d]
+	}
+	return scaled
+}
+
+// nearest is the place of the state found for another one; any for one that is not
+// finite, which qualification rejects.
+func (n *neighbours) nearest(state []float32) int {
+	dim, query := len(n.scale), n.scaled(state)
+	found, least := int32(0), float32(math.Inf(1))
+	for _, cell := range n.nearestCells(query) {
+		from, to := int(n.starts[cell]), int(n.starts[cell+1])
+		if i, distance := closest(n.states[from*dim:to*dim], query); distance < least {
+			found, least = n.places[from+i], distance
 		}
-		bytes := int64(len(pool)) * (entryBytes + 8*int64(len(reach.Scale)))
-		return neighbours{kdtree.New(points, false)}, bytes, nil
-	})
-	return tree, err
-}
-
-func scaled(state, scale []float32) kdtree.Point {
-	point := make(kdtree.Point, len(scale))
-	for d := range point {
-		point[d] = float64(state[d] / scale[d])
 	}
-	return point
+	return int(found)
 }
 
-// neighbours finds the states of a pool that are nearest to others.
-type neighbours struct{ tree *kdtree.Tree }
-
-// nearest is the place of the state nearest to a point: the first place where
-// none is, as with a point that is not finite, for qualification to reject.
-func (n neighbours) nearest(point kdtree.Point) int {
-	found, distance := n.tree.Nearest(&place{point: point})
-	if found == nil || math.IsInf(distance, 0) || math.IsNaN(distance) {
-		return 0
+func (n *neighbours) nearestCells(query []float32) []int {
+	dim, cells := len(n.scale), len(n.starts)-1
+	distances, order := make([]float32, cells), make([]int, cells)
+	for c := range cells {
+		order[c], distances[c] = c, squared(n.pivots[c*dim:(c+1)*dim], query)
 	}
-	return found.(*place).index
-}
-
-// place is a state of the pool as a point of the tree.
-type place struct {
-	index int
-	point kdtree.Point
-}
-
-func (p *place) Compare(c kdtree.Comparable, d kdtree.Dim) float64 {
-	return p.point[d] - c.(*place).point[d]
-}
-func (p *place) Dims() int { return len(p.point) }
-func (p *place) Distance(c kdtree.Comparable) float64 {
-	return p.point.Distance(c.(*place).point)
-}
-
-// places are cut in halves at the median itself, not at one of random places as
-// kdtree.Points are, so that all workers build the same tree.
-type places []*place
-
-func (p places) Index(i int) kdtree.Comparable         { return p[i] }
-func (p places) Len() int                              { return len(p) }
-func (p places) Slice(start, end int) kdtree.Interface { return p[start:end] }
-func (p places) Pivot(d kdtree.Dim) int {
-	slices.SortFunc(p, func(a, b *place) int {
-		return cmp.Or(cmp.Compare(a.point[d], b.point[d]), cmp.Compare(a.index, b.index))
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(distances[a], distances[b]), cmp.Compare(a, b))
 	})
-	return len(p) / 2
+	return order[:(cells+cellsSearched-1)/cellsSearched]
+}
+
+// closest is the row of rows, [n, S], nearest to a query, and its squared distance.
+func closest(rows, query []float32) (row int, least float32) {
+	dim := len(query)
+	least = float32(math.Inf(1))
+	for i := range len(rows) / dim {
+		if distance := squared(rows[i*dim:(i+1)*dim], query); distance < least {
+			row, least = i, distance
+		}
+	}
+	return row, least
+}
+
+// squared is the squared L2 distance.
+func squared(a, b []float32) (sum float32) {
+	b = b[:len(a)]
+	for d := range a {
+		difference := a[d] - b[d]
+		sum += difference * difference
+	}
+	return sum
 }

@@ -58,43 +58,62 @@ func (fn *imagineFn) ProcessElement(context.Context, trajectory.PairBatch) traje
 	return fn.Imagined
 }
 
-// TestNeighbours: what the tree finds is what looking at every state finds.
+// TestNeighbours: nine in ten of what the index finds is what looking at every state
+// finds, and the rest is hardly farther.
 func TestNeighbours(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	state := func() []float32 {
-		s := make([]float32, 5)
+		s := make([]float32, 11)
 		for d := range s {
-			s[d] = float32(rng.NormFloat64())
+			s[d] = float32(rng.NormFloat64()) / float32(d+1) // as of data, some directions matter more
 		}
 		return s
 	}
-	pool := make([]trajectory.Candidate, 500)
+	pool := make([]trajectory.Candidate, 5000)
 	for i := range pool {
 		pool[i] = trajectory.Candidate{Place: int32(i), State: state()}
 	}
-	pool[7].State = pool[9].State // the same state twice
-	reach := Reach{Pool: t.Name(), Scale: []float32{1, 2, 0.5, 1, 3}}
-	tree, err := OpenStore(write(t, longWalks(12, 4)...)).neighbours(reach, pool)
+	reach := Reach{Pool: t.Name(), Scale: slices.Repeat([]float32{0.5}, 11)}
+	index, err := OpenStore(write(t, longWalks(12, 4)...)).neighbours(reach, pool)
 	if err != nil {
 		t.Fatal(err)
 	}
-	distance := func(a, b []float32) (sum float64) {
-		for d := range a {
-			sum += math.Pow(float64(a[d]-b[d])/float64(reach.Scale[d]), 2)
-		}
-		return sum
-	}
-	for range 200 {
+	const queries = 500
+	exact, ratio := 0, 0.0
+	for range queries {
 		query := state()
-		nearer := func(a, b trajectory.Candidate) int {
-			return cmp.Compare(distance(query, a.State), distance(query, b.State))
+		away := func(c trajectory.Candidate) float32 { return squared(query, c.State) }
+		want := slices.MinFunc(pool, func(a, b trajectory.Candidate) int { return cmp.Compare(away(a), away(b)) })
+		got := pool[index.nearest(query)]
+		if got.Place == want.Place {
+			exact++
 		}
-		want, got := slices.MinFunc(pool, nearer), pool[tree.nearest(scaled(query, reach.Scale))]
-		if nearer(want, got) != 0 {
-			t.Errorf("place %d, want %d", got.Place, want.Place)
+		ratio += math.Sqrt(float64(away(got)/away(want))) / queries
+	}
+	if exact < queries*9/10 || ratio > 1.02 {
+		t.Errorf("%d of %d are the nearest, the mean distance is %.3f of the nearest's", exact, queries, ratio)
+	}
+	for _, c := range pool[:50] {
+		if place := index.nearest(c.State); place != int(c.Place) {
+			t.Errorf("place %d is found for the state at %d itself", place, c.Place)
 		}
 	}
-	if place := tree.nearest(scaled(slices.Repeat([]float32{float32(math.NaN())}, 5), reach.Scale)); place < 0 || place >= len(pool) {
+	if place := index.nearest(slices.Repeat([]float32{float32(math.NaN())}, 11)); place < 0 || place >= len(pool) {
 		t.Errorf("place %d for a state that is not finite", place)
+	}
+}
+
+func BenchmarkNeighbours(b *testing.B) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	pool := make([]trajectory.Candidate, 1<<16)
+	for i := range pool {
+		pool[i].State = make([]float32, 11)
+		for d := range pool[i].State {
+			pool[i].State[d] = float32(rng.NormFloat64())
+		}
+	}
+	index := newNeighbours(pool, slices.Repeat([]float32{1}, 11))
+	for i := 0; b.Loop(); i++ {
+		index.nearest(pool[i%len(pool)].State)
 	}
 }
