@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"diffstitch/io/dataset"
 	"diffstitch/io/datasetio"
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/diffusion"
@@ -22,7 +23,7 @@ func DefaultAugment() AugmentOptions {
 		Estimate:   estimate.Config{Similarity: estimate.Similarity{Kind: estimate.Distance, Space: estimate.Normalised}},
 		Sampler:    diffusion.Sampler{Kind: diffusion.DDIM, Steps: 20},
 		Delta:      Delta{Quantile: DefaultQuantile},
-		Mix:        mix.Config{Emit: mix.EmitTrajectory, RowGroupRows: 65_536, PartRows: 1 << 20},
+		Mix:        mix.Config{Emit: mix.EmitTrajectory, RowGroupRows: dataset.DefaultRowGroupRows, PartRows: 1 << 20},
 		Backend:    "auto",
 		Runner:     Runners[0],
 

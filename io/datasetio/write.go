@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"strconv"
 
@@ -63,7 +64,10 @@ func (fn *writeFn) write(ctx context.Context, part int64) (trajectory.PartInfo, 
 	staged := OpenStaged(fn.Output.Bridges)
 	defer staged.Close()
 	err = storage.WriteWhole(filepath.Join(fn.Output.Dir, info.File), func(w io.Writer) error {
-		out, err := dataset.NewWriter(w, dataset.WriterConfig{ObservationDim: fn.Output.Shape.ObservationDim, ActionDim: fn.Output.Shape.ActionDim})
+		out, err := dataset.NewWriter(w, dataset.WriterConfig{
+			ObservationDim: fn.Output.Shape.ObservationDim, ActionDim: fn.Output.Shape.ActionDim,
+			RowGroupRows: math.MaxInt, // the layout says where they end
+		})
 		if err != nil {
 			return err
 		}
