@@ -17,6 +17,10 @@ type leaf struct {
 	depth int          // nested lists around a value: 0, 1 or 2
 	// defined is the definition level of a value that is there.
 	defined int16
+	// parts are what a row's vector is made of, in order, where that is more than
+	// one column; the rest is then that of the first.
+	parts []leaf
+	size  int // how many values of a row a part gives, once it is known
 }
 
 // column streams one leaf, converted to V.

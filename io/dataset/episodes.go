@@ -29,10 +29,14 @@ type stream interface {
 var errDone = errors.New("no more")
 
 func (f *File) stream(groups Groups) stream {
-	if f.schema.Layout == Episodes {
+	switch {
+	case f.whole != nil:
+		return &wholeStream{f: f, done: groups.From == groups.To}
+	case f.schema.Layout == Episodes:
 		return newNested(f, groups)
+	default:
+		return newAssembler(f, groups)
 	}
-	return newAssembler(f, groups)
 }
 
 // Episodes reads the file from its first row on. An episode that can't be used

@@ -12,6 +12,10 @@ var (
 	ErrNoFiles = errors.New("no parquet files")
 	// ErrNotParquet is returned for a file that is not Parquet, or only part of one.
 	ErrNotParquet = errors.New("not a whole parquet file")
+	// ErrNotArrow is returned for an Arrow file that cannot be read.
+	ErrNotArrow = errors.New("not a whole Arrow file")
+	// ErrMetadata is returned where what a folder says of itself cannot be.
+	ErrMetadata = errors.New("metadata do not fit")
 	// ErrColumns is returned where the columns of a file fit no layout.
 	ErrColumns = errors.New("columns do not fit")
 )

@@ -10,7 +10,7 @@ import (
 // groupCache is a decoded row group. It is never written to once it is there.
 type groupCache struct {
 	rows  *block // of the transitions layout
-	items []Item // of the episodes layout
+	items []Item // of the layouts in which a row is an episode, or a file
 }
 
 // groupKey names a decoded row group in a Cache, also when its file was closed and
@@ -44,7 +44,7 @@ func (f *File) fetch(at trajectory.Location) (item Item, err error) {
 	if at.Row < 0 || at.Rows < 1 || at.Row > f.schema.Rows-at.Rows {
 		return Item{}, fmt.Errorf("the file has %d rows", f.schema.Rows)
 	}
-	if f.schema.Layout == Episodes {
+	if f.schema.Layout != Transitions {
 		return f.fetchNested(at)
 	}
 	d := draft{f: f}
@@ -118,6 +118,9 @@ func (f *File) fetchNested(at trajectory.Location) (Item, error) {
 		}
 		return cached.items[offset].clone(), nil
 	}
+	if f.whole != nil {
+		return f.wholeItem()
+	}
 	n := newNested(f, f.all())
 	defer n.close() // nothing was written
 	if err := n.openGroup(g); err != nil {
@@ -138,6 +141,7 @@ func (i Item) clone() Item {
 	e.Observations = slices.Clone(e.Observations)
 	e.Actions = slices.Clone(e.Actions)
 	e.Rewards = slices.Clone(e.Rewards)
+	e.FinalObservation = slices.Clone(e.FinalObservation)
 	i.Episode = &e
 	return i
 }
@@ -146,9 +150,13 @@ func (i Item) clone() Item {
 func (f *File) cached(g int) (*groupCache, error) {
 	group, _, err := Cached(f.cache, groupKey{f.path, g}, func() (c *groupCache, bytes int64, err error) {
 		c = &groupCache{}
-		if f.schema.Layout == Episodes {
+		switch {
+		case f.whole != nil:
+			c.items = make([]Item, 1)
+			c.items[0], err = f.wholeItem()
+		case f.schema.Layout == Episodes:
 			c.items, err = f.decodeNested(g)
-		} else {
+		default:
 			c.rows, err = f.decodeRows(g)
 		}
 		return c, f.groupBytes(g), err

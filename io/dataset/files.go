@@ -12,8 +12,8 @@ import (
 
 // Files lists the Parquet files that path stands for, sorted: a file, a glob, a
 // folder (all its *.parquet, without names that begin with a dot or an
-// underscore), or a folder that the product published, of which the current
-// snapshot's data is taken.
+// underscore), a folder that the product published, of which the current
+// snapshot's data is taken, or a dataset of LeRobot or Minari, in its order.
 func Files(path string) ([]string, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -54,8 +54,16 @@ func folderFiles(dir string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if files, found, err := foreignFiles(data); found || err != nil {
+		return files, err
+	}
+	return parquetFiles(data)
+}
+
+// parquetFiles are the *.parquet in a folder and those below.
+func parquetFiles(data string) ([]string, error) {
 	var files []string
-	err = filepath.WalkDir(data, func(path string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(data, func(path string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err

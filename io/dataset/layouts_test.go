@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"path/filepath"
 	"reflect"
 	"slices"
 	"sync"
@@ -17,11 +18,12 @@ import (
 // layoutCase is a way that a dataset is found in. What a layout cannot hold,
 // forget takes out of the episodes that reading should give back.
 type layoutCase struct {
-	name   string
-	opts   Options
-	write  func(testing.TB, []*trajectory.Episode) string
-	forget func(e *trajectory.Episode, row, index int64)
-	want   Schema // without Columns
+	name     string
+	opts     Options
+	episodes func() []*trajectory.Episode // testEpisodes where nil
+	write    func(testing.TB, []*trajectory.Episode) string
+	forget   func(e *trajectory.Episode, row, index int64)
+	want     Schema // of the first file, without Columns
 }
 
 func forgetFinal(e *trajectory.Episode, _, _ int64) { e.FinalObservation = nil }
@@ -97,13 +99,75 @@ func layoutCases() []layoutCase {
 	}
 }
 
+// folderCases are the layouts of other tools' folders, written by this package.
+func folderCases() []layoutCase {
+	export := func(layout string, provenance bool) func(testing.TB, []*trajectory.Episode) string {
+		return func(tb testing.TB, episodes []*trajectory.Episode) string {
+			c := ExportConfig{Layout: layout, ObservationDim: 3, ActionDim: 2, Provenance: provenance, Name: "test/mixed-v0", Task: "test", FPS: 30}
+			return exportTo(tb, filepath.Join(tb.TempDir(), layout), c, episodes)
+		}
+	}
+	var cases []layoutCase
+	for _, layout := range Exports {
+		plain := Schema{Layout: fileLayouts[layout], ObservationDim: 3, ActionDim: 2, Rows: 2}
+		forget := func(*trajectory.Episode, int64, int64) {}
+		switch layout {
+		case LeRobotV30:
+			plain.Rows = 120
+		case MinariArrow, MinariParquet:
+			plain.Rows = 1
+			forget = func(e *trajectory.Episode, _, _ int64) {
+				if e.NextObservations != nil {
+					e.FinalObservation, _ = e.NextObservation(e.Len() - 1)
+					e.NextObservations = nil
+				}
+			}
+		}
+		derived := plain
+		derived.Provenance = true
+		if layout == LeRobotV30 {
+			derived.Rows = 0
+			for _, e := range mixedEpisodes() {
+				derived.Rows += int64(e.Len())
+			}
+		}
+		cases = append(cases,
+			layoutCase{name: layout, want: plain, write: export(layout, false)},
+			layoutCase{name: layout + " of D*", want: derived, episodes: mixedEpisodes, write: export(layout, true), forget: forget},
+		)
+	}
+	return cases
+}
+
+func exportTo(tb testing.TB, dir string, c ExportConfig, episodes []*trajectory.Episode) string {
+	tb.Helper()
+	w, err := NewExport(dir, c)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, e := range episodes {
+		if err := w.Write(e); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	return dir
+}
+
 // TestLayouts is the suite that every layout passes: the schema, every episode
-// in order, and every episode fetched by its location.
+// in order, also of a file that is read in parts, and every episode fetched by
+// its location, whole or a window of it.
 func TestLayouts(t *testing.T) {
-	for _, c := range layoutCases() {
+	for _, c := range append(layoutCases(), folderCases()...) {
 		t.Run(c.name, func(t *testing.T) {
-			path := c.write(t, testEpisodes())
-			want := testEpisodes()
+			episodes := testEpisodes
+			if c.episodes != nil {
+				episodes = c.episodes
+			}
+			path := c.write(t, episodes())
+			want := episodes()
 			row := int64(0)
 			for i, e := range want {
 				if c.forget != nil {
@@ -111,16 +175,59 @@ func TestLayouts(t *testing.T) {
 				}
 				row += int64(e.Len())
 			}
-			f := openFile(t, path, c.opts)
-			got := f.Schema()
-			got.Columns = nil
-			if diff := cmp.Diff(c.want, got); diff != "" {
-				t.Errorf("schema (-want +got):\n%s", diff)
+			files, err := Files(path)
+			if err != nil {
+				t.Fatal(err)
 			}
-			items := readAll(t, f)
-			checkEpisodes(t, want, items)
-			checkFetch(t, f, items)
+			var all []Item
+			for i, path := range files {
+				f := openFile(t, path, c.opts)
+				got := f.Schema()
+				got.Columns = nil
+				if diff := cmp.Diff(c.want, got); diff != "" && i == 0 {
+					t.Errorf("schema (-want +got):\n%s", diff)
+				}
+				items := readAll(t, f)
+				checkSplits(t, f, items)
+				checkFetch(t, f, items)
+				checkWindows(t, f, items)
+				all = append(all, items...)
+			}
+			checkEpisodes(t, want, all)
 		})
+	}
+}
+
+// checkSplits reads the file a row group at a time.
+func checkSplits(t *testing.T, f *File, items []Item) {
+	t.Helper()
+	var parts []Item
+	for _, groups := range f.Splits(1) {
+		for item, err := range f.EpisodesIn(t.Context(), groups) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			parts = append(parts, item)
+		}
+	}
+	if !reflect.DeepEqual(items, parts) {
+		t.Errorf("in %d parts it is something else", len(f.Splits(1)))
+	}
+}
+
+// checkWindows fetches some of the states and the rewards of each episode.
+func checkWindows(t *testing.T, f *File, items []Item) {
+	t.Helper()
+	for _, item := range items {
+		e := item.Episode
+		from, to := e.Len()/3, e.Len()
+		states, err := f.States(item.Location, from, to)
+		if err != nil || !slices.Equal(states, e.Observations[from*e.ObservationDim:]) {
+			t.Errorf("states from %d of %+v: %v, %v", from, item.Location, states, err)
+		}
+		if rewards, err := f.Rewards(item.Location, to); err != nil || !slices.Equal(rewards, e.Rewards) {
+			t.Errorf("rewards of %+v: %v, %v", item.Location, rewards, err)
+		}
 	}
 }
 

@@ -24,6 +24,10 @@ type File struct {
 	schema Schema
 	// starts is the first row of each row group, and one more for the end.
 	starts []int64
+	// filled is whether columns of D* have a value also where D* has none.
+	filled bool
+
+	whole *whole // of a file that holds one episode, else nil
 
 	cache *Cache // of decoded row groups, where they have no page index
 
@@ -34,6 +38,8 @@ type File struct {
 const (
 	tail  = 8 // the footer's length and the magic word
 	magic = "PAR1"
+	// hdf5Magic is how an HDF5 file begins.
+	hdf5Magic = "\x89HDF\r\n\x1a\n"
 	// streamBuffer holds a page's header; pages themselves pass it by.
 	streamBuffer = 16 << 10
 	// maxPage is the largest page, decompressed, that is taken from any file.
@@ -46,7 +52,8 @@ const (
 	maxEpisodeValues = 1 << 26
 )
 
-// Open opens a Parquet file and recognises its layout.
+// Open opens a Parquet file, or an Arrow file of Minari's, and recognises its
+// layout.
 func Open(path string, opts Options) (f *File, err error) {
 	handle, err := storage.Open(path)
 	if err != nil {
@@ -66,6 +73,13 @@ func Open(path string, opts Options) (f *File, err error) {
 
 func (f *File) load(opts Options) (err error) {
 	defer recovered(&err)
+	asked, known := fileLayouts[opts.Layout]
+	if opts.Layout != "" && !known {
+		return fmt.Errorf("%w: layout %q is unknown; %s are read", ErrColumns, opts.Layout, Layouts())
+	}
+	if isArrow(f.handle) {
+		return f.loadArrow(asked, opts)
+	}
 	size, err := checkFooter(f.handle)
 	if err != nil {
 		return err
@@ -74,20 +88,36 @@ func (f *File) load(opts Options) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNotParquet, err)
 	}
-	if f.bound, err = bind(f.reader.MetaData().Schema, opts); err != nil {
-		return err
-	}
-	layout, err := f.bound.layout(opts.Layout)
+	leaves, err := topLeaves(f.reader.MetaData().Schema)
 	if err != nil {
 		return err
 	}
-	if err := f.bound.keep(layout); err != nil {
+	if asked == "" && isMinariEpisode(f.path, leaves) {
+		asked = Minari
+	}
+	layout, err := f.bind(leaves, asked, opts)
+	if err != nil {
 		return err
 	}
 	if err := f.checkGroups(size); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotParquet, err)
 	}
-	return f.describe(layout)
+	if err := f.describe(layout); err != nil || layout != Minari {
+		return err
+	}
+	return f.holdWhole(f.rowsOfTable())
+}
+
+// bind finds the columns, and how the rows are laid out.
+func (f *File) bind(leaves map[string]leaf, asked string, opts Options) (layout string, err error) {
+	if f.bound, err = bind(leaves, asked, opts); err != nil {
+		return "", err
+	}
+	if layout, err = f.bound.layout(asked); err != nil {
+		return "", err
+	}
+	_, f.filled = leaves["task_index"] // LeRobot has no nulls
+	return layout, f.bound.keep(layout)
 }
 
 // checkFooter refuses a file whose footer cannot be right before the Parquet
@@ -108,6 +138,9 @@ func checkFooter(handle *storage.File) (size int64, err error) {
 	}
 	if _, err := handle.ReadAt(end[:], size-tail); err != nil {
 		return 0, err
+	}
+	if string(head[:]) == hdf5Magic {
+		return 0, fmt.Errorf("%w: it is HDF5, which tools/hdf5 makes Parquet of", ErrNotParquet)
 	}
 	if string(head[:len(magic)]) != magic {
 		return 0, fmt.Errorf("%w: it does not begin with %s", ErrNotParquet, magic)
@@ -143,7 +176,7 @@ func (f *File) checkGroups(size int64) error {
 			return fmt.Errorf("row group %d claims %d rows", g, rows)
 		}
 		f.starts = append(f.starts, f.starts[g]+rows)
-		for _, l := range f.bound {
+		for l := range f.bound.leaves() {
 			c, err := group.ColumnChunk(l.index)
 			if err != nil {
 				return fmt.Errorf("row group %d, column %q: %w", g, l.name, err)
@@ -172,14 +205,42 @@ func (f *File) describe(layout string) error {
 		Columns:     f.bound.names(),
 	}
 	var err error
-	if s.ObservationDim, err = f.width(f.bound["observations"], layout); err != nil {
+	if s.ObservationDim, err = f.vectorWidth("observations", layout); err != nil {
 		return err
 	}
-	if s.ActionDim, err = f.width(f.bound["actions"], layout); err != nil {
+	if s.ActionDim, err = f.vectorWidth("actions", layout); err != nil {
 		return err
+	}
+	if f.bound["next_observations"].parts != nil {
+		width, err := f.vectorWidth("next_observations", layout)
+		if err != nil {
+			return err
+		}
+		if width != s.ObservationDim {
+			return fmt.Errorf("%w: next_observations has %d values, observations %d", ErrColumns, width, s.ObservationDim)
+		}
 	}
 	f.schema = s
 	return nil
+}
+
+// vectorWidth is the width of a vector, of all its parts together.
+func (f *File) vectorWidth(name, layout string) (width int, err error) {
+	l := f.bound[name]
+	if l.parts == nil {
+		return f.width(l, layout)
+	}
+	for i := range l.parts {
+		part := &l.parts[i]
+		if part.size, err = f.width(*part, layout); err != nil {
+			return 0, err
+		}
+		width += part.size
+	}
+	if width > maxWidth {
+		return 0, fmt.Errorf("%w: %s has vectors of more than %d values", ErrColumns, l.name, maxWidth)
+	}
+	return width, nil
 }
 
 // probeLevels is how many levels of a list column are read to see its width.

@@ -72,7 +72,7 @@ func TestColumnErrors(t *testing.T) {
 		{"mapping of nothing", all, Options{Columns: map[string]string{"reward": "rewards"}}, []string{`no column is called "reward"`, "rewards"}},
 		{"scalar mapped to a list", all, Options{Columns: map[string]string{"step": "actions"}}, []string{`"actions" is a list`}},
 		{"forced layout", all, Options{Layout: Episodes}, []string{"look like layout transitions"}},
-		{"unknown layout", all, Options{Layout: "rlds"}, []string{`"rlds" is unknown`, "transitions and episodes"}},
+		{"unknown layout", all, Options{Layout: "rlds"}, []string{`"rlds" is unknown`, "episodes, lerobot-v2.1"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -40,11 +40,11 @@ type table struct {
 // tableColumn is a column of a table, of whatever type.
 type tableColumn interface {
 	open(group *file.RowGroupReader) error
-	// seek opens the column at a row of the group, in the page from pageRow on.
-	seek(group *file.RowGroupReader, pageRow, row int64) error
+	// seek opens the column at a row of the group; pageRow gives the first row of
+	// a leaf's page that holds it.
+	seek(group *file.RowGroupReader, pageRow func(leaf) int64, row int64) error
 	load(b *block, rows int) error
 	close() error
-	where() leaf
 	perRow() int // values
 }
 
@@ -59,16 +59,17 @@ func (c *batchColumn[V]) load(b *block, rows int) (err error) {
 	return err
 }
 
-func (c *batchColumn[V]) seek(group *file.RowGroupReader, pageRow, row int64) error {
+func (c *batchColumn[V]) seek(group *file.RowGroupReader, pageRow func(leaf) int64, row int64) error {
 	if err := c.open(group); err != nil {
 		return err
 	}
-	if pageRow > 0 {
-		if err := c.source.seek(pageRow); err != nil {
+	from := pageRow(c.leaf)
+	if from > 0 {
+		if err := c.source.seek(from); err != nil {
 			return fmt.Errorf("column %q: %w", c.name, err)
 		}
 	}
-	for skip := int(row - pageRow); skip > 0; {
+	for skip := int(row - from); skip > 0; {
 		n := min(skip, max(batchValues/c.width, 1))
 		if _, err := c.next(n); err != nil {
 			return err
@@ -78,7 +79,6 @@ func (c *batchColumn[V]) seek(group *file.RowGroupReader, pageRow, row int64) er
 	return nil
 }
 
-func (c *batchColumn[V]) where() leaf { return c.leaf }
 func (c *batchColumn[V]) perRow() int { return c.width }
 
 // batchValues is how many values the widest column of a block holds: few enough
@@ -107,7 +107,12 @@ func newTable(f *File, names ...string) *table {
 }
 
 func addColumn[V any](t *table, name string, width int, open opener[V], place func(*block) *vectors[V]) {
-	if l, ok := t.f.bound[name]; ok && (len(t.names) == 0 || slices.Contains(t.names, name)) {
+	l, ok := t.f.bound[name]
+	switch {
+	case !ok || (len(t.names) > 0 && !slices.Contains(t.names, name)):
+	case l.parts != nil:
+		t.columns = append(t.columns, newJoined(l, open, place))
+	default:
 		t.columns = append(t.columns, &batchColumn[V]{column: column[V]{leaf: l, openChunk: open, width: width}, place: place})
 	}
 }
@@ -130,6 +135,9 @@ func (t *table) next(limit int64) (b *block, err error) {
 			return nil, fmt.Errorf("rows from %d: %w", t.row, err)
 		}
 	}
+	if t.f.filled {
+		b.blank()
+	}
 	t.row += int64(b.rows)
 	t.left -= b.rows
 	return b, nil
@@ -142,7 +150,7 @@ func (t *table) openGroup(g int, row int64) error {
 	for _, c := range t.columns {
 		err := c.open(reader)
 		if row > start {
-			err = c.seek(reader, t.f.pageStart(g, c.where(), row-start), row-start)
+			err = c.seek(reader, func(l leaf) int64 { return t.f.pageStart(g, l, row-start) }, row-start)
 		}
 		if err != nil {
 			return fmt.Errorf("row group %d: %w", g, err)
@@ -199,7 +207,7 @@ func (f *File) indexed(g int) bool {
 	if err != nil || group == nil {
 		return false
 	}
-	for _, l := range f.bound {
+	for l := range f.bound.leaves() {
 		if index, err := group.GetOffsetIndex(l.index); err != nil || index == nil || len(index.GetPageLocations()) == 0 {
 			return false
 		}
@@ -209,8 +217,11 @@ func (f *File) indexed(g int) bool {
 
 // groupBytes is what a row group's columns take in memory, about.
 func (f *File) groupBytes(g int) int64 {
+	if f.whole != nil {
+		return f.whole.bytes
+	}
 	total := int64(0)
-	for _, l := range f.bound {
+	for l := range f.bound.leaves() {
 		if c, err := f.reader.MetaData().RowGroup(g).ColumnChunk(l.index); err == nil {
 			total += 4 * min(c.NumValues(), maxCache) // a claim may be any number
 		}

@@ -35,7 +35,7 @@ func (f *File) window(at trajectory.Location, from, to int, name string, of func
 	if from < 0 || from >= to || at.Row < 0 || at.Rows < 1 || at.Row > f.schema.Rows-at.Rows {
 		return nil, fmt.Errorf("the file has %d rows", f.schema.Rows)
 	}
-	if f.schema.Layout == Episodes {
+	if f.schema.Layout != Transitions {
 		e, err := f.Fetch(at)
 		if err != nil {
 			return nil, err
