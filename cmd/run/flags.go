@@ -12,14 +12,22 @@ import (
 
 // addReading offers how a dataset is read.
 func addReading(flags *pflag.FlagSet, opts *dataset.Options) {
-	flags.StringVar(&opts.Layout, "layout", "", "layout of the data, where it is not recognised: "+dataset.Transitions+" or "+dataset.Episodes)
-	flags.StringToStringVar(&opts.Columns, "column", nil, "name of a column in the data, as in observations=obs (repeatable)")
+	flags.StringVar(&opts.Layout, "layout", "", "layout of the data, where it is not recognised: "+dataset.Layouts())
+	addColumns(flags, opts)
+}
+
+func addColumns(flags *pflag.FlagSet, opts *dataset.Options) {
+	flags.StringToStringVar(&opts.Columns, "column", nil, "name of a column in the data, as in observations=obs, or of several, observations=obs.position+obs.goal (repeatable)")
 }
 
 // addData offers which dataset is read, and how.
 func addData(flags *pflag.FlagSet, data *pipelines.Data) {
-	flags.StringVar(&data.Path, "data", "", "dataset: a Parquet file, a folder, a glob, or a published folder (required)")
+	addPath(flags, data)
 	addReading(flags, &data.Options)
+}
+
+func addPath(flags *pflag.FlagSet, data *pipelines.Data) {
+	flags.StringVar(&data.Path, "data", "", "dataset: a Parquet file, a folder (of LeRobot or Minari, too), a glob, or a published folder (required)")
 	flags.Float64Var(&data.MaxRejectShare, "max-reject-share", 0.01, "share of episodes, or of files, that may be rejected")
 }
 

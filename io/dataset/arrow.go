@@ -30,7 +30,8 @@ func isArrow(handle *storage.File) bool {
 }
 
 // loadArrow opens an Arrow file, which holds an episode of the Minari layout.
-func (f *File) loadArrow(asked string, opts Options) error {
+func (f *File) loadArrow(asked string, opts Options) (err error) {
+	defer recoveredAs(ErrNotArrow, &err)
 	if asked == "" {
 		asked = Minari
 	}
@@ -55,6 +56,9 @@ func (f *File) loadArrow(asked string, opts Options) error {
 			return fmt.Errorf("%w: %w", ErrNotArrow, err)
 		}
 		w.count += record.NumRows()
+		if record.NumRows() < 0 || w.count > maxArrowGrowth*f.handle.Size() {
+			return fmt.Errorf("%w: it claims %d rows", ErrNotArrow, w.count)
+		}
 		if i == 0 && record.NumRows() > 0 {
 			if err := f.arrowWidths(record); err != nil {
 				return err
@@ -66,7 +70,8 @@ func (f *File) loadArrow(asked string, opts Options) error {
 }
 
 // openArrow reads the file into memory.
-func (f *File) openArrow() (*ipc.FileReader, error) {
+func (f *File) openArrow() (reader *ipc.FileReader, err error) {
+	defer recoveredAs(ErrNotArrow, &err)
 	if f.handle.Size() > maxArrow {
 		return nil, fmt.Errorf("%w: it has %d bytes, more than the %d that an episode may take", ErrNotArrow, f.handle.Size(), maxArrow)
 	}
@@ -74,7 +79,10 @@ func (f *File) openArrow() (*ipc.FileReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	reader, err := ipc.NewMappedFileReader(data)
+	if err := checkArrow(data); err != nil {
+		return nil, err
+	}
+	reader, err = ipc.NewMappedFileReader(data, ipc.WithAllocator(newBoundedAllocator(len(data))))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotArrow, err)
 	}
@@ -175,12 +183,13 @@ func arrowMember(column arrow.Array, at, name string) arrow.Array {
 }
 
 // arrowRows reads all rows.
-func (f *File) arrowRows() (*block, error) {
+func (f *File) arrowRows() (rows *block, err error) {
+	defer recoveredAs(ErrNotArrow, &err)
 	reader, err := f.openArrow()
 	if err != nil {
 		return nil, err
 	}
-	rows := &block{}
+	rows = &block{}
 	for i := range reader.NumRecords() {
 		record, err := reader.RecordBatch(i)
 		if err != nil {
@@ -239,11 +248,17 @@ func arrowVectors[V any](record arrow.RecordBatch, l leaf, width int, convert fu
 // arrowVector are the rows of one column, of l.size values each.
 func arrowVector[V any](record arrow.RecordBatch, l leaf, convert func(arrow.Array) (func(int) V, error)) (vectors[V], error) {
 	rows := int(record.NumRows())
+	if rows*l.size > maxEpisodeValues {
+		return vectors[V]{}, fmt.Errorf("%w: column %q has more than %d values", ErrNotArrow, l.name, maxEpisodeValues)
+	}
 	out := vectors[V]{width: l.size, values: make([]V, rows*l.size), lengths: make([]int32, rows)}
 	column := arrowColumn(record, l.name)
 	values, lists := column, array.ListLike(nil)
 	if found, ok := column.(array.ListLike); ok {
 		values, lists = found.ListValues(), found
+	}
+	if fixed, ok := column.(*array.FixedSizeList); ok && fixed.ListValues().Len() < rows*l.size {
+		return vectors[V]{}, fmt.Errorf("%w: column %q claims %d rows of %d values, and holds %d values", ErrNotArrow, l.name, rows, l.size, fixed.ListValues().Len())
 	}
 	value, err := convert(values)
 	if err != nil {

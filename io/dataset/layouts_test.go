@@ -127,16 +127,29 @@ func folderCases() []layoutCase {
 		derived.Provenance = true
 		if layout == LeRobotV30 {
 			derived.Rows = 0
-			for _, e := range mixedEpisodes() {
+			for _, e := range folderEpisodes() {
 				derived.Rows += int64(e.Len())
 			}
 		}
 		cases = append(cases,
 			layoutCase{name: layout, want: plain, write: export(layout, false)},
-			layoutCase{name: layout + " of D*", want: derived, episodes: mixedEpisodes, write: export(layout, true), forget: forget},
+			layoutCase{name: layout + " of D*", want: derived, episodes: folderEpisodes, write: export(layout, true), forget: forget},
 		)
 	}
 	return cases
+}
+
+// folderEpisodes are of D*, and have all that an episode can have.
+func folderEpisodes() []*trajectory.Episode {
+	episodes := mixedEpisodes()
+	episodes[1].FinalObservation = nil
+	own := episodes[2]
+	own.NextObservations = slices.Concat(own.Observations[own.ObservationDim:], own.FinalObservation)
+	own.NextObservations[7] += 0.5
+	single := testEpisodes()[0] // a bridge of one transition
+	single.ID, single.Observations, single.Actions, single.Rewards = -7, single.Observations[:3], single.Actions[:2], single.Rewards[:1]
+	single.Provenance = &trajectory.Provenance{Source: "tatu", LowID: -1, HighID: 94, Errors: []float32{1e-30}}
+	return append(episodes, single)
 }
 
 func exportTo(tb testing.TB, dir string, c ExportConfig, episodes []*trajectory.Episode) string {

@@ -57,8 +57,9 @@ func isMinariEpisode(path string, leaves map[string]leaf) bool {
 
 // episodeNumber is the number that the file's folder is named by.
 func episodeNumber(path string) (int64, bool) {
-	number, err := strconv.ParseInt(filepath.Base(filepath.Dir(path)), 10, 64)
-	return number, err == nil && number >= 0
+	name := filepath.Base(filepath.Dir(path))
+	number, err := strconv.ParseInt(name, 10, 64)
+	return number, err == nil && number >= 0 && name == strconv.FormatInt(number, 10)
 }
 
 // rowsOfTable reads all rows of the file, their number and what they take.

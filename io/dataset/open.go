@@ -333,3 +333,10 @@ func recovered(err *error) {
 		*err = fmt.Errorf("%w: %v", ErrNotParquet, p)
 	}
 }
+
+// recoveredAs does so for another library.
+func recoveredAs(kind error, err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%w: %v", kind, p)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"diffstitch/io/trajectory"
@@ -46,6 +47,89 @@ func TestHopperInBothLayouts(t *testing.T) {
 		nested[i].Episode.ID, nested[i].Episode.End = transitions[i].Episode.ID, transitions[i].Episode.End
 		if diff := diffEpisodes(transitions[i].Episode, nested[i].Episode); diff != "" {
 			t.Fatalf("episode %d (-transitions +nested):\n%s", i, diff)
+		}
+	}
+}
+
+// TestHopperInFolders: the first episodes of the same data as LeRobot and Minari
+// keep them.
+func TestHopperInFolders(t *testing.T) {
+	source := readPath(t, sharedData(t, "hopper-medium-replay.parquet"))
+	for _, test := range []struct {
+		folder       string
+		episodes     int
+		finals, ends bool // whether it knows final observations, and time limits
+	}{
+		{"lerobot_v21", 12, false, false},
+		{"lerobot_v30", 12, false, false},
+		{"minari/probe/hopper/medium-replay-arrow-v0", 40, true, true},
+		{"minari/probe/hopper/medium-replay-parquet-v0", 40, true, true},
+		{"minari/probe/hopper/medium-replay-parquet-v0/data", 40, true, true},
+	} {
+		t.Run(test.folder, func(t *testing.T) {
+			files, err := Files(sharedData(t, "layouts/"+test.folder))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var items []Item
+			for _, path := range files {
+				items = append(items, readAll(t, openFile(t, path, Options{}))...)
+			}
+			if len(items) != test.episodes {
+				t.Fatalf("%d episodes, want %d", len(items), test.episodes)
+			}
+			places := map[float32]*trajectory.Episode{} // by an action, which no two episodes share
+			for _, item := range source {
+				places[item.Episode.Actions[0]] = item.Episode
+			}
+			for i, item := range items {
+				want := *places[item.Episode.Actions[0]]
+				want.ID = int64(i)
+				if test.finals != (item.Episode.FinalObservation != nil) {
+					t.Errorf("episode %d: its final observation is %v", i, item.Episode.FinalObservation)
+				}
+				want.FinalObservation = item.Episode.FinalObservation
+				if !test.ends {
+					want.End = trajectory.Terminal
+				}
+				if diff := diffEpisodes(&want, item.Episode); diff != "" {
+					t.Errorf("episode %d (-source +got):\n%s", i, diff)
+				}
+			}
+		})
+	}
+}
+
+// TestMazeOfMinari flattens a Dict of observations in the order of its names, or
+// the one that is given.
+func TestMazeOfMinari(t *testing.T) {
+	order := func(format string, opts Options) (*trajectory.Episode, Schema) {
+		files, err := Files(sharedData(t, "layouts/minari/probe/pointmaze/medium-random-"+format+"-v0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := openFile(t, files[3], opts)
+		return readAll(t, f)[0].Episode, f.Schema()
+	}
+	given := Options{Columns: map[string]string{"observations": "observations.observation+observations.desired_goal"}}
+	for _, format := range []string{"arrow", "parquet"} {
+		all, schema := order(format, Options{})
+		if want := "observations.achieved_goal+observations.desired_goal+observations.observation"; schema.Columns["observations"] != want || schema.ObservationDim != 8 {
+			t.Errorf("%s: %d values of %s, want %s", format, schema.ObservationDim, schema.Columns["observations"], want)
+		}
+		some, schema := order(format, given)
+		if schema.ObservationDim != 6 || all.Len() != 120 || some.Len() != 120 {
+			t.Fatalf("%s: %d values, %d and %d steps", format, schema.ObservationDim, all.Len(), some.Len())
+		}
+		for step := range all.Len() {
+			o := all.Observation(step)
+			// The position is achieved_goal and the beginning of observation.
+			if want := slices.Concat(o[4:8], o[2:4]); !slices.Equal(o[:2], o[4:6]) || !slices.Equal(want, some.Observation(step)) {
+				t.Fatalf("%s: step %d: %v and %v", format, step, o, some.Observation(step))
+			}
+		}
+		if len(all.FinalObservation) != 8 || !slices.Equal(all.FinalObservation[2:4], some.FinalObservation[4:]) {
+			t.Errorf("%s: final observations %v and %v", format, all.FinalObservation, some.FinalObservation)
 		}
 	}
 }

@@ -26,14 +26,17 @@ func statsOf(c exportColumn) *featureStats {
 	for i, v := range values {
 		at := i % c.width
 		s.Min[at], s.Max[at] = min(s.Min[at], v), max(s.Max[at], v)
-		s.Mean[at] += v / float64(rows)
+		s.Mean[at] += v
+	}
+	for at := range s.Mean {
+		s.Mean[at] /= float64(rows)
 	}
 	for i, v := range values {
 		at := i % c.width
-		s.Std[at] += (v - s.Mean[at]) * (v - s.Mean[at]) / float64(rows)
+		s.Std[at] += (v - s.Mean[at]) * (v - s.Mean[at])
 	}
 	for at := range s.Std {
-		s.Std[at] = math.Sqrt(s.Std[at])
+		s.Std[at] = math.Sqrt(s.Std[at] / float64(rows))
 	}
 	return s
 }
