@@ -120,7 +120,7 @@ func minariID(out string) string {
 
 // ImportDataset writes a dataset of any layout in the canonical one.
 func ImportDataset(ctx context.Context, o ImportOptions) (Exchanged, error) {
-	if found := dataset.FolderLayout(o.Data.Path); found != "" && o.Data.Options.Layout != "" && o.Data.Options.Layout != found {
+	if found := dataset.FolderLayout(o.Data.Path); found != "" && !strings.HasPrefix(found, o.Data.Options.Layout) {
 		return Exchanged{}, fmt.Errorf("%w: %q says of itself that its layout is %s, not %s", ErrUsage, o.Data.Path, found, o.Data.Options.Layout)
 	}
 	source, err := o.Data.source()

@@ -59,9 +59,6 @@ func (s *source) exchange(x Exchanged, write func(*Exchanged) error) (Exchanged,
 		if s.renumber || !errors.Is(err, errSharedID) {
 			return done, err
 		}
-		if s.provenance {
-			return done, fmt.Errorf("%w: episodes cannot be numbered anew, since stitches name theirs: %w", ErrData, err)
-		}
 		s.renumber = true
 	}
 }
@@ -74,6 +71,10 @@ func (s *source) each(ctx context.Context, x *Exchanged, write func(*trajectory.
 	seen := map[int64]bool{}
 	metas, rejects, err := read(ctx, s.input, s.shape, func(e *trajectory.Episode) {
 		if context.Cause(ctx) != nil {
+			return
+		}
+		if s.renumber && e.Provenance != nil {
+			stop(fmt.Errorf("%w: %w, and cannot be numbered anew, since episode %d names two of them", ErrData, errSharedID, e.ID))
 			return
 		}
 		if s.renumber {

@@ -35,6 +35,10 @@ func TestExitCodes(t *testing.T) {
 		{"no concurrency", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--gpu-concurrency", "0"}, exitUsage},
 		{"no models to measure", []string{"augment", "--data", maze, "--models", t.TempDir(), "--out", "o", "--stitches", "1", "--batch", "auto"}, exitFailed},
 		{"unknown plugin", []string{"backends", "install", "tpu"}, exitUsage},
+		{"export", []string{"export", "--layout", "minari-arrow", "--data", maze, "--out", filepath.Join(filepath.Dir(maze), "maze-v0")}, exitDone},
+		{"import", []string{"import", "--data", filepath.Join(filepath.Dir(maze), "maze-v0"), "--out", filepath.Join(filepath.Dir(maze), "back.parquet")}, exitDone},
+		{"import of another layout", []string{"import", "--layout", "lerobot-v3.0", "--data", filepath.Join(filepath.Dir(maze), "maze-v0"), "--out", "x"}, exitUsage},
+		{"unknown layout", []string{"export", "--layout", "rlds", "--data", maze, "--out", "x"}, exitUsage},
 		{"no such data", []string{"inspect", filepath.Join(t.TempDir(), "nothing")}, exitRejected},
 		{"no models", []string{"augment", "--data", maze, "--models", t.TempDir(), "--out", "o", "--stitches", "1"}, exitFailed},
 	}
