@@ -23,7 +23,12 @@ func WriteFolder(path string, fill func(dir string) error) (err error) {
 		return fmt.Errorf("storage: writing folder %q: %w", path, err)
 	}
 	if err = fill(dir); err == nil {
-		err = act("finish", path, func() error { return errors.Join(os.Chmod(dir, 0o755), os.Rename(dir, path)) })
+		err = act("finish", path, func() error {
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			return errors.Join(os.Chmod(dir, 0o755), os.Rename(dir, path))
+		})
 	}
 	if err != nil {
 		_ = os.RemoveAll(dir) // the first error counts
