@@ -56,6 +56,10 @@ demo: build ## the whole job on the built-in maze: generate, train, augment, pub
 test: ## run every test
 	$(GO) test -timeout 15m ./...
 
+.PHONY: layouts-test
+layouts-test: ## load a D* as docs/layouts.md says in minari, d3rlpy, LeRobot, datasets (installs them, with PyTorch)
+	DIFFSTITCH_LAYOUTS=1 $(GO) test ./testing/layouts -count 1 -timeout 60m -v
+
 .PHONY: test-xla
 test-xla: ## run the numerical tests on XLA's CPU plugin as well (see xla-cpu)
 	@test -f $(XLA_CPU_PLUGIN) || { echo "no $(XLA_CPU_PLUGIN): make xla-cpu builds it"; exit 1; }

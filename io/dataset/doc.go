@@ -1,9 +1,11 @@
-// Package dataset reads and writes offline-RL datasets in Parquet.
+// Package dataset reads and writes offline-RL datasets.
 //
-// Two layouts are read, and recognised from the schema: one row a transition
-// (the canonical layout, D4RL's names, and the singular ones of newer tools),
-// and one row an episode with nested lists (Hugging Face's decision-transformer
-// datasets). [Writer] writes the canonical layout with the columns of D*.
+// Layouts are recognised from the schema and the folder: one row a transition
+// (the canonical layout, D4RL's names, the singular ones of newer tools, and
+// LeRobot's), one row an episode with nested lists (Hugging Face's
+// decision-transformer datasets), and one file an episode, Parquet or Arrow, with
+// a row more than steps (Minari). [Writer] writes the canonical layout with the
+// columns of D*, [NewExport] the folders of LeRobot and Minari.
 //
 // Reading streams by batches of rows. A list column of constant length is read
 // as the flat column of values that it is: its levels are compared with the

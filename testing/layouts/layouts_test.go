@@ -1,0 +1,179 @@
+// Package layouts runs the commands and programs of docs/layouts.md in the real
+// packages that they name. It is for `make layouts-test`, since d3rlpy takes
+// PyTorch, some gigabytes of it.
+package layouts
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"diffstitch/io/dataset"
+	"diffstitch/io/trajectory"
+	"diffstitch/testing/fixture"
+)
+
+const (
+	// switchOn has the test make a virtual environment and install into it.
+	switchOn = "DIFFSTITCH_LAYOUTS"
+	// ready names a virtual environment that has all packages already.
+	ready = "DIFFSTITCH_LAYOUTS_VENV"
+	// lerobot comes without the packages it asks for: cameras, robots, trackers.
+	lerobot = "lerobot==0.4.4"
+)
+
+// lerobotNeeds is what its class for datasets imports beside requirements.txt.
+var lerobotNeeds = []string{"accelerate", "av", "deepdiff", "draccus", "einops", "jsonlines", "packaging", "torchvision"}
+
+// block is a fenced block of the page: its language, and its name if it has one.
+var block = regexp.MustCompile("(?ms)^```(sh|python)(?: (\\w+))?\n(.*?)^```$")
+
+func TestPage(t *testing.T) {
+	if os.Getenv(switchOn) == "" {
+		t.Skipf("%s is not set: make layouts-test installs PyTorch and more", switchOn)
+	}
+	root := fixture.Root(t)
+	page, err := os.ReadFile(filepath.Join(root, "docs", "layouts.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	python := environment(t)
+	dir := workplace(t, root)
+	for i, found := range block.FindAllStringSubmatch(string(page), -1) {
+		language, name, code := found[1], cmp.Or(found[2], found[1]), found[3]
+		t.Run(fmt.Sprintf("%d %s", i, name), func(t *testing.T) {
+			command := exec.Command(python, "-c", code)
+			if language == "sh" {
+				command = exec.Command("bash", "-euc", code)
+			}
+			command.Dir = dir
+			command.Env = append(os.Environ(), "PATH="+filepath.Dir(python)+":"+os.Getenv("PATH"), "HF_HUB_OFFLINE=1", "HF_HOME="+dir)
+			out, err := command.CombinedOutput()
+			if name == "lerobot" && strings.Contains(string(out), "ModuleNotFoundError") {
+				t.Skipf("%s does not load here: %s", lerobot, out)
+			}
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			for _, want := range expected[name] {
+				if !strings.Contains(string(out), want) {
+					t.Errorf("printed %q, want %q in it", out, want)
+				}
+			}
+		})
+	}
+	want, got := episodes(t, filepath.Join(dir, "augmented")), episodes(t, filepath.Join(dir, "again.parquet"))
+	if len(want) != len(got) {
+		t.Fatalf("%d episodes came back of %d", len(got), len(want))
+	}
+	for i := range want {
+		if fmt.Sprintf("%+v %+v", *want[i], want[i].Provenance) != fmt.Sprintf("%+v %+v", *got[i], got[i].Provenance) {
+			t.Errorf("episode %d came back another", want[i].ID)
+		}
+	}
+}
+
+// workplace is a folder in which the page's commands make sense.
+func workplace(t *testing.T, root string) string {
+	dir := t.TempDir()
+	data := filepath.Join(dir, "augmented", "snapshots", "0001", "data")
+	if err := os.MkdirAll(data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "augmented", "CURRENT"), []byte("0001\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	fixture.Write(t, filepath.Join(data, "part-00000.parquet"), walks()...)
+	build := exec.Command("go", "build", "-o", filepath.Join(dir, "bin", "diffstitch"), "./cmd/run")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if err := os.Symlink(filepath.Join(root, "tools"), filepath.Join(dir, "tools")); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// walks are ten episodes of 4 observation and 2 action values, and a stitch.
+func walks() []*trajectory.Episode {
+	var long []*trajectory.Episode
+	for _, e := range fixture.RandomWalks(fixture.Shape{Episodes: 30, MaxSteps: 60, ObservationDim: 4, ActionDim: 2}, 3) {
+		if e.Len() > 1 && len(long) < 10 {
+			long = append(long, e)
+		}
+	}
+	stitch := *long[1]
+	stitch.ID, stitch.Provenance = 1000, &trajectory.Provenance{Source: trajectory.Stitched, LowID: 1, HighID: 2, Errors: []float32{0.5}}
+	return append(long, &stitch)
+}
+
+// expected is part of what the programs print.
+var expected = func() map[string][]string {
+	transitions, dropped := 0, 0
+	for _, e := range walks() {
+		transitions += e.Len()
+		if e.End == trajectory.Timeout {
+			dropped++
+		}
+	}
+	both := fmt.Sprintf("11 %d", transitions)
+	return map[string][]string{
+		"corl":     {fmt.Sprintf("'observations': (%d, 4)", transitions-dropped), fmt.Sprintf("'terminals': (%d,)", transitions-dropped)},
+		"d3rlpy":   {both},
+		"minari":   {both, fmt.Sprintf("(%d, 4)", walks()[0].Len()+1)},
+		"lerobot":  {both, "torch.Size([4])"},
+		"datasets": {both + " 4\n" + both + " 4"},
+	}
+}()
+
+func episodes(t *testing.T, path string) (all []*trajectory.Episode) {
+	t.Helper()
+	files, err := dataset.Files(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		f, err := dataset.Open(file, dataset.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close() // nothing was written
+		for item, err := range f.Episodes(t.Context()) {
+			if err != nil || item.Reject != nil {
+				t.Fatal(err, item.Reject)
+			}
+			all = append(all, item.Episode)
+		}
+	}
+	return all
+}
+
+// environment is the Python of a virtual environment that has the packages.
+func environment(t *testing.T) string {
+	t.Helper()
+	if venv := os.Getenv(ready); venv != "" {
+		return filepath.Join(venv, "bin", "python")
+	}
+	system := cmp.Or(os.Getenv("DIFFSTITCH_PYTHON"), "python3")
+	if err := exec.Command(system, "-m", "pip", "--version").Run(); err != nil {
+		t.Skipf("no %s with pip: %v", system, err)
+	}
+	venv := filepath.Join(t.TempDir(), "venv")
+	python := filepath.Join(venv, "bin", "python")
+	must := func(name string, args ...string) {
+		if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+			t.Fatalf("%s %v: %v\n%s", name, args, err, out)
+		}
+	}
+	must(system, "-m", "venv", venv)
+	must(python, "-m", "pip", "install", "--quiet", "--no-cache-dir", "-r", "requirements.txt")
+	must(python, "-m", "pip", "install", "--quiet", "--no-cache-dir", "--no-deps", lerobot)
+	must(python, append([]string{"-m", "pip", "install", "--quiet", "--no-cache-dir"}, lerobotNeeds...)...)
+	return python
+}
