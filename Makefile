@@ -27,6 +27,8 @@ IMAGE_FLAGS ?=
 FLINK ?= all
 FUZZ_TIME ?= 30s
 STRESS_RUNS ?= 200
+# Where make study-small leaves its pages and steps.
+STUDY_DIR ?= studies
 # How many processes the fault suite kills at random points.
 FAULTS ?= 5
 
@@ -51,6 +53,12 @@ boot: ## build bin/boot, Beam's program that starts workers, for --environment_t
 .PHONY: demo
 demo: build ## the whole job on the built-in maze: generate, train, augment, publish, report
 	$(BINARY) demo
+
+.PHONY: study-small
+study-small: build ## every experiment of the paper on the built-in maze, scaled down to two cores, in STUDY_DIR (docs/studies.md)
+	status=0; for study in main ratio delta small ablation pairing; do \
+		$(BINARY) study $$study --out $(STUDY_DIR) || status=1; \
+	done; exit $$status
 
 .PHONY: test
 test: ## run every test
@@ -121,7 +129,7 @@ bench-memory: build ## measure memory against the size of the data, up to 20 M t
 
 .PHONY: golden
 golden: ## rewrite the golden files of every package that has some
-	@{ grep -rl --include='*_test.go' 'flag.Bool("update"' . || true; } | xargs -rn1 dirname | sort -u | while read -r package; do \
+	@{ grep -rlE --include='*_test.go' 'flag.(Bool|Lookup)\("update"' . || true; } | xargs -rn1 dirname | sort -u | while read -r package; do \
 		$(GO) test "$$package" -update || exit 1; \
 	done
 

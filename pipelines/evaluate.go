@@ -27,6 +27,7 @@ type EvaluateOptions struct {
 	// Preset is the environment, as learners.Preset takes it, whose settings the
 	// learner has; Env where it is "".
 	Preset string
+	Tiny   bool     // small nets and fast schedules in place of the preset's
 	Steps  int      // updates; 0 keeps the preset's
 	Seeds  []uint64 // of the policies, each of which is trained and scored
 	// Ratio is that of original to augmented rows in a batch: the zero ratio stands
@@ -98,6 +99,9 @@ type SeedEvaluation struct {
 	Score   float64   `json:"score"`   // of the mean; 0 without a reference
 }
 
+// PolicyDir is the folder of the policies in that of an evaluation.
+const PolicyDir = "policy"
+
 // evaluationFile is what an evaluation is kept in.
 const evaluationFile = "evaluation.json"
 
@@ -153,7 +157,7 @@ func (o EvaluateOptions) policies() string {
 	if o.Policy != "" {
 		return o.Policy
 	}
-	return filepath.Join(o.Out, "policy")
+	return filepath.Join(o.Out, PolicyDir)
 }
 
 // seeds is how many policies there are, or will be.
@@ -192,6 +196,9 @@ func (o EvaluateOptions) config(s env.Spec, augmented bool) (learners.Config, er
 	cfg, err := learners.Preset(o.Learner, preset)
 	if err != nil {
 		return cfg, err
+	}
+	if o.Tiny {
+		cfg = learners.Tiny(cfg)
 	}
 	cfg.Seeds = o.Seeds
 	if o.Steps > 0 {

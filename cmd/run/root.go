@@ -39,7 +39,7 @@ func newRoot() *cobra.Command {
 		return nil
 	}
 	root.AddCommand(
-		newDemo(), newGenerate(), newInspect(), newTrain(), newAugment(), newEvaluate(), newImport(), newExport(), newClean(), newBackends(),
+		newDemo(), newGenerate(), newInspect(), newTrain(), newAugment(), newEvaluate(), newStudy(), newImport(), newExport(), newClean(), newBackends(),
 	)
 	return root
 }

@@ -88,20 +88,26 @@ type cell struct{ Text, Class string }
 
 func newPage(r Report) (page, error) {
 	p := page{Report: r, Tiles: tiles(r)}
-	for _, build := range []func(Report) (section, error){
+	err := addSections(&p, r,
 		truthSection, scaleSection, pathsSection, funnelSection, attemptsSection, returnsSection, marginalsSection,
-		correlationsSection, lossSection, timeSection, modelsSection, metricsSection, rejectsSection, configurationSection,
-	} {
-		s, err := build(r)
+		correlationsSection, lossSection, timeSection, modelsSection, metricsSection, rejectsSection, configurationSection)
+	return p, err
+}
+
+// addSections adds the sections of what is shown, those that have something to
+// show.
+func addSections[T any](p *page, shown T, sections ...func(T) (section, error)) error {
+	for _, build := range sections {
+		s, err := build(shown)
 		if err != nil {
-			return p, err
+			return err
 		}
 		if s.Title != "" {
 			s.ID = strings.ReplaceAll(strings.ToLower(s.Title), " ", "-")
 			p.Sections = append(p.Sections, s)
 		}
 	}
-	return p, nil
+	return nil
 }
 
 // tiles are the run in a few numbers.

@@ -60,3 +60,16 @@ func readHolder(f *os.File) string {
 	}
 	return fmt.Sprintf("run %s (process %d on %s, since %s)", h.Run, h.PID, h.Host, h.Since.Format(time.RFC3339))
 }
+
+// Lock takes a lock file for one run, which is told to whoever is kept out by
+// ErrLocked.
+func Lock(path, run string) (release func(), err error) {
+	f, err := acquire(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := describe(f, holder{Run: run, Since: time.Now()}); err != nil {
+		return nil, errors.Join(fmt.Errorf("snapshot: writing %q: %w", path, err), f.Close())
+	}
+	return func() { _ = f.Close() }, nil // closing gives up the lock, and nothing is lost if it fails
+}

@@ -15,6 +15,7 @@ const (
 	StageMix
 	StageTruth
 	StageEvaluate
+	StageSample
 )
 
 // StreamSeed is the seed of the random stream of (seed, index, stage). Every

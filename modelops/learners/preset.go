@@ -92,3 +92,23 @@ func aim(target, scale float64, steps int) func(*Config) {
 		cfg.DT.TargetReturn, cfg.Rewards.Scale, cfg.Steps = target, scale, steps
 	}
 }
+
+// Tiny is a configuration with nets and batches so small, and rates so high, that
+// policies for the built-in maze train in seconds on two cores. What they score is
+// nothing to compare with the defaults'.
+func Tiny(cfg Config) Config {
+	cfg.LearningRate = 1e-3
+	switch {
+	case cfg.IQL != nil:
+		part := *cfg.IQL
+		part.Hidden, cfg.Batch, cfg.IQL = 64, 128, &part
+	case cfg.TD3BC != nil:
+		part := *cfg.TD3BC
+		part.Hidden, cfg.Batch, cfg.TD3BC = 64, 128, &part
+	case cfg.DT != nil:
+		part := *cfg.DT
+		part.Context, part.Layers, part.Width, part.WarmupSteps = 10, 1, 64, 100
+		cfg.Batch, cfg.DT = 32, &part
+	}
+	return cfg
+}

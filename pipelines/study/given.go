@@ -1,0 +1,33 @@
+package study
+
+import (
+	"fmt"
+
+	"diffstitch/io/dataset"
+	"diffstitch/io/snapshot"
+	"diffstitch/pipelines"
+)
+
+// given is a dataset that is there already: what its files hold, and how they are
+// read.
+type given struct {
+	SHA256  []string        `json:"sha256"`
+	Options dataset.Options `json:"options"`
+}
+
+// fingerprint is the key of a dataset that is there already.
+func fingerprint(d pipelines.Data) (string, error) {
+	files, err := dataset.Files(d.Path)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", pipelines.ErrData, err)
+	}
+	g := given{Options: d.Options}
+	for _, path := range files {
+		sum, _, err := snapshot.HashFile(path)
+		if err != nil {
+			return "", fmt.Errorf("%w: %w", pipelines.ErrData, err)
+		}
+		g.SHA256 = append(g.SHA256, sum)
+	}
+	return hashed(DataStep, g)
+}

@@ -1,0 +1,165 @@
+package study
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"diffstitch/io/snapshot"
+	"diffstitch/modelops/learners"
+	"diffstitch/modelops/training"
+	"diffstitch/pipelines"
+)
+
+// train trains the models of a method.
+type train struct {
+	Data    string `json:"data"`
+	Method  string `json:"method"`
+	Preset  string `json:"preset"`
+	Seed    uint64 `json:"seed"`
+	Backend string `json:"backend"`
+
+	steps int64 // optimizer steps, of the preset
+}
+
+func (train) kind() Kind { return ModelsStep }
+func (t train) title() string {
+	return fmt.Sprintf("models of %s, preset %s", methodNames[t.Method], t.Preset)
+}
+func (t train) needs() []string { return []string{t.Data} }
+func (t train) work() Work {
+	return Work{Amount: t.steps, Unit: "optimizer steps", Alike: fmt.Sprintf("models %s %s %s", t.Method, t.Preset, t.Backend)}
+}
+
+func (t train) do(ctx context.Context, r *run, dir string) (Outcome, error) {
+	_, err := r.tools.Train(ctx, pipelines.TrainOptions{
+		Data: r.dataset(t.Data), Models: output(dir, string(ModelsStep)), Preset: t.Preset,
+		Seed: t.Seed, Backend: t.Backend, Runner: r.options.Runner,
+	}, r.show)
+	return Outcome{}, err
+}
+
+// optimizerSteps are those of a preset's models of a method.
+func optimizerSteps(preset, method string) (int64, error) {
+	cfg, err := training.Preset(preset)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", pipelines.ErrUsage, err)
+	}
+	return int64(cfg.Denoiser.Steps + cfg.Inverse.Steps + cfg.Reward.Steps + cfg.Dynamics.Steps), nil
+}
+
+// augment makes D*.
+type augment struct {
+	Data   string `json:"data"`
+	Models string `json:"models"`
+	Method string `json:"method"`
+
+	// Of DiffStitch.
+	Pairing       string          `json:"pairing,omitempty"`
+	Delta         pipelines.Delta `json:"delta,omitzero"`
+	ConstantSteps int             `json:"constant_steps,omitempty"` // Δ, instead of estimating it
+	Stitches      int64           `json:"stitches,omitempty"`
+	// Of the baselines.
+	Transitions int64 `json:"transitions,omitempty"`
+
+	Seed    uint64 `json:"seed"`
+	Backend string `json:"backend"`
+
+	label string // what sets it apart from others of its method
+}
+
+func (augment) kind() Kind        { return AugmentStep }
+func (a augment) needs() []string { return []string{a.Data, a.Models} }
+func (a augment) title() string {
+	if a.label == "" {
+		return "D* by " + methodNames[a.Method]
+	}
+	return fmt.Sprintf("D* by %s, %s", methodNames[a.Method], a.label)
+}
+
+func (a augment) work() Work {
+	alike := fmt.Sprintf("D* %s %s", a.Method, a.Backend)
+	if a.Method == DiffStitch {
+		return Work{Amount: a.Stitches, Unit: "stitches", Alike: alike + " " + a.Pairing}
+	}
+	return Work{Amount: a.Transitions, Unit: "transitions", Alike: alike}
+}
+
+// do publishes D*, unless an earlier run got as far as that.
+func (a augment) do(ctx context.Context, r *run, dir string) (Outcome, error) {
+	out := output(dir, string(AugmentStep))
+	published, err := snapshot.Current(out)
+	if errors.Is(err, snapshot.ErrNoSnapshot) {
+		published, err = r.tools.Augment(ctx, a.options(r, out), nil, r.show)
+	}
+	if err != nil {
+		return Outcome{}, err
+	}
+	made := augmentedBy(published)
+	made.Report = filepath.Join(published.ID, "report", "index.html")
+	return Outcome{Augmented: &made}, nil
+}
+
+func (a augment) options(r *run, out string) pipelines.AugmentOptions {
+	o := pipelines.DefaultAugment()
+	o.Data, o.Models, o.Out = r.dataset(a.Data), output(r.dir(a.Models), a.Models), out
+	o.Pairing, o.Delta, o.Estimate.Constant = a.Pairing, a.Delta, a.ConstantSteps
+	o.Stitches, o.Transitions = a.Stitches, a.Transitions
+	o.Seed, o.Backend, o.Runner = a.Seed, a.Backend, r.options.Runner
+	return o
+}
+
+// evaluate trains a learner on a dataset, one policy a seed, and scores them.
+type evaluate struct {
+	Data     string   `json:"data"`
+	Learner  string   `json:"learner"`
+	Settings string   `json:"settings"` // the environment whose settings the learner has
+	Tiny     bool     `json:"tiny,omitempty"`
+	Ratio    string   `json:"ratio"` // original:augmented rows of a batch
+	Env      string   `json:"env"`
+	Seeds    []uint64 `json:"seeds"`
+	Updates  int      `json:"updates"`
+	Episodes int      `json:"episodes"` // a seed
+	Backend  string   `json:"backend"`
+
+	on string // the title of what it learns from
+}
+
+func (evaluate) kind() Kind        { return CellStep }
+func (e evaluate) needs() []string { return []string{e.Data} }
+func (e evaluate) title() string {
+	if e.Ratio == allOriginal {
+		return fmt.Sprintf("%s on %s", learnerNames[e.Learner], e.on)
+	}
+	return fmt.Sprintf("%s on %s, %s", learnerNames[e.Learner], e.on, e.Ratio)
+}
+
+func (e evaluate) work() Work {
+	size := "full"
+	if e.Tiny {
+		size = "tiny"
+	}
+	return Work{Amount: int64(e.Updates), Unit: "updates", Alike: fmt.Sprintf("cell %s %s %s %d seeds %s", e.Learner, size, e.Env, len(e.Seeds), e.Backend)}
+}
+
+// do trains and scores, unless there is nothing to draw from beside the original
+// data.
+func (e evaluate) do(ctx context.Context, r *run, dir string) (Outcome, error) {
+	if made := r.finished[e.Data].Outcome.Augmented; made != nil && made.Added.Transitions == 0 {
+		return Outcome{Nothing: "nothing was accepted"}, nil
+	}
+	ratio, err := learners.ParseRatio(e.Ratio)
+	if err != nil {
+		return Outcome{}, err
+	}
+	evaluation, err := r.tools.Evaluate(ctx, pipelines.EvaluateOptions{
+		Data: r.dataset(e.Data), Learner: learners.Learner(e.Learner), Preset: e.Settings, Tiny: e.Tiny, Steps: e.Updates,
+		Seeds: e.Seeds, Ratio: ratio, Out: dir, Env: e.Env, Python: r.options.Python, Episodes: e.Episodes, Backend: e.Backend,
+	}, r.show)
+	if err != nil {
+		return Outcome{}, err
+	}
+	curves, err := curvesOf(filepath.Join(dir, pipelines.PolicyDir))
+	return Outcome{Scores: &Scores{Evaluation: evaluation, Curves: curves}}, err
+}

@@ -1,0 +1,204 @@
+package study
+
+import (
+	"fmt"
+	"slices"
+
+	"diffstitch/modelops/training"
+	"diffstitch/pipelines"
+	"diffstitch/transforms/pair"
+)
+
+// Plan is what a study does, and how its result is laid out.
+type Plan struct {
+	Settings Settings `json:"settings"`
+	Steps    []Step   `json:"steps"` // each after those that it needs
+	Rows     []Row    `json:"rows"`
+}
+
+// Step is one of a plan.
+type Step struct {
+	Key   string   `json:"key"`
+	Kind  Kind     `json:"kind"`
+	Title string   `json:"title"`
+	Needs []string `json:"needs,omitempty"`
+	Work  Work     `json:"work"`
+
+	job job
+}
+
+// Row is a line of the study's table.
+type Row struct {
+	ID    string `json:"id"` // as the paper's scores have it
+	Label string `json:"label"`
+	// Data is the key of the dataset that its cells learn from.
+	Data string `json:"data"`
+	// Cells are the keys of its cells, by learner.
+	Cells map[string]string `json:"cells"`
+}
+
+// planner gathers the steps of a plan.
+type planner struct {
+	Plan
+	titles map[string]string // of datasets, by key
+	err    error             // the first
+}
+
+// plan lays out a study on the dataset of a key, which is no step; "" has the
+// built-in maze generated.
+func plan(s Settings, given string) (Plan, error) {
+	p := &planner{Plan: Plan{Settings: s}, titles: map[string]string{given: "the data"}}
+	data := given
+	if given == "" {
+		data = p.add(maze{Episodes: s.Scale.MazeEpisodes, Seed: s.Seed})
+		p.titles[data] = "the data"
+	}
+	switch s.Study {
+	case Main:
+		p.methods(data)
+	case Small:
+		small := p.add(sample{Data: data, Share: sampleShare, Seed: s.Seed})
+		p.titles[small] = "the sample"
+		p.methods(small)
+	case Ratio:
+		p.ratios(data)
+	case Delta:
+		p.deltas(data)
+	case Ablation:
+		p.ablations(data)
+	case Pairing:
+		p.pairings(data)
+	}
+	order := func(a, b Step) int { return slices.Index(Kinds, a.Kind) - slices.Index(Kinds, b.Kind) }
+	slices.SortStableFunc(p.Steps, order)
+	return p.Plan, p.err
+}
+
+// add adds a step, unless it is there, and gives its key.
+func (p *planner) add(j job) string {
+	key, err := keyOf(j)
+	if err != nil && p.err == nil {
+		p.err = err
+	}
+	if !slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Key == key }) {
+		p.Steps = append(p.Steps, Step{Key: key, Kind: j.kind(), Title: j.title(), Needs: j.needs(), Work: j.work(), job: j})
+	}
+	return key
+}
+
+// row adds a row whose learners draw from a dataset at a ratio.
+func (p *planner) row(id, label, data, ratio string) {
+	s := p.Settings
+	r := Row{ID: id, Label: label, Data: data, Cells: map[string]string{}}
+	for _, learner := range s.Learners {
+		r.Cells[learner] = p.add(evaluate{
+			Data: data, Learner: learner, Settings: s.LearnerSettings, Tiny: s.Scale.TinyLearners, Ratio: ratio, Env: s.Env, Seeds: s.seeds(),
+			Updates: s.Scale.Updates[learner], Episodes: s.Scale.Episodes, Backend: s.Backend,
+			on: p.titles[data],
+		})
+	}
+	p.Rows = append(p.Rows, r)
+}
+
+// seeds of the learners.
+func (s Settings) seeds() (seeds []uint64) {
+	for i := range s.Scale.Seeds {
+		seeds = append(seeds, s.Seed+uint64(i))
+	}
+	return seeds
+}
+
+// models are those of a method.
+func (p *planner) models(data, method string) string {
+	steps, err := optimizerSteps(p.Settings.Scale.Preset, method)
+	if err != nil && p.err == nil {
+		p.err = err
+	}
+	return p.add(train{
+		Data: data, Method: method, Preset: p.Settings.Scale.Preset, Seed: p.Settings.Seed, Backend: p.Settings.Backend,
+		steps: steps,
+	})
+}
+
+// augmented is D* by a method; of DiffStitch, in the form that change makes of it.
+func (p *planner) augmented(data, method, label string, change func(*augment)) string {
+	s := p.Settings
+	a := augment{Data: data, Models: p.models(data, method), Method: method, Seed: s.Seed, Backend: s.Backend, label: label}
+	if method == DiffStitch {
+		a.Pairing, a.Delta, a.Stitches = pipelines.DefaultAugment().Pairing, thresholdsOf(s.Env).usual, s.Scale.Stitches
+	} else {
+		a.Transitions = s.Scale.Transitions
+	}
+	if change != nil {
+		change(&a)
+	}
+	key := p.add(a)
+	if _, known := p.titles[key]; !known {
+		p.titles[key] = a.title()
+	}
+	return key
+}
+
+// methods compares methods on a dataset (Tables 1 and 4).
+func (p *planner) methods(data string) {
+	for _, method := range p.Settings.Methods {
+		from := data
+		if method != Original {
+			from = p.augmented(data, method, "", nil)
+		}
+		p.row(method, methodNames[method], from, ratioOf(method))
+	}
+}
+
+// ratios compares ratios of original to augmented rows (Table 2).
+func (p *planner) ratios(data string) {
+	stitched := p.augmented(data, DiffStitch, "", nil)
+	for _, ratio := range ratios {
+		from := stitched
+		if ratio == allOriginal {
+			from = data
+		}
+		p.row(ratio, ratio, from, ratio)
+	}
+}
+
+// deltas compares thresholds (Table 3). The paper's are numbered from 1.
+func (p *planner) deltas(data string) {
+	for i, delta := range thresholdsOf(p.Settings.Env).compared {
+		label := deltaLabel(delta)
+		from := p.augmented(data, DiffStitch, label, func(a *augment) { a.Delta = delta })
+		p.row(fmt.Sprint(i+1), label, from, usualRatio)
+	}
+}
+
+func deltaLabel(d pipelines.Delta) string {
+	if d.Quantile > 0 {
+		return fmt.Sprintf("δ = q%g", d.Quantile)
+	}
+	return fmt.Sprintf("δ = %g", d.Value)
+}
+
+// ablations takes a part at a time from DiffStitch (Figure 5).
+func (p *planner) ablations(data string) {
+	cfg, err := training.Preset(p.Settings.Scale.Preset)
+	if err != nil {
+		p.err = fmt.Errorf("%w: %w", pipelines.ErrUsage, err)
+		return
+	}
+	constant := constantSteps(cfg.Denoiser.Diffusion.UNet.Horizon)
+	p.row("diffstitch", methodNames[DiffStitch], p.augmented(data, DiffStitch, "", nil), usualRatio)
+	p.row("augmentation", "− augmentation", data, allOriginal)
+	p.row("estimation", fmt.Sprintf("− step estimation (Δ = %d)", constant), p.augmented(data, DiffStitch, fmt.Sprintf("Δ = %d", constant), func(a *augment) {
+		a.ConstantSteps = constant
+	}), usualRatio)
+	p.row("qualification", "− qualification", p.augmented(data, DiffStitch, "δ off", func(a *augment) {
+		a.Delta = pipelines.Delta{Off: true}
+	}), usualRatio)
+}
+
+// pairings compares the ways to choose pairs.
+func (p *planner) pairings(data string) {
+	for _, pairing := range pair.Strategies {
+		p.row(pairing, pairing, p.augmented(data, DiffStitch, pairing+" pairs", func(a *augment) { a.Pairing = pairing }), usualRatio)
+	}
+}
