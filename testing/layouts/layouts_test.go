@@ -73,6 +73,23 @@ func TestPage(t *testing.T) {
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("what came back (-D* +got):\n%s", diff)
 	}
+	t.Run("HDF5 of Minari", func(t *testing.T) { checkHDF5(t, root, python) })
+}
+
+// checkHDF5 imports what Minari itself wrote as HDF5: the same episodes as in its
+// Arrow files, a Dict of observations among them.
+func checkHDF5(t *testing.T, root, python string) {
+	for _, name := range []string{"hopper/medium-replay", "pointmaze/medium-random"} {
+		folder := fixture.Data(t, "layouts/minari/probe/"+name+"-arrow-v0")
+		out := filepath.Join(t.TempDir(), "imported.parquet")
+		convert := exec.Command(python, filepath.Join(root, "tools/hdf5/convert.py"), "import", strings.Replace(folder, "-arrow-", "-hdf5-", 1), out)
+		if printed, err := convert.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, printed)
+		}
+		if diff := gocmp.Diff(episodes(t, folder), episodes(t, out)); diff != "" {
+			t.Errorf("%s (-Arrow +HDF5):\n%s", name, diff)
+		}
+	}
 }
 
 // workplace is a folder in which the page's commands make sense.
