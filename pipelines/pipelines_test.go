@@ -243,7 +243,7 @@ func TestInterruptionLeavesTheCurrentSnapshot(t *testing.T) {
 }
 
 func TestInterruptedTrainingResumes(t *testing.T) {
-	whole, err := session.Describe(world.models)
+	whole, err := session.Describe(world.models, training.KindsOf(training.MethodDiffStitch))
 	if err != nil {
 		t.Fatal(err)
 	}

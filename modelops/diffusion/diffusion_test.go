@@ -229,7 +229,7 @@ func (s *sampling) oneByOne(t *testing.T) []float32 {
 			pattern.returns = in[0]
 		}
 		now := pattern.replace(in)
-		now.weights = p.weights(in[0].Graph())
+		now.weights = p.variables.Weights(in[0].Graph())
 		next := p.advance(now)
 		next.weights = nil
 		return next.nodes()

@@ -3,7 +3,6 @@ package diffusion
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -37,9 +36,7 @@ type Part struct {
 // Sample runs the reverse process in one loop of the graph, and returns states
 // of which the known ones are Known's bit for bit.
 //
-// The net's variables, all below scope, must exist. They go along as the loop's
-// state, since a loop's body can't reach outside on XLA; so the store mustn't
-// embed variables as constants.
+// The net's variables, all below scope, must exist; see nets.Carried.
 //
 //	result: [batch, horizon, stateDim]
 func Sample(scope *model.Scope, cfg Config, sampler Sampler, task Task) *Node {
@@ -52,7 +49,7 @@ func Sample(scope *model.Scope, cfg Config, sampler Sampler, task Task) *Node {
 	process.part = task.Part
 	g := task.Known.Graph()
 	first := process.start(task)
-	first.weights = process.weights(g)
+	first.weights = process.variables.Weights(g)
 	more := NewClosure(g, func(g *Graph) []*Node {
 		return []*Node{LessThan(first.parameters(g).counter, Const(g, int32(len(process.updates))))}
 	})
@@ -75,20 +72,14 @@ type process struct {
 	cfg       Config
 	sampler   Sampler
 	updates   []update
-	part      *Part             // nil where the windows are a whole batch
-	variables []*model.Variable // of the net
+	part      *Part // nil where the windows are a whole batch
+	variables nets.Carried
 }
 
 func newProcess(scope *model.Scope, cfg Config, sampler Sampler) *process {
-	p := &process{scope: scope, cfg: cfg, sampler: sampler, updates: sampler.updates(cfg.DenoisingSteps)}
-	for variable := range scope.IterVariables() {
-		p.variables = append(p.variables, variable)
+	return &process{
+		scope: scope, cfg: cfg, sampler: sampler, updates: sampler.updates(cfg.DenoisingSteps), variables: nets.Carry(scope),
 	}
-	if len(p.variables) == 0 {
-		panic(fmt.Errorf("diffusion: the scope %q holds no net to sample from", scope.Scope()))
-	}
-	slices.SortFunc(p.variables, func(a, b *model.Variable) int { return strings.Compare(a.Path(), b.Path()) })
-	return p
 }
 
 // state is what the loop carries from step to step. Only the first two and
@@ -127,18 +118,9 @@ func (p *process) start(task Task) state {
 	return s
 }
 
-// weights are the net's, in the order of its variables.
-func (p *process) weights(g *Graph) []*Node {
-	weights := make([]*Node, len(p.variables))
-	for i, variable := range p.variables {
-		weights[i] = variable.NodeValue(g)
-	}
-	return weights
-}
-
 // advance takes one reverse step.
 func (p *process) advance(s state) state {
-	restore := p.useWeights(s.weights)
+	restore := p.variables.Use(s.weights)
 	defer restore()
 	u := p.coefficients(s.counter)
 	noise := p.predict(s, u)
@@ -173,21 +155,6 @@ func (p *process) freshNoise(s state) (random, noise *Node) {
 	shape.Dimensions[0] = p.part.Batch
 	random, noise = RandomNormal(s.random, shape)
 	return random, Gather(noise, Min(Add(rows, s.first), last))
-}
-
-// useWeights has the net built from nodes of the function that is being built,
-// until restore is called.
-func (p *process) useWeights(weights []*Node) (restore func()) {
-	outside := make([]*Node, len(p.variables))
-	for i, variable := range p.variables {
-		outside[i] = variable.NodeValue(weights[i])
-		variable.SetNodeValue(weights[i])
-	}
-	return func() {
-		for i, variable := range p.variables {
-			variable.SetNodeValue(outside[i])
-		}
-	}
 }
 
 // predict runs the net, twice in one batch where a return guides it.

@@ -12,10 +12,11 @@ import (
 	"diffstitch/modelops/training"
 )
 
-// modelSet is the four models on a device.
+// modelSet is models on a device; what is not run is nil.
 type modelSet struct {
-	sampler    *sampler
-	regressors map[training.Kind]*training.Regressor
+	sampler     *sampler
+	synthesizer *synthesizer
+	regressors  map[training.Kind]*training.Regressor
 }
 
 // resident is a set of models that is on its device, is being loaded there or is
@@ -109,7 +110,7 @@ func clearOut(engine compute.Backend) {
 	}
 }
 
-// open loads the four models and runs each once, so that the first batch takes no
+// open loads the models that have a hash and runs each once, so that the first batch takes no
 // longer than others: nothing is compiled later.
 func open(k key, dir string) (_ *modelSet, loads []Load, err error) {
 	m := &modelSet{regressors: map[training.Kind]*training.Regressor{}}
@@ -119,6 +120,9 @@ func open(k key, dir string) (_ *modelSet, loads []Load, err error) {
 		}
 	}()
 	for i, kind := range training.Kinds {
+		if k.hashes[i] == "" {
+			continue
+		}
 		start := time.Now()
 		saved, hash, weights, err := checkpoint.Open(filepath.Join(dir, string(kind)))
 		if err != nil {
@@ -137,13 +141,21 @@ func open(k key, dir string) (_ *modelSet, loads []Load, err error) {
 
 // load puts one model on the device.
 func (m *modelSet) load(k key, kind training.Kind, saved checkpoint.Model, weights []checkpoint.Tensor) error {
-	if kind == training.Denoiser {
+	switch kind {
+	case training.Denoiser:
 		s, err := newSampler(k, saved, weights)
 		if err != nil {
 			return err
 		}
 		m.sampler = s
-		return s.warm()
+		return s.warm(s.prepare)
+	case training.SynthER:
+		s, err := newSynthesizer(k, saved, weights)
+		if err != nil {
+			return err
+		}
+		m.synthesizer = s
+		return s.warm(s.prepare)
 	}
 	r, err := training.NewRegressor(k.engine, saved, weights)
 	if err != nil {
@@ -151,6 +163,17 @@ func (m *modelSet) load(k key, kind training.Kind, saved checkpoint.Model, weigh
 	}
 	m.regressors[kind] = r
 	return r.Warm()
+}
+
+// halvingsAtLoad is how often batches were halved before the first one.
+func (m *modelSet) halvingsAtLoad() (halvings int) {
+	if m.sampler != nil {
+		halvings += m.sampler.halvingsAtLoad
+	}
+	if m.synthesizer != nil {
+		halvings += m.synthesizer.halvingsAtLoad
+	}
+	return halvings
 }
 
 func bytes(weights []checkpoint.Tensor) (sum int64) {
@@ -163,6 +186,9 @@ func bytes(weights []checkpoint.Tensor) (sum int64) {
 func (m *modelSet) finalize() {
 	if m.sampler != nil {
 		m.sampler.finalize()
+	}
+	if m.synthesizer != nil {
+		m.synthesizer.finalize()
 	}
 	for _, r := range m.regressors {
 		r.Finalize()

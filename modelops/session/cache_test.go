@@ -63,7 +63,7 @@ func TestSharedLoadsOnceForAll(t *testing.T) {
 			}
 		}
 	}
-	if !slices.Equal(loaded, training.Kinds) {
+	if !slices.Equal(loaded, training.KindsOf(training.MethodDiffStitch)) {
 		t.Errorf("loaded %v, want each model once", loaded)
 	}
 	if again := sessions[0].Take(); len(again.Loads) > 0 {
@@ -169,7 +169,7 @@ func TestHoldLoadsNothing(t *testing.T) {
 
 func TestRunsDoNotMixModels(t *testing.T) {
 	dir := copyOf(t, walkModels(t))
-	info, err := Describe(dir)
+	info, err := Describe(dir, training.KindsOf(training.MethodDiffStitch))
 	if err != nil {
 		t.Fatal(err)
 	}

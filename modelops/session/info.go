@@ -10,12 +10,15 @@ import (
 	"diffstitch/modelops/training"
 )
 
-// Info describes the four models of a folder.
+// Info describes models of a folder. What is said of a model is zero where it is
+// not one of them.
 type Info struct {
-	ObservationDim int // S
-	ActionDim      int // A
-	Horizon        int // H, states in a window
-	DenoisingSteps int // K of the denoiser
+	Kinds          []training.Kind // in the order of training.Kinds
+	ObservationDim int             // S
+	ActionDim      int             // A
+	Horizon        int             // H, states in a window
+	DenoisingSteps int             // K of the denoiser
+	SamplerSteps   int             // of SynthER's sampler
 
 	ActionLow    []float32 // [A], the training data's range
 	ActionHigh   []float32 // [A]
@@ -51,11 +54,11 @@ func (i Info) Hashes() (hashes Hashes) {
 	return hashes
 }
 
-// Describe reads what a folder's models say of themselves, and checks that all
-// four are finished and belong together. It opens no backend.
-func Describe(dir string) (Info, error) {
-	info := Info{Models: map[training.Kind]Model{}}
-	for i, kind := range training.Kinds {
+// Describe reads what models of a folder say of themselves, and checks that all
+// are finished and belong together. It opens no backend.
+func Describe(dir string, kinds []training.Kind) (Info, error) {
+	info := Info{Kinds: kinds, Models: map[training.Kind]Model{}}
+	for i, kind := range kinds {
 		folder := filepath.Join(dir, string(kind))
 		m, hash, err := checkpoint.Describe(folder)
 		if err != nil {
@@ -87,38 +90,60 @@ func (i Info) agrees(kind training.Kind, m checkpoint.Model) error {
 		return fmt.Errorf("%w: it holds a %s model", errDisagree, m.Kind)
 	case m.ObservationDim != i.ObservationDim || m.ActionDim != i.ActionDim:
 		return fmt.Errorf("%w: it is for %d observation and %d action dimensions, the %s for %d and %d",
-			errDisagree, m.ObservationDim, m.ActionDim, training.Denoiser, i.ObservationDim, i.ActionDim)
+			errDisagree, m.ObservationDim, m.ActionDim, i.Kinds[0], i.ObservationDim, i.ActionDim)
 	case m.Identity.DatasetFingerprint != i.DatasetFingerprint:
 		return fmt.Errorf("%w: it was trained on dataset %.12s, the %s on %.12s",
-			errDisagree, m.Identity.DatasetFingerprint, training.Denoiser, i.DatasetFingerprint)
+			errDisagree, m.Identity.DatasetFingerprint, i.Kinds[0], i.DatasetFingerprint)
 	}
 	return nil
 }
 
 // fill takes the common values out of the models.
 func (i *Info) fill() error {
-	var cfg training.DenoiserConfig
-	if err := json.Unmarshal(i.Models[training.Denoiser].Identity.Config, &cfg); err != nil {
-		return fmt.Errorf("reading the denoiser's configuration: %w", err)
-	}
-	var reward training.RegressorConfig
-	if err := json.Unmarshal(i.Models[training.Reward].Identity.Config, &reward); err != nil {
-		return fmt.Errorf("reading the reward model's configuration: %w", err)
-	}
-	i.Terminals = reward.Terminals
-	i.DenoisingSteps = cfg.Diffusion.DenoisingSteps
-	i.Horizon, i.Conditioning = cfg.Diffusion.UNet.Horizon, string(cfg.Diffusion.Conditioning)
-	stats := i.Models[training.Denoiser].Details.Statistics
+	first := i.Kinds[0]
+	stats := i.Models[first].Details.Statistics
 	if len(stats.ObservationScale) != i.ObservationDim || len(stats.ActionLow) != i.ActionDim {
-		return fmt.Errorf("the denoiser's statistics have %d and %d dimensions, want %d and %d",
-			len(stats.ObservationScale), len(stats.ActionLow), i.ObservationDim, i.ActionDim)
+		return fmt.Errorf("the %s model's statistics have %d and %d dimensions, want %d and %d",
+			first, len(stats.ObservationScale), len(stats.ActionLow), i.ObservationDim, i.ActionDim)
 	}
 	i.ActionLow, i.ActionHigh = stats.ActionLow, stats.ActionHigh
 	i.StateMean, i.StateScale, i.DeltaScale = stats.ObservationMean, stats.ObservationScale, stats.DeltaScale
-	dynamics := i.Models[training.Dynamics].Details
-	if dynamics.HeldOutError == nil {
-		return fmt.Errorf("the dynamics model has no held-out error")
+	for _, kind := range i.Kinds {
+		if err := i.fillFrom(kind); err != nil {
+			return fmt.Errorf("the %s model: %w", kind, err)
+		}
 	}
-	i.DynamicsNets, i.DynamicsError = len(dynamics.Elites), *dynamics.HeldOutError
+	return nil
+}
+
+// fillFrom takes what the others don't say out of one model.
+func (i *Info) fillFrom(kind training.Kind) error {
+	m := i.Models[kind]
+	switch kind {
+	case training.Denoiser:
+		var cfg training.DenoiserConfig
+		if err := json.Unmarshal(m.Identity.Config, &cfg); err != nil {
+			return fmt.Errorf("reading its configuration: %w", err)
+		}
+		i.DenoisingSteps = cfg.Diffusion.DenoisingSteps
+		i.Horizon, i.Conditioning = cfg.Diffusion.UNet.Horizon, string(cfg.Diffusion.Conditioning)
+	case training.Reward:
+		var cfg training.RegressorConfig
+		if err := json.Unmarshal(m.Identity.Config, &cfg); err != nil {
+			return fmt.Errorf("reading its configuration: %w", err)
+		}
+		i.Terminals = cfg.Terminals
+	case training.Dynamics:
+		if m.Details.HeldOutError == nil {
+			return fmt.Errorf("it has no held-out error")
+		}
+		i.DynamicsNets, i.DynamicsError = len(m.Details.Elites), *m.Details.HeldOutError
+	case training.SynthER:
+		var cfg training.SynthERConfig
+		if err := json.Unmarshal(m.Identity.Config, &cfg); err != nil {
+			return fmt.Errorf("reading its configuration: %w", err)
+		}
+		i.SamplerSteps = cfg.Diffusion.Steps
+	}
 	return nil
 }

@@ -3,12 +3,9 @@ package session
 import (
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"hash/fnv"
-	"log/slog"
 	"math/rand/v2"
-	"sync/atomic"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -33,12 +30,8 @@ type sampler struct {
 	config     diffusion.Config
 	process    diffusion.Sampler
 	normalizer checkpoint.Normalizer
-	batch      int     // windows whose noise is drawn together
 	target     float32 // return, of a guided denoiser
-
-	rows           atomic.Int64 // windows in one run of the graph: the batch, a half, a quarter …
-	halvingsAtLoad int
-	fail           func(rows int) error // nil but in tests, where it may fail in place of a run of the graph
+	portion
 }
 
 func newSampler(k key, m checkpoint.Model, weights []checkpoint.Tensor) (*sampler, error) {
@@ -61,21 +54,15 @@ func newSampler(k key, m checkpoint.Model, weights []checkpoint.Tensor) (*sample
 	}
 	s := &sampler{
 		engine: k.engine, config: cfg.Diffusion, process: k.sampler,
-		normalizer: details.Normalizer, batch: k.batch, target: k.target, fail: scarceMemory(),
+		normalizer: details.Normalizer, target: k.target,
 	}
-	s.rows.Store(int64(k.batch))
+	s.portion.begin(k.batch)
 	var err error
 	if s.store, err = execution.NewStore(weights); err != nil {
 		return nil, err
 	}
 	s.exec, err = model.NewExec(s.engine, s.store, s.graph)
 	return s, err
-}
-
-// warm prepares the sampler for as many windows as there is memory.
-func (s *sampler) warm() (err error) {
-	_, s.halvingsAtLoad, err = s.fitting(func(rows int) ([]float32, error) { return nil, s.prepare(rows) })
-	return err
 }
 
 // prepare compiles the graph and runs it once, which on XLA takes many times what
@@ -178,24 +165,6 @@ func (s *sampler) sample(w windows) (states []float32, halvings int, err error) 
 	return states, halvings, nil
 }
 
-// fitting calls run with as many rows as the device has memory for, which it finds
-// by halving, and from then on starts with.
-func (s *sampler) fitting(run func(rows int) ([]float32, error)) (states []float32, halvings int, err error) {
-	for {
-		rows := s.rows.Load()
-		states, err := run(int(rows))
-		if !errors.Is(err, ErrOutOfMemory) || rows == 1 {
-			return states, halvings, err
-		}
-		half := (rows + 1) / 2
-		if s.rows.CompareAndSwap(rows, half) { // else another call has halved it
-			halvings++
-			slog.Warn("the device lacks the memory for a batch: it is sampled in parts, which is slower and gives the same up to rounding",
-				"batch", s.batch, "part", half, "error", err)
-		}
-	}
-}
-
 // inParts samples at most one batch, so many rows at a time.
 func (s *sampler) inParts(batch windows, rows int) ([]float32, error) {
 	shared := joint(batch.seeds)
@@ -211,13 +180,17 @@ func (s *sampler) inParts(batch windows, rows int) ([]float32, error) {
 	return states, nil
 }
 
+// runBatch samples a whole batch, to be measured.
+func (s *sampler) runBatch() error {
+	_, err := s.inParts(s.blank(s.batch), s.batch)
+	return err
+}
+
 // run runs the graph on at most so many windows, which begin at first in a batch
 // with a random state of this seed. Padding windows are known throughout.
 func (s *sampler) run(w windows, rows, first int, seed int64) ([]float32, error) {
-	if s.fail != nil {
-		if err := s.fail(rows); err != nil {
-			return nil, err
-		}
+	if err := s.scarce(rows); err != nil {
+		return nil, err
 	}
 	stateDim := s.config.UNet.StateDim
 	known := onlyKnown(w.known, w.mask)

@@ -1,4 +1,4 @@
-// Package session runs the four trained models of a folder on batches of any
+// Package session runs the trained models of a folder on batches of any
 // size. The models are loaded and compiled once a process and shared by all who
 // ask for the same ones; a session takes and gives flat float32 arrays in the units
 // of the data.
@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,15 +20,20 @@ import (
 	"diffstitch/modelops/training/execution"
 )
 
-// Hashes are those of the four models, in the order of training.Kinds.
-type Hashes [4]string
+// Hashes are those of the models, in the order of training.Kinds; "" of those that
+// are not run.
+type Hashes [5]string
 
 // Options say which models to run, and how.
 type Options struct {
-	Dir     string // the folder that holds the four models' folders
-	Backend string // auto, go or xla
-	Batch   int    // windows whose noise is drawn together
+	Dir string // the folder that holds the models' folders
+	// Kinds are the models to run; none means DiffStitch's.
+	Kinds   []training.Kind `json:",omitempty"`
+	Backend string          // auto, go or xla
+	Batch   int             // windows whose noise is drawn together, or transitions
 	Sampler diffusion.Sampler
+	// Steps are those of SynthER's sampler; 0 takes as many as the model says.
+	Steps int
 	// Return is what a denoiser guided by the return aims at, from 0 to 1, the
 	// highest in the data. Others ignore it.
 	Return float32
@@ -113,7 +119,10 @@ func newSession(opts Options) (*Session, error) {
 		return nil, err
 	}
 	opts.Dir = dir
-	info, err := Describe(dir)
+	if len(opts.Kinds) == 0 {
+		opts.Kinds = training.KindsOf(training.MethodDiffStitch)
+	}
+	info, err := Describe(dir, opts.Kinds)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +136,7 @@ func newSession(opts Options) (*Session, error) {
 		return nil, err
 	}
 	info.Backend = described
-	k := key{hashes: info.Hashes(), engine: engine, batch: opts.Batch, sampler: opts.Sampler, target: opts.Return}
+	k := key{hashes: info.Hashes(), engine: engine, batch: opts.Batch, sampler: opts.Sampler, target: opts.Return, steps: opts.Steps}
 	return &Session{options: opts, key: k, info: info}, nil
 }
 
@@ -158,7 +167,7 @@ func (s *Session) load(r *resident) (*modelSet, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.account.Loads = append(s.account.Loads, loads...)
-	s.account.Halvings += opened.sampler.halvingsAtLoad
+	s.account.Halvings += opened.halvingsAtLoad()
 	return opened, nil
 }
 
@@ -201,6 +210,9 @@ func (s *Session) use(do func(*modelSet) (halvings int, err error)) error {
 // and so on. They get the whole batch's noise and give the same rows, but for
 // rounding: engines order their sums by the shape of the input.
 func (s *Session) Sample(known, mask []float32, seeds []uint64) (states []float32, err error) {
+	if err := s.runs(training.Denoiser); err != nil {
+		return nil, err
+	}
 	err = s.use(func(on *modelSet) (halvings int, err error) {
 		states, halvings, err = on.sampler.sample(windows{known, mask, seeds})
 		if err != nil {
@@ -209,6 +221,26 @@ func (s *Session) Sample(known, mask []float32, seeds []uint64) (states []float3
 		return halvings, err
 	})
 	return states, err
+}
+
+// Synthesize samples transitions by SynthER's denoiser, each from a random stream
+// of its own: seeds are [n].
+//
+// Where the device lacks the memory for a batch it is sampled in parts, which give
+// the same up to rounding.
+func (s *Session) Synthesize(seeds []uint64) (sampled training.Transitions, err error) {
+	if err := s.runs(training.SynthER); err != nil {
+		return sampled, err
+	}
+	err = s.use(func(on *modelSet) (halvings int, err error) {
+		rows, halvings, err := on.synthesizer.sample(seeds)
+		if err != nil {
+			return halvings, fmt.Errorf("sampling %d transitions: %w", len(seeds), err)
+		}
+		sampled = on.synthesizer.layout.Decode(rows)
+		return halvings, nil
+	})
+	return sampled, err
 }
 
 // InverseDynamics infers the actions between states, f_ψ. They may lie outside of
@@ -270,11 +302,22 @@ func (s *Session) Dynamics(states, actions []float32) (next, disagreement []floa
 }
 
 func (s *Session) predict(kind training.Kind, states, second []float32) (results, disagreement []float32, err error) {
+	if err := s.runs(kind); err != nil {
+		return nil, nil, err
+	}
 	err = s.use(func(on *modelSet) (halvings int, err error) {
 		results, disagreement, err = on.regressors[kind].Predict(states, second)
 		return 0, err
 	})
 	return results, disagreement, err
+}
+
+// runs fails where a model is not one of the session's.
+func (s *Session) runs(kind training.Kind) error {
+	if !slices.Contains(s.info.Kinds, kind) {
+		return fmt.Errorf("session: the %s model is asked for, of %v", kind, s.info.Kinds)
+	}
+	return nil
 }
 
 // errDisagree is wrapped by the errors about models that do not belong together.
@@ -287,4 +330,5 @@ type key struct {
 	batch   int
 	sampler diffusion.Sampler
 	target  float32
+	steps   int
 }

@@ -47,6 +47,7 @@ func walkConfig(t *testing.T) training.Config {
 	for _, c := range []*training.RegressorConfig{&cfg.Inverse, &cfg.Reward, &cfg.Dynamics} {
 		c.Steps, c.Batch, c.Hidden = 300, 64, 32
 	}
+	cfg.SynthER.Steps, cfg.SynthER.Batch, cfg.SynthER.Diffusion.Net.Width = 1500, 128, 64
 	return cfg
 }
 

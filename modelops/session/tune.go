@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"diffstitch/modelops/checkpoint"
@@ -17,8 +18,8 @@ const (
 	measureFor = time.Second
 )
 
-// Throughput is how many windows a second the sampler completes in batches of a
-// size.
+// Throughput is how many windows, or transitions, a second the sampler completes in
+// batches of a size.
 type Throughput struct {
 	Batch     int
 	PerSecond float64
@@ -34,19 +35,23 @@ func ChooseBatch(opts Options, most int) ([]Throughput, error) {
 		return nil, fmt.Errorf("session: %w: %w", ErrUnavailable, err)
 	}
 	forget(s.key.engine)
-	saved, _, weights, err := checkpoint.Open(filepath.Join(s.options.Dir, string(training.Denoiser)))
+	kind, err := s.sampled()
+	if err != nil {
+		return nil, err
+	}
+	saved, _, weights, err := checkpoint.Open(filepath.Join(s.options.Dir, string(kind)))
 	if err != nil {
 		return nil, fmt.Errorf("session: %w: %w", ErrUnavailable, err)
 	}
 	measured, err := grow(most, func(batch int) (float64, error) {
 		k := s.key
 		k.batch = batch
-		sampler, err := newSampler(k, saved, weights)
+		sampler, err := newMeasured(k, kind, saved, weights)
 		if err != nil {
 			return 0, err
 		}
 		defer sampler.finalize()
-		return sampler.throughput()
+		return throughput(sampler, batch)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("session: %w: measuring batch sizes: %w", ErrUnavailable, err)
@@ -78,18 +83,41 @@ func grow(most int, measure func(batch int) (perSecond float64, err error)) ([]T
 	return fits, nil
 }
 
+// measured is a sampler whose batches are timed.
+type measured interface {
+	prepare(rows int) error
+	runBatch() error
+	finalize()
+}
+
+func newMeasured(k key, kind training.Kind, saved checkpoint.Model, weights []checkpoint.Tensor) (measured, error) {
+	if kind == training.SynthER {
+		return newSynthesizer(k, saved, weights)
+	}
+	return newSampler(k, saved, weights)
+}
+
+// sampled is the model whose sampler takes the time.
+func (s *Session) sampled() (training.Kind, error) {
+	for _, kind := range []training.Kind{training.Denoiser, training.SynthER} {
+		if slices.Contains(s.info.Kinds, kind) {
+			return kind, nil
+		}
+	}
+	return "", fmt.Errorf("session: none of %v is a sampler, whose batches could be measured", s.info.Kinds)
+}
+
 // throughput runs whole batches and takes the fastest.
-func (s *sampler) throughput() (perSecond float64, err error) {
-	if err := s.prepare(s.batch); err != nil {
+func throughput(sampler measured, batch int) (perSecond float64, err error) {
+	if err := sampler.prepare(batch); err != nil {
 		return 0, err
 	}
-	w := s.blank(s.batch)
 	for begin := time.Now(); perSecond == 0 || time.Since(begin) < measureFor; {
 		start := time.Now()
-		if _, err := s.inParts(w, s.batch); err != nil {
+		if err := sampler.runBatch(); err != nil {
 			return 0, err
 		}
-		perSecond = max(perSecond, float64(s.batch)/time.Since(start).Seconds())
+		perSecond = max(perSecond, float64(batch)/time.Since(start).Seconds())
 	}
 	return perSecond, nil
 }

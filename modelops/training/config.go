@@ -6,15 +6,17 @@ import (
 
 	"diffstitch/modelops/checkpoint"
 	"diffstitch/modelops/diffusion"
+	"diffstitch/modelops/edm"
 	"diffstitch/modelops/nets"
 )
 
-// Config is the configuration of the four models.
+// Config is the configuration of all models.
 type Config struct {
 	Denoiser DenoiserConfig  `json:"denoiser"`
 	Inverse  RegressorConfig `json:"inverse"`
 	Reward   RegressorConfig `json:"reward"`
 	Dynamics RegressorConfig `json:"dynamics"`
+	SynthER  SynthERConfig   `json:"synther"`
 }
 
 // Decays of the learning rate after its warm-up.
@@ -42,6 +44,13 @@ type DenoiserConfig struct {
 	Schedule
 	Normalizer string           `json:"normalizer"` // gaussian or quantile
 	Diffusion  diffusion.Config `json:"diffusion"`
+}
+
+// SynthERConfig configures SynthER's denoiser of transitions. Their width is filled
+// in from the data.
+type SynthERConfig struct {
+	Schedule
+	Diffusion edm.Config `json:"diffusion"`
 }
 
 // RegressorConfig configures one of the three perceptrons.
@@ -81,6 +90,14 @@ func (c DenoiserConfig) Validate() error {
 	if c.Normalizer != checkpoint.Gaussian && c.Normalizer != checkpoint.Quantile {
 		return fmt.Errorf("normalizer %q is neither %s nor %s", c.Normalizer, checkpoint.Gaussian, checkpoint.Quantile)
 	}
+	if err := c.Diffusion.Validate(); err != nil {
+		return err
+	}
+	return c.Schedule.Validate()
+}
+
+// Validate reports the first value that cannot be trained with.
+func (c SynthERConfig) Validate() error {
 	if err := c.Diffusion.Validate(); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"diffstitch/modelops/checkpoint"
 	"diffstitch/modelops/diffusion"
+	"diffstitch/modelops/edm"
 	"diffstitch/modelops/nets"
 )
 
@@ -44,28 +45,42 @@ func tiny() Config {
 		EvaluateEvery: 200, SaveEvery: 500,
 	})
 	cfg.Denoiser.Diffusion.Clip = 2.5 // what a maze needs
+	cfg.SynthER = transitions(128, 64, 32, Schedule{
+		Steps: 4000, Batch: 256, LearningRate: 1e-3, WarmupSteps: 50, Decay: Cosine, EMA: 0.99,
+		EvaluateEvery: 400, SaveEvery: 1000,
+	})
 	return cfg
 }
 
 func small() Config {
 	unet := nets.UNetConfig{Horizon: 32, Channels: 32, Multipliers: []int{1, 2, 4}, Kernel: 5, Groups: 8}
-	return fourNets(deviating(unet), Schedule{
+	cfg := fourNets(deviating(unet), Schedule{
 		Steps: 4000, Batch: 64, LearningRate: 1e-3, WarmupSteps: 100, Decay: Cosine, EMA: 0.995,
 		EvaluateEvery: 200, SaveEvery: 200,
 	}, "swish", 256, Schedule{
 		Steps: 10_000, Batch: 256, LearningRate: 1e-3, WarmupSteps: 100, Decay: Cosine, EMA: 0.995,
 		EvaluateEvery: 500, SaveEvery: 2000,
 	})
+	cfg.SynthER = transitions(256, 128, 64, Schedule{
+		Steps: 20_000, Batch: 256, LearningRate: 5e-4, WarmupSteps: 100, Decay: Cosine, EMA: 0.995,
+		EvaluateEvery: 1000, SaveEvery: 2000,
+	})
+	return cfg
 }
 
 func paper() Config {
-	return fourNets(literal(diffusion.TwoHidden), Schedule{
+	cfg := fourNets(literal(diffusion.TwoHidden), Schedule{
 		Steps: 1_000_000, Batch: 32, LearningRate: 2e-4, WarmupSteps: 0, Decay: Constant, EMA: 0.995,
 		EvaluateEvery: 5000, SaveEvery: 5000,
 	}, "relu", 256, Schedule{
 		Steps: 100_000, Batch: 256, LearningRate: 1e-3, WarmupSteps: 0, Decay: Constant, EMA: 0.995,
 		EvaluateEvery: 2000, SaveEvery: 10_000,
 	})
+	cfg.SynthER = transitions(1024, 128, 128, Schedule{
+		Steps: 100_000, Batch: 256, LearningRate: 3e-4, WarmupSteps: 0, Decay: Cosine, EMA: 0.995,
+		EvaluateEvery: 2000, SaveEvery: 5000,
+	})
+	return cfg
 }
 
 // reference follows the authors' code: quantile normaliser, one known interval,
@@ -96,6 +111,13 @@ func fourNets(denoiser diffusion.Config, denoising Schedule, activation string, 
 		Reward:   deep,
 		Dynamics: deep,
 	}
+}
+
+// transitions is SynthER's denoiser, of its paper's depth.
+func transitions(width, embedding, steps int, schedule Schedule) SynthERConfig {
+	return SynthERConfig{Schedule: schedule, Diffusion: edm.Config{
+		Net: nets.ResidualConfig{Width: width, Depth: 6, Embedding: embedding}, Steps: steps,
+	}}
 }
 
 // literal is the paper's denoiser: horizon 100, K = 100, zeros between the known

@@ -74,7 +74,8 @@ func toyConfig() Config {
 		Diffusion: deviating(nets.UNetConfig{Horizon: 8, Channels: 8, Multipliers: []int{1, 2}, Kernel: 3, Groups: 4}),
 	}
 	denoiser.Batch = 4
-	return Config{Denoiser: denoiser, Inverse: withLayers(regressor, 2), Reward: regressor, Dynamics: regressor}
+	synther := transitions(16, 8, 8, schedule)
+	return Config{Denoiser: denoiser, Inverse: withLayers(regressor, 2), Reward: regressor, Dynamics: regressor, SynthER: synther}
 }
 
 // forEachBackend runs a test on every backend there is.

@@ -1,10 +1,11 @@
 // Package training trains the four models of DiffStitch (section 3 of the
-// paper) and holds what is needed to run them again:
+// paper) and those of the baselines, and holds what is needed to run them again:
 //
 //	denoiser  G_θ  bridges the last state of one episode and the first of another
 //	inverse   f_ψ  (s_t, s_{t+1}) → a_t
 //	reward    f_ϕ  (s_t, a_t) → r_t, on request also whether s_{t+1} is terminal
 //	dynamics  f_ω  (s_t, a_t) → s_{t+1}, one net or an ensemble
+//	synther        noise → (s, a, r, s′, terminal), SynthER's denoiser
 //
 // An optimizer step's examples and noise depend on (seed, kind, step) alone, so
 // training that was interrupted and resumed ends with the weights of one that
@@ -26,19 +27,20 @@ import (
 	"diffstitch/modelops/training/execution"
 )
 
-// Kind is one of the four models.
+// Kind is one of the models.
 type Kind string
 
-// The four models, which are also the names of their folders.
+// The models, which are also the names of their folders.
 const (
 	Denoiser        Kind = "denoiser"
 	InverseDynamics Kind = "inverse"
 	Reward          Kind = "reward"
 	Dynamics        Kind = "dynamics"
+	SynthER         Kind = "synther"
 )
 
-// Kinds lists the four models in the order they are usually trained.
-var Kinds = []Kind{Denoiser, InverseDynamics, Reward, Dynamics}
+// Kinds lists the models in the order they are usually trained.
+var Kinds = []Kind{Denoiser, InverseDynamics, Reward, Dynamics, SynthER}
 
 // Trajectory is one episode of T steps.
 type Trajectory struct {

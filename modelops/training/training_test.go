@@ -5,10 +5,12 @@ import (
 	"errors"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"diffstitch/modelops/backend"
 	"diffstitch/modelops/checkpoint"
@@ -124,7 +126,7 @@ func TestPerceptronsLearn(t *testing.T) {
 		}
 		dir, opts := t.TempDir(), Options{Backend: name, Seed: 1}
 		limits := map[Kind]float64{InverseDynamics: 0.01, Reward: 0.1, Dynamics: 0.01}
-		for _, kind := range Kinds[1:] {
+		for _, kind := range []Kind{InverseDynamics, Reward, Dynamics} {
 			details := mustTrain(t, kind, cfg, data, dir, opts).Details
 			if details.HeldOutLoss > limits[kind] {
 				t.Errorf("%s: held-out loss %v, want at most %v", kind, details.HeldOutLoss, limits[kind])
@@ -327,5 +329,39 @@ func TestSchedule(t *testing.T) {
 	s.Decay = Constant
 	if got := s.rate(99); got != 1 {
 		t.Errorf("constant rate %v", got)
+	}
+}
+
+// TestLayoutOfTransitions: a row gives the transition back that it was made of.
+func TestLayoutOfTransitions(t *testing.T) {
+	data := cliff(10)
+	layout := NewLayout(data.statistics())
+	last := data.Trajectories[0]
+	n := len(last.Rewards) - 2 // of which the state after is known
+	row := make([]float32, layout.Width())
+	state, action, next := last.States[2*n:2*n+2], last.Actions[2*n:2*n+2], last.States[2*n+2:2*n+4]
+	for _, terminal := range []bool{false, true} {
+		layout.encode(row, state, action, last.Rewards[n], next, terminal)
+		want := Transitions{States: state, Actions: action, Rewards: last.Rewards[n : n+1], Next: next, Terminals: []bool{terminal}}
+		if diff := cmp.Diff(want, layout.Decode(row), cmpopts.EquateApprox(0, 1e-5)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+	for d := range 2 {
+		row[2+d] = 1000 // standard deviations
+	}
+	if got := layout.Decode(row).Actions; !slices.Equal(got, layout.stats.ActionHigh) {
+		t.Errorf("actions %v are out of the data's range, up to %v", got, layout.stats.ActionHigh)
+	}
+}
+
+func TestKindsOf(t *testing.T) {
+	if got := KindsOf(MethodSynthER, MethodDiffStitch); !slices.Equal(got, []Kind{Denoiser, InverseDynamics, Reward, Dynamics, SynthER}) {
+		t.Errorf("both methods run %v", got)
+	}
+	for _, m := range Methods {
+		if len(KindsOf(m)) == 0 {
+			t.Errorf("%s runs no model", m)
+		}
 	}
 }

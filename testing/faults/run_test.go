@@ -163,7 +163,7 @@ func partHashes(t *testing.T, out string) (sums []string) {
 
 func modelHashes(t *testing.T, dir string) (sums []string) {
 	t.Helper()
-	info, err := session.Describe(dir)
+	info, err := session.Describe(dir, training.KindsOf(training.MethodDiffStitch))
 	if err != nil {
 		t.Fatal(err)
 	}
