@@ -262,33 +262,60 @@ func (d *draft) checkFlags(b *block, from, to int) {
 }
 
 // addProvenance checks that the rows agree on where the episode comes from, and
-// that what was generated is one bridge.
+// that what was generated is one bridge, or all of a synthetic episode.
 func (d *draft) addProvenance(b *block, from, to int) {
 	if d.rows == 0 {
 		d.source, d.lowID, d.highID = b.source.values[from], b.lowID.values[from], b.highID.values[from]
 	}
+	check := d.checkDerived
+	if trajectory.Synthetic(d.source) {
+		check = d.checkSynthetic
+	}
 	for i := from; i < to && d.fault == nil; i++ {
-		row, step := b.first+int64(i), int(d.rows)+i-from
-		original := d.source == trajectory.Original
-		switch generated := b.generated.values[i]; {
+		row := b.first + int64(i)
+		switch {
 		case !b.source.ok(i) || !b.generated.ok(i):
 			d.reject(MissingValue, "row %d: source or generated is null", row)
 		case b.source.values[i] != d.source || b.lowID.values[i] != d.lowID || b.highID.values[i] != d.highID:
 			d.reject(BadProvenance, "row %d: source or ids differ from the row before", row)
-		case original == b.lowID.ok(i) || original == b.highID.ok(i):
-			d.reject(BadProvenance, "row %d: low and high episode ids go with a source other than %s", row, trajectory.Original)
-		case generated != b.qualification.ok(i):
-			d.reject(BadProvenance, "row %d: a qualification error goes with generated rows, and with no others", row)
-		case generated && original:
-			d.reject(BadProvenance, "row %d: a generated row in an original episode", row)
-		case generated && len(d.errors) > 0 && step != d.bridgeStart+len(d.errors):
-			d.reject(BadProvenance, "row %d: a second bridge", row)
-		case generated:
-			if len(d.errors) == 0 {
-				d.bridgeStart = step
-			}
-			d.errors = append(d.errors, b.qualification.values[i])
+		default:
+			check(b, i, int(d.rows)+i-from)
 		}
+	}
+}
+
+// checkDerived takes up a row of an original episode or of a stitch.
+func (d *draft) checkDerived(b *block, i, step int) {
+	row, original := b.first+int64(i), d.source == trajectory.Original
+	switch generated := b.generated.values[i]; {
+	case original == b.lowID.ok(i) || original == b.highID.ok(i):
+		d.reject(BadProvenance, "row %d: low and high episode ids go with stitches, and with all of them", row)
+	case generated != b.qualification.ok(i):
+		d.reject(BadProvenance, "row %d: a qualification error goes with generated rows, and with no others", row)
+	case generated && original:
+		d.reject(BadProvenance, "row %d: a generated row in an original episode", row)
+	case generated && len(d.errors) > 0 && step != d.bridgeStart+len(d.errors):
+		d.reject(BadProvenance, "row %d: a second bridge", row)
+	case generated:
+		if len(d.errors) == 0 {
+			d.bridgeStart = step
+		}
+		d.errors = append(d.errors, b.qualification.values[i])
+	}
+}
+
+// checkSynthetic takes up a row of an episode that was generated whole.
+func (d *draft) checkSynthetic(b *block, i, step int) {
+	row, judged := b.first+int64(i), b.qualification.ok(i)
+	switch {
+	case !b.generated.values[i]:
+		d.reject(BadProvenance, "row %d: all rows of source %s are generated", row, d.source)
+	case b.lowID.ok(i) || b.highID.ok(i):
+		d.reject(BadProvenance, "row %d: low and high episode ids go with stitches, not with source %s", row, d.source)
+	case step > 0 && judged != (len(d.errors) > 0):
+		d.reject(BadProvenance, "row %d: a qualification error goes with all rows of an episode of source %s, or with none", row, d.source)
+	case judged:
+		d.errors = append(d.errors, b.qualification.values[i])
 	}
 }
 

@@ -141,7 +141,8 @@ func (s *Summary) addEpisode(e *trajectory.Episode) {
 	source := trajectory.Original
 	if p := e.Provenance; p != nil {
 		source = p.Source
-		s.Generated += int64(len(p.Errors))
+		from, to := p.Generated(e.Len())
+		s.Generated += int64(to - from)
 	}
 	s.Sources[source]++
 }

@@ -9,6 +9,7 @@ import (
 	"diffstitch/io/trajectory"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // TestRejects spoils one episode of several, and expects the others.
@@ -191,6 +192,35 @@ func TestRejectsOfProvenance(t *testing.T) {
 				t.Errorf("the other episodes: %v", items)
 			}
 		})
+	}
+}
+
+// TestSyntheticEpisodes come back as they were written, and spoilt ones don't.
+func TestSyntheticEpisodes(t *testing.T) {
+	want := syntheticEpisodes()
+	path := writeBytes(t, nil)
+	writeFile(t, path, WriterConfig{ObservationDim: 3, ActionDim: 2}, want...)
+	for i, item := range readAll(t, openFile(t, path, Options{})) {
+		if diff := cmp.Diff(want[i], item.Episode, cmpopts.EquateEmpty()); diff != "" || item.Reject != nil {
+			t.Errorf("episode %d (-written +read), reject %v:\n%s", i, item.Reject, diff)
+		}
+	}
+	for _, test := range []struct {
+		column string
+		value  any
+	}{{"generated", false}, {"low_episode_id", 3}, {"high_episode_id", 3}, {"qualification_error", nil}, {"source", trajectory.SynthER}} {
+		spoiled := dstarColumns()
+		spoiled[test.column].values[130] = test.value // of the rollout at 127 to 133
+		f := openFile(t, writeTable(t, pick(spoiled, columnNames...), 16), Options{})
+		var rejects []*Reject
+		for _, item := range readAll(t, f) {
+			if item.Reject != nil {
+				rejects = append(rejects, item.Reject)
+			}
+		}
+		if len(rejects) != 1 || rejects[0].EpisodeID != 1001 || rejects[0].Reason != BadProvenance {
+			t.Errorf("%s %v: rejects %v", test.column, test.value, rejects)
+		}
 	}
 }
 

@@ -22,9 +22,9 @@ const (
 	RuleSteps      Rule = "steps"      // 0, 1, 2, …
 	RuleFlags      Rule = "flags"      // exactly one on the last row, none elsewhere
 	RuleSource     Rule = "source"     // one of the known ones, the same on all rows
-	RuleGenerated  Rule = "generated"  // no generated rows in an original
-	RuleProvenance Rule = "provenance" // ids null in an original, there elsewhere
-	RuleError      Rule = "error"      // there on generated rows alone
+	RuleGenerated  Rule = "generated"  // no row of an original, every row of a synthetic episode
+	RuleProvenance Rule = "provenance" // ids there in a stitch, null elsewhere
+	RuleError      Rule = "error"      // there on generated rows alone; on all, or on none of a synthetic episode
 	RuleContinuous Rule = "continuous" // next_observations is the next row's observation
 	RuleFinite     Rule = "finite"     // no NaN, no Inf
 )
@@ -56,7 +56,7 @@ type Checked struct {
 const listed = 20
 
 // sources are the values that the source column of D* may have.
-var sources = map[string]bool{trajectory.Original: true, trajectory.Stitched: true, "synther": true, "tatu": true}
+var sources = map[string]bool{trajectory.Original: true, trajectory.Stitched: true, trajectory.SynthER: true, trajectory.TATU: true}
 
 // Verify checks that files together are a D*. It lists the first violations of
 // each rule; an error means that a file could not be read.
@@ -93,6 +93,7 @@ type verifiedRow struct {
 	lowID, highID int64
 	next          []float32
 	continuous    bool // the row is not an original's: its next observation must follow
+	judged        bool // it has a qualification error
 }
 
 func (v *verifier) file(ctx context.Context, path string) (err error) {
@@ -187,6 +188,7 @@ func (v *verifier) row(b *block, i int) {
 		source: b.source.values[i], lowID: b.lowID.values[i], highID: b.highID.values[i],
 		next:       append(v.prev.next[:0], b.next.row(i)...),
 		continuous: b.source.values[i] != trajectory.Original,
+		judged:     b.qualification.ok(i),
 	}
 }
 
@@ -250,8 +252,9 @@ func (v *verifier) follows(b *block, i int, row, id int64) {
 
 // derivation checks what the row says of where it comes from.
 func (v *verifier) derivation(b *block, i int, row, id int64) {
-	source, generated := b.source.values[i], b.generated.values[i]
-	original := source == trajectory.Original
+	source, generated, judged := b.source.values[i], b.generated.values[i], b.qualification.ok(i)
+	original, synthetic := source == trajectory.Original, trajectory.Synthetic(source)
+	stitched := !original && !synthetic
 	if generated {
 		v.checked.Generated++
 	}
@@ -261,13 +264,18 @@ func (v *verifier) derivation(b *block, i int, row, id int64) {
 	if generated && original {
 		v.report(row, id, RuleGenerated, "a generated row in an original episode")
 	}
-	if original == b.lowID.ok(i) || original == b.highID.ok(i) {
-		v.report(row, id, RuleProvenance, "low and high episode ids go with a source other than %s, and with all of them", trajectory.Original)
+	if !generated && synthetic {
+		v.report(row, id, RuleGenerated, "a row of source %s that is not generated", source)
 	}
-	switch there := b.qualification.ok(i); {
-	case there != generated:
-		v.report(row, id, RuleError, "qualification_error goes with generated rows, and with all of them")
-	case there && notFinite(b.qualification.row(i)) >= 0:
+	if stitched != b.lowID.ok(i) || stitched != b.highID.ok(i) {
+		v.report(row, id, RuleProvenance, "low and high episode ids go with stitches, and with all of them")
+	}
+	switch before := v.prev; {
+	case judged && !generated || !judged && generated && stitched:
+		v.report(row, id, RuleError, "qualification_error goes with generated rows, and with all of a stitch")
+	case synthetic && before.there && before.source == source && judged != before.judged:
+		v.report(row, id, RuleError, "qualification_error goes with all rows of an episode of source %s, or with none", source)
+	case judged && notFinite(b.qualification.row(i)) >= 0:
 		v.report(row, id, RuleFinite, "qualification_error holds %v", b.qualification.values[i])
 	}
 }

@@ -27,10 +27,21 @@ func mixedEpisodes() []*trajectory.Episode {
 	return append(episodes, stitched)
 }
 
+// syntheticEpisodes are one with qualification errors and one, of a single step,
+// without.
+func syntheticEpisodes() []*trajectory.Episode {
+	rolled, sampled := testEpisodes()[1], testEpisodes()[1]
+	rolled.ID = 1001
+	rolled.Provenance = &trajectory.Provenance{Source: trajectory.TATU, Errors: make([]float32, rolled.Len())}
+	sampled.ID, sampled.Observations, sampled.Actions, sampled.Rewards = 1002, sampled.Observations[:3], sampled.Actions[:2], sampled.Rewards[:1]
+	sampled.Provenance = &trajectory.Provenance{Source: trajectory.SynthER}
+	return []*trajectory.Episode{rolled, sampled}
+}
+
 func TestVerifyAccepts(t *testing.T) {
 	dir := t.TempDir()
 	files := []string{dir + "/a.parquet", dir + "/b.parquet", dir + "/c.parquet"}
-	all := mixedEpisodes()
+	all := append(mixedEpisodes(), syntheticEpisodes()...)
 	config := WriterConfig{ObservationDim: 3, ActionDim: 2, RowGroupRows: 20}
 	writeFile(t, files[0], config, all[:3]...)
 	writeFile(t, files[1], config) // without rows
@@ -39,7 +50,7 @@ func TestVerifyAccepts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Checked{Files: 3, Episodes: 8, Transitions: 127, Generated: 2, Violations: map[Rule]int64{}}
+	want := Checked{Files: 3, Episodes: 10, Transitions: 135, Generated: 10, Violations: map[Rule]int64{}}
 	if diff := cmp.Diff([]Violation(nil), violations) + cmp.Diff(want, checked); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -47,7 +58,7 @@ func TestVerifyAccepts(t *testing.T) {
 
 // dstarColumns is mixedEpisodes' table of D*, for a test to spoil.
 func dstarColumns() map[string]*testColumn {
-	episodes := mixedEpisodes()
+	episodes := append(mixedEpisodes(), syntheticEpisodes()...)
 	columns := transitionColumns(episodes, float32s)
 	for _, c := range []testColumn{
 		{name: "source", kind: words}, {name: "generated", kind: bools},
@@ -67,12 +78,18 @@ func dstarColumns() map[string]*testColumn {
 				add("qualification_error", nil)
 				continue
 			}
-			generated := step >= p.BridgeStart && step < p.BridgeStart+len(p.Errors)
+			from, to := p.Generated(e.Len())
+			generated := step >= from && step < to
 			add("source", p.Source)
 			add("generated", generated)
-			add("low_episode_id", p.LowID)
-			add("high_episode_id", p.HighID)
-			if generated {
+			if p.Source == trajectory.Stitched {
+				add("low_episode_id", p.LowID)
+				add("high_episode_id", p.HighID)
+			} else {
+				add("low_episode_id", nil)
+				add("high_episode_id", nil)
+			}
+			if generated && len(p.Errors) > 0 {
 				add("qualification_error", p.Errors[step-p.BridgeStart])
 			} else {
 				add("qualification_error", nil)
@@ -87,7 +104,8 @@ func TestVerifyRejects(t *testing.T) {
 	set := func(column string, row int, value any) func(columns) {
 		return func(c columns) { c[column].values[row] = value }
 	}
-	// The stitched episode lies at rows 120 to 126, its bridge at 122 and 123.
+	// The stitched episode lies at rows 120 to 126, its bridge at 122 and 123; a
+	// rollout at 127 to 133, and a sampled transition at 134.
 	tests := []struct {
 		name  string
 		spoil func(columns)
@@ -110,7 +128,12 @@ func TestVerifyRejects(t *testing.T) {
 				c["source"].values[row] = "dreamt"
 			}
 		}, map[Rule]int64{RuleSource: 7}},
-		{"sources differ", set("source", 124, "tatu"), map[Rule]int64{RuleProvenance: 2}},
+		{"sources differ", set("source", 124, "tatu"), map[Rule]int64{RuleProvenance: 3, RuleGenerated: 1}},
+		{"a rollout's real row", set("generated", 130, false), map[Rule]int64{RuleGenerated: 1, RuleError: 1}},
+		{"a rollout's error missing", set("qualification_error", 130, nil), map[Rule]int64{RuleError: 2}},
+		{"a rollout with an id", set("high_episode_id", 130, 5), map[Rule]int64{RuleProvenance: 3}},
+		{"a jump in a rollout", set("next_observations", 130, []any{1, 2, 3}), map[Rule]int64{RuleContinuous: 1}},
+		{"a sampled transition judged", set("qualification_error", 134, 1.0), map[Rule]int64{}},
 		{"generated original", func(c columns) { c["generated"].values[5], c["qualification_error"].values[5] = true, 1.0 }, map[Rule]int64{RuleGenerated: 1}},
 		{"an error too many", set("qualification_error", 5, 1.0), map[Rule]int64{RuleError: 1}},
 		{"an error missing", set("qualification_error", 122, nil), map[Rule]int64{RuleError: 1}},

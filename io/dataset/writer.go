@@ -70,7 +70,7 @@ type rowBuffer struct {
 	generated                   []bool
 	lowIDs, highIDs             []int64   // of the rows that have one
 	derived                     []int16   // 1 where a row has ids, else 0
-	errors                      []float32 // of the generated rows
+	errors                      []float32 // of the rows that have one
 	judged                      []int16   // 1 where a row has an error, else 0
 }
 
@@ -108,9 +108,6 @@ func (w *Writer) Write(e *trajectory.Episode) error {
 	}
 	if err := e.Validate(); err != nil {
 		return fmt.Errorf("dataset: writing: %w", err)
-	}
-	if p := e.Provenance; p != nil && (p.Source == "" || p.Source == trajectory.Original || p.BridgeStart < 0 || p.BridgeStart+len(p.Errors) > e.Len()) {
-		return fmt.Errorf("dataset: writing episode %d: provenance %q with a bridge at %d+%d of %d steps", e.ID, p.Source, p.BridgeStart, len(p.Errors), e.Len())
 	}
 	w.rows.add(e)
 	if len(w.rows.ids) >= w.config.RowGroupRows {
@@ -185,11 +182,12 @@ func (r *rowBuffer) addProvenance(e *trajectory.Episode) {
 	}
 	source := parquet.ByteArray(p.Source)
 	derived := int16(0)
-	if e.Provenance != nil {
+	if e.Provenance != nil && !trajectory.Synthetic(p.Source) {
 		derived = 1
 	}
+	from, to := p.Generated(e.Len())
 	for step := range e.Len() {
-		generated := step >= p.BridgeStart && step < p.BridgeStart+len(p.Errors)
+		generated := step >= from && step < to
 		r.sources = append(r.sources, source)
 		r.generated = append(r.generated, generated)
 		r.derived = append(r.derived, derived)
@@ -197,7 +195,7 @@ func (r *rowBuffer) addProvenance(e *trajectory.Episode) {
 			r.lowIDs = append(r.lowIDs, p.LowID)
 			r.highIDs = append(r.highIDs, p.HighID)
 		}
-		if generated {
+		if generated && len(p.Errors) > 0 {
 			r.judged = append(r.judged, 1)
 		} else {
 			r.judged = append(r.judged, 0)

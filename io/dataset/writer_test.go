@@ -112,6 +112,9 @@ func TestWriterRefuses(t *testing.T) {
 		{"bridge beyond the end", func(e *trajectory.Episode) {
 			e.Provenance = &trajectory.Provenance{Source: trajectory.Stitched, BridgeStart: 1, Errors: []float32{1, 2}}
 		}, "bridge at 1+2 of 2 steps"},
+		{"errors of some generated rows", func(e *trajectory.Episode) {
+			e.Provenance = &trajectory.Provenance{Source: trajectory.TATU, Errors: []float32{1}}
+		}, "1 errors from row 0 on, of 2 steps"},
 	}
 	for _, test := range tests {
 		e := testEpisodes()[0]

@@ -22,6 +22,7 @@ func init() {
 	beam.RegisterCoder(reflect.TypeFor[trajectory.PairBatch](), encodePairBatch, decodePairBatch)
 	beam.RegisterCoder(reflect.TypeFor[trajectory.CandidateBlock](), encodeCandidateBlock, decodeCandidateBlock)
 	beam.RegisterCoder(reflect.TypeFor[trajectory.Candidate](), encodeCandidate, decodeCandidate)
+	beam.RegisterCoder(reflect.TypeFor[trajectory.SampleBatch](), encodeSampleBatch, decodeSampleBatch)
 	beam.RegisterCoder(reflect.TypeFor[trajectory.Outcome](), encodeOutcome, decodeOutcome)
 	beam.RegisterCoder(reflect.TypeFor[trajectory.Failure](), encodeFailure, decodeFailure)
 	beam.RegisterCoder(reflect.TypeFor[trajectory.PartInfo](), encodePartInfo, decodePartInfo)
@@ -35,6 +36,7 @@ var (
 	pairBatchRows      = buildRows[trajectory.PairBatch]()
 	candidateBlockRows = buildRows[trajectory.CandidateBlock]()
 	candidateRows      = buildRows[trajectory.Candidate]()
+	sampleBatchRows    = buildRows[trajectory.SampleBatch]()
 	outcomeRows        = buildRows[trajectory.Outcome]()
 	failureRows        = buildRows[trajectory.Failure]()
 	partInfoRows       = buildRows[trajectory.PartInfo]()
@@ -56,6 +58,9 @@ func decodeCandidateBlock(b []byte) (trajectory.CandidateBlock, error) {
 
 func encodeCandidate(v trajectory.Candidate) ([]byte, error) { return candidateRows().encode(v) }
 func decodeCandidate(b []byte) (trajectory.Candidate, error) { return candidateRows().decode(b) }
+
+func encodeSampleBatch(v trajectory.SampleBatch) ([]byte, error) { return sampleBatchRows().encode(v) }
+func decodeSampleBatch(b []byte) (trajectory.SampleBatch, error) { return sampleBatchRows().decode(b) }
 
 func encodeOutcome(v trajectory.Outcome) ([]byte, error) { return outcomeRows().encode(v) }
 func decodeOutcome(b []byte) (trajectory.Outcome, error) { return outcomeRows().decode(b) }

@@ -32,10 +32,11 @@ func CountStaged(dir string, first int64) (batches int64, err error) {
 // order needs one, and other orders return to the same few.
 const mostStaged = 8
 
-// Staged reads the bridges that Stage left in a folder.
+// Staged reads the bridges that Stage left in a folder, or what StageSynthetic did.
 type Staged struct {
-	dir   string
-	files map[int32]*dataset.File // by batch
+	dir     string
+	files   map[int32]*dataset.File // by batch
+	decoded *decodedFile            // nil before the first Block
 }
 
 // OpenStaged reads from a folder; close it when done.
@@ -44,24 +45,41 @@ func OpenStaged(dir string) *Staged { return &Staged{dir: dir, files: map[int32]
 // Fetch reads a bridge as an episode of its own, whose final observation is
 // always known.
 func (s *Staged) Fetch(at trajectory.Location) (*trajectory.Episode, error) {
-	f := s.files[at.File]
-	if f == nil {
-		if len(s.files) == mostStaged {
-			s.Close()
-		}
-		var err error
-		if f, err = dataset.Open(stagedFile(s.dir, at.File), dataset.Options{}); err != nil {
-			return nil, err
-		}
-		s.files[at.File] = f
+	f, err := s.open(at.File)
+	if err != nil {
+		return nil, err
 	}
 	e, err := f.Fetch(at)
-	if err == nil && e.FinalObservation == nil {
-		// The file's way to say "unknown" is to repeat the last observation, and
-		// here the bridge's last step did stay in place.
+	if err != nil {
+		return nil, err
+	}
+	return withFinal(e), nil
+}
+
+// open opens the file of a batch, or takes the one that is open.
+func (s *Staged) open(batch int32) (*dataset.File, error) {
+	if f := s.files[batch]; f != nil {
+		return f, nil
+	}
+	if len(s.files) == mostStaged {
+		s.Close()
+	}
+	f, err := dataset.Open(stagedFile(s.dir, batch), dataset.Options{})
+	if err != nil {
+		return nil, err
+	}
+	s.files[batch] = f
+	return f, nil
+}
+
+// withFinal sets the final observation, which is always known of what is staged.
+// The file's way to say "unknown" is to repeat the last observation: there the
+// last step did stay in place.
+func withFinal(e *trajectory.Episode) *trajectory.Episode {
+	if e.FinalObservation == nil {
 		e.FinalObservation = slices.Clone(e.Observation(e.Len() - 1))
 	}
-	return e, err
+	return e
 }
 
 // Close closes the files that are open.

@@ -86,33 +86,65 @@ func (fn *writeFn) writeEntries(ctx context.Context, out *dataset.Writer, entrie
 				return err
 			}
 		}
-		e, err := fn.episode(entry, staged)
+		episodes, err := fn.episodes(ctx, entry, staged)
 		if err != nil {
 			return fmt.Errorf("episode %d of D*: %w", entry.ID, err)
 		}
-		if err := out.Write(e); err != nil {
-			return err
-		}
-		rowsWritten.Inc(ctx, int64(e.Len()))
-		info.Episodes++
-		info.Rows += int64(e.Len())
-		if entry.IsStitch {
-			info.Stitched++
-			info.StitchedRows += int64(e.Len())
-			info.BridgeRows += int64(entry.Stitch.BridgeRows())
-		}
-		if _, known := e.NextObservation(e.Len() - 1); !known {
-			info.UnknownFinals++
+		for _, e := range episodes {
+			if err := out.Write(e); err != nil {
+				return err
+			}
+			rowsWritten.Inc(ctx, int64(e.Len()))
+			count(info, e, entry.IsStitch)
 		}
 	}
 	return nil
 }
 
-// episode fetches an original episode, or joins a stitched one.
-func (fn *writeFn) episode(entry trajectory.Entry, staged *Staged) (*trajectory.Episode, error) {
-	if !entry.IsStitch {
-		return fn.store.ReadOnce(entry.Original)
+// count adds an episode, of D_aug or not, to what came of a part.
+func count(info *trajectory.PartInfo, e *trajectory.Episode, augmented bool) {
+	info.Episodes++
+	info.Rows += int64(e.Len())
+	if augmented {
+		from, to := e.Provenance.Generated(e.Len())
+		info.Stitched++
+		info.StitchedRows += int64(e.Len())
+		info.BridgeRows += int64(to - from)
 	}
+	if _, known := e.NextObservation(e.Len() - 1); !known {
+		info.UnknownFinals++
+	}
+}
+
+// episodes fetches an original episode, joins a stitched one, or reads synthetic
+// ones.
+func (fn *writeFn) episodes(ctx context.Context, entry trajectory.Entry, staged *Staged) ([]*trajectory.Episode, error) {
+	switch {
+	case !entry.IsStitch:
+		e, err := fn.store.ReadOnce(entry.Original)
+		return []*trajectory.Episode{e}, err
+	case entry.Stitch.Episodes == 0:
+		e, err := fn.stitched(entry, staged)
+		return []*trajectory.Episode{e}, err
+	}
+	block, err := staged.Block(ctx, entry.Stitch.Staged)
+	if err != nil {
+		return nil, err
+	}
+	if n := int64(len(block)); n != int64(entry.Stitch.Episodes) {
+		return nil, fmt.Errorf("datasetio: %d episodes lie staged where %d should", n, entry.Stitch.Episodes)
+	}
+	episodes := make([]*trajectory.Episode, len(block))
+	for i, e := range block {
+		renumbered := *e
+		renumbered.ID += entry.ID - entry.Stitch.Index
+		episodes[i] = &renumbered
+	}
+	return episodes, nil
+}
+
+// stitched joins a stitched episode.
+func (fn *writeFn) stitched(entry trajectory.Entry, staged *Staged) (*trajectory.Episode, error) {
 	pair := entry.Stitch.Pair
 	bridge, err := staged.Fetch(entry.Stitch.Staged)
 	if err != nil {

@@ -33,7 +33,13 @@ func (e End) String() string {
 const (
 	Original = "original"
 	Stitched = "stitched"
+	SynthER  = "synther"
+	TATU     = "tatu"
 )
+
+// Synthetic is whether a source's episodes are generated whole, from no two
+// episodes of the data.
+func Synthetic(source string) bool { return source == SynthER || source == TATU }
 
 // Episode is one trajectory of T transitions.
 type Episode struct {
@@ -59,14 +65,38 @@ type Episode struct {
 // Provenance says what a generated episode was made from.
 type Provenance struct {
 	Source string // "stitched", …
-	LowID  int64  // the low-return episode τ
-	HighID int64  // the high-return episode τ′
-	// The rows [BridgeStart, BridgeStart+len(Errors)) were generated: their
-	// action and reward were inferred.
+	// Of a stitch: the low-return episode τ, the high-return episode τ′, and the
+	// row the bridge begins at. 0 of a synthetic episode.
+	LowID       int64
+	HighID      int64
 	BridgeStart int
-	// Errors is the qualification error ‖f_ω(s,a) − s′‖₂ of each bridge row, in
-	// the units of the observations.
+	// Errors is the qualification error ‖f_ω(s,a) − s′‖₂ of each generated row, in
+	// the units of the observations; nil of a synthetic episode whose method has
+	// none.
 	Errors []float32
+}
+
+// Generated are the rows [from, to) of an episode of so many steps whose action
+// and reward were inferred: the bridge of a stitch, all of a synthetic episode.
+func (p *Provenance) Generated(steps int) (from, to int) {
+	if Synthetic(p.Source) {
+		return 0, steps
+	}
+	return p.BridgeStart, p.BridgeStart + len(p.Errors)
+}
+
+// validate reports what contradicts itself in an episode of so many steps.
+func (p *Provenance) validate(steps int) error {
+	_, to := p.Generated(steps)
+	switch {
+	case p.Source == "" || p.Source == Original:
+		return fmt.Errorf("provenance of source %q", p.Source)
+	case p.BridgeStart < 0 || to > steps:
+		return fmt.Errorf("provenance %q with a bridge at %d+%d of %d steps", p.Source, p.BridgeStart, len(p.Errors), steps)
+	case Synthetic(p.Source) && (p.BridgeStart != 0 || len(p.Errors) != 0 && len(p.Errors) != steps):
+		return fmt.Errorf("provenance %q with %d errors from row %d on, of %d steps that all are generated", p.Source, len(p.Errors), p.BridgeStart, steps)
+	}
+	return nil
 }
 
 // FromStates is an episode of at least one step, that ended by a timeout, with
@@ -131,6 +161,11 @@ func (e *Episode) Validate() error {
 		return fmt.Errorf("episode %d has %d next-observation values, want %d", e.ID, len(e.NextObservations), len(e.Observations))
 	case e.FinalObservation != nil && len(e.FinalObservation) != e.ObservationDim:
 		return fmt.Errorf("episode %d has a final observation of %d values, want %d", e.ID, len(e.FinalObservation), e.ObservationDim)
+	}
+	if e.Provenance != nil {
+		if err := e.Provenance.validate(steps); err != nil {
+			return fmt.Errorf("episode %d: %w", e.ID, err)
+		}
 	}
 	columns := []struct {
 		name   string

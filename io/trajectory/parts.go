@@ -5,9 +5,10 @@ import (
 	"slices"
 )
 
-// Entry is one episode of D*, by reference: an original one, or a stitch.
+// Entry is one episode of D*, by reference: an original one, or a stitch; or some
+// synthetic ones, whose ids are as far apart as their indices in the plan.
 type Entry struct {
-	ID    int64 // in D*
+	ID    int64 // in D*, of the first
 	Group int32 // row group within the part
 	// IsStitch says which of Original and Stitch is meant.
 	IsStitch bool
@@ -26,8 +27,8 @@ type PartInfo struct {
 	Index              int64
 	File               string // name within the data folder
 	Rows               int64
-	Episodes, Stitched int64
-	StitchedRows       int64 // of stitched episodes, bridges included
+	Episodes, Stitched int64 // of the latter: those of D_aug
+	StitchedRows       int64 // of theirs, bridges included
 	BridgeRows         int64 // generated ones
 	// UnknownFinals counts the episodes whose last next observation the data
 	// does not hold, so that the row repeats its observation.

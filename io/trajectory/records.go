@@ -73,9 +73,15 @@ type Candidate struct {
 }
 
 // Outcome is what became of one pair: all but the bridge itself, which lies in
-// a staged file.
+// a staged file. Of a method that generates episodes whole it stands for some of
+// them.
 type Outcome struct {
 	Pair
+	// Episodes is how many synthetic episodes the outcome stands for, 0 of a
+	// stitch: those that lie staged one after the other, of which Index is the
+	// first one's, or those of a batch that were rejected for the same reason. All
+	// else of the pair is left out.
+	Episodes int32
 	// Rejected is the reason, empty for an accepted stitch.
 	Rejected string
 	// MaxError is the largest qualification error of the bridge's transitions,
@@ -85,8 +91,8 @@ type Outcome struct {
 	MaxDisagreement float32
 	// BridgeReturn is the sum of the bridge's inferred rewards.
 	BridgeReturn float64
-	// Staged is where the bridge's rows lie in the run's staged files: none where
-	// the bridge is not finite.
+	// Staged is where the rows of the bridge, or of the synthetic episodes, lie in
+	// the run's staged files: none where they are not finite.
 	Staged Location
 }
 
@@ -97,6 +103,18 @@ func (p Pair) BridgeRows() int { return int(p.Steps) + 1 }
 // s_T, the bridge, and the high episode from s′_1.
 func (p Pair) StitchedRows() int {
 	return int(p.Low.Step) + p.BridgeRows() + int(p.High.Episode.Steps-p.High.Step)
+}
+
+// Attempts is how many attempts of the plan the outcome stands for.
+func (o Outcome) Attempts() int64 { return max(1, int64(o.Episodes)) }
+
+// Rows is the length of what comes of the outcome: of the stitched episode, or of
+// all the synthetic ones.
+func (o Outcome) Rows() int64 {
+	if o.Episodes > 0 {
+		return o.Staged.Rows
+	}
+	return int64(o.StitchedRows())
 }
 
 // Return is the return of the whole stitched episode.

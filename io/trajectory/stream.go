@@ -16,6 +16,9 @@ const (
 	StageTruth
 	StageEvaluate
 	StageSample
+	StageSynthesize
+	StageStart
+	StageRollout
 )
 
 // StreamSeed is the seed of the random stream of (seed, index, stage). Every

@@ -43,6 +43,15 @@ func (m *Models) Sample(ctx context.Context, known, mask []float32, seeds []uint
 	return states, err
 }
 
+// Synthesize is session.Session's.
+func (m *Models) Synthesize(ctx context.Context, seeds []uint64) (sampled training.Transitions, err error) {
+	err = m.call(ctx, training.SynthER, len(seeds), 8*int64(len(seeds)), func() (err error) {
+		sampled, err = m.session.Synthesize(seeds)
+		return err
+	})
+	return sampled, err
+}
+
 // InverseDynamics is session.Session's.
 func (m *Models) InverseDynamics(ctx context.Context, states, next []float32) (actions []float32, err error) {
 	err = m.call(ctx, training.InverseDynamics, m.rows(states), floats(states, next), func() (err error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"diffstitch/io/attempt"
 	"diffstitch/modelops/session"
@@ -53,7 +54,7 @@ func (m *Models) call(ctx context.Context, kind training.Kind, rows int, bytes i
 		metrics[load.Kind].modelBytes.Update(ctx, load.Bytes)
 	}
 	if account.Halvings > 0 {
-		metrics[training.Denoiser].halvings.Inc(ctx, int64(account.Halvings))
+		metrics[m.sampler()].halvings.Inc(ctx, int64(account.Halvings))
 	}
 	own := metrics[kind]
 	if err != nil {
@@ -68,4 +69,12 @@ func (m *Models) call(ctx context.Context, kind training.Kind, rows int, bytes i
 	own.batchBytes.Update(ctx, bytes)
 	own.latency.Update(ctx, account.Busy.Microseconds())
 	return nil
+}
+
+// sampler is the model of the session whose batches can be halved.
+func (m *Models) sampler() training.Kind {
+	if slices.Contains(m.session.Info().Kinds, training.SynthER) {
+		return training.SynthER
+	}
+	return training.Denoiser
 }

@@ -9,7 +9,8 @@ import (
 	"diffstitch/transforms/rank"
 )
 
-// side is one side of the mix, in order.
+// side is one side of the mix, in order. Synthetic episodes of one outcome stay
+// together.
 type side[E any] struct {
 	episodes []E
 	rows     func(E) int64 // that an episode takes

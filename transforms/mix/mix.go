@@ -38,12 +38,12 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Rows is how many transitions of D_aug a stitch gives.
+// Rows is how many transitions of D_aug an outcome gives.
 func (c Config) Rows(o trajectory.Outcome) int64 {
-	if c.Emit == EmitBridge {
+	if c.Emit == EmitBridge && o.Episodes == 0 {
 		return int64(o.BridgeRows())
 	}
-	return int64(o.StitchedRows())
+	return o.Rows()
 }
 
 // Ratio is original:augmented transitions; the zero Ratio takes all there is.
