@@ -5,9 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
-	"strconv"
-	"strings"
 	"time"
 
 	"diffstitch/io/dataset"
@@ -17,15 +14,18 @@ import (
 	"diffstitch/modelops/backend"
 	"diffstitch/modelops/diffusion"
 	"diffstitch/modelops/session"
+	"diffstitch/modelops/training"
 	"diffstitch/pipelines/observe"
 	"diffstitch/transforms/estimate"
 	"diffstitch/transforms/mix"
-	"diffstitch/transforms/pair"
 	"diffstitch/transforms/rank"
+	"diffstitch/transforms/synthesize"
 )
 
 // AugmentOptions configure one augmentation of a dataset.
 type AugmentOptions struct {
+	Method training.Method `json:"method"`
+
 	Data   Data   `json:"data"`
 	Models string `json:"models"`
 	Out    string `json:"-"`
@@ -35,25 +35,29 @@ type AugmentOptions struct {
 	// Transitions is how many D_aug must hold; attempts go on in rounds until it
 	// does.
 	Transitions int64 `json:"transitions,omitempty"`
-	Batch       int   `json:"batch"` // attempted stitches a batch
-	// MaxFailedShare is the share of attempted stitches that may be missing since
-	// their batch failed.
+	Batch       int   `json:"batch"` // attempts a batch; 0 leaves it to the method
+	// MaxFailedShare is the share of attempts that may be missing since their batch
+	// failed.
 	MaxFailedShare float64 `json:"max_failed_share"`
 
-	Scoring trajectory.Scoring `json:"scoring"`
-	Pools   rank.Config        `json:"pools"`
-	Pairing string             `json:"pairing"`
+	// What follows up to RequireGain is of DiffStitch alone.
+	Scoring trajectory.Scoring `json:"scoring,omitzero"`
+	Pools   rank.Config        `json:"pools,omitzero"`
+	Pairing string             `json:"pairing,omitempty"`
 	// Candidates is how many high-return states a batch chooses its entries from.
-	Candidates int             `json:"candidates"`
-	Estimate   estimate.Config `json:"estimate"`
+	Candidates int             `json:"candidates,omitempty"`
+	Estimate   estimate.Config `json:"estimate,omitzero"`
 
-	Sampler diffusion.Sampler `json:"sampler"`
-	Delta   Delta             `json:"delta"`
+	Sampler diffusion.Sampler `json:"sampler,omitzero"`
+	Delta   Delta             `json:"delta,omitzero"`
 	// MaxDisagreement, RejectTerminal and RequireGain are those of qualify.Config.
-	MaxDisagreement float64    `json:"max_disagreement,omitempty"`
-	RejectTerminal  bool       `json:"reject_terminal,omitempty"`
-	RequireGain     bool       `json:"require_gain,omitempty"`
-	Mix             mix.Config `json:"mix"`
+	MaxDisagreement float64 `json:"max_disagreement,omitempty"`
+	RejectTerminal  bool    `json:"reject_terminal,omitempty"`
+	RequireGain     bool    `json:"require_gain,omitempty"`
+
+	SynthER synthesize.Config `json:"synther,omitzero"`
+
+	Mix mix.Config `json:"mix"`
 
 	Seed    uint64 `json:"seed"`
 	Backend string `json:"backend"`
@@ -68,27 +72,21 @@ type AugmentOptions struct {
 // Validate reports the first setting that cannot be, or that contradicts
 // another.
 func (o AugmentOptions) Validate() error {
+	m, err := findMethod(o.Method)
+	if err != nil {
+		return err
+	}
 	switch {
-	case o.Stitches < 0 || o.Transitions < 0:
-		return errors.New("a negative amount of stitches or transitions is asked for")
-	case o.Stitches > 0 && o.Transitions > 0:
-		return errors.New("--stitches says how many to attempt and --transitions how many to obtain: give one of them")
+	case o.Batch < 0:
+		return fmt.Errorf("--batch %d: a batch must have at least one attempt", o.Batch)
 	case o.CacheMB < 1:
 		return fmt.Errorf("--cache-mb %d is no room: want 1 or more", o.CacheMB)
 	case o.MaxFailedShare < 0 || o.MaxFailedShare > 1:
 		return fmt.Errorf("--max-failed-share %g is not in [0, 1]", o.MaxFailedShare)
 	case o.GPUConcurrency < 1:
 		return fmt.Errorf("--gpu-concurrency %d: at least one batch must run at a time", o.GPUConcurrency)
-	case o.Stitches == 0 && o.Transitions == 0 && (o.Mix.Ratio.Original == 0 || o.Mix.Ratio.Augmented == 0):
-		return errors.New("give --stitches, or --transitions, or a --mix ratio that says how many transitions to make")
 	}
-	return errors.Join(o.Scoring.Validate(), o.Pools.Validate(), o.plan(0, 1).Validate(), o.Estimate.Validate(), o.Mix.Validate())
-}
-
-func (o AugmentOptions) plan(first, count int64) pair.Config {
-	return pair.Config{
-		Strategy: o.Pairing, Seed: o.Seed, First: first, Count: count, BatchSize: o.Batch, Candidates: o.Candidates,
-	}
+	return errors.Join(o.amount(), m.validate(o), o.Mix.Validate())
 }
 
 // guidedReturn is what a denoiser guided by the return aims at, as a share of
@@ -100,53 +98,9 @@ const guidedReturn = 0.9
 func (run *augmentation) session() session.Options {
 	o := run.options
 	return session.Options{
-		Dir: o.Models, Hashes: run.models.Hashes(), Backend: o.Backend,
-		Batch: o.Batch, Sampler: o.Sampler, Return: guidedReturn, Concurrency: o.GPUConcurrency,
+		Dir: o.Models, Kinds: run.models.Kinds, Hashes: run.models.Hashes(), Backend: o.Backend,
+		Batch: o.Batch, Sampler: o.Sampler, Steps: o.SynthER.Steps, Return: guidedReturn, Concurrency: o.GPUConcurrency,
 	}
-}
-
-// Delta is the threshold of the qualification.
-type Delta struct {
-	Off bool `json:"off,omitempty"`
-	// Quantile, if positive, sets δ to that quantile of the dynamics model's
-	// error on held-out real transitions.
-	Quantile float64 `json:"quantile,omitempty"`
-	Value    float64 `json:"value,omitempty"` // in the units of the observations
-}
-
-// DefaultQuantile is what "auto" means.
-const DefaultQuantile = 0.99
-
-// ParseDelta reads "auto", "auto:0.99", "off" or a number.
-func ParseDelta(s string) (Delta, error) {
-	name, quantile, given := strings.Cut(s, ":")
-	switch {
-	case s == "off":
-		return Delta{Off: true}, nil
-	case s == "auto":
-		return Delta{Quantile: DefaultQuantile}, nil
-	case name == "auto" && given:
-		q, err := strconv.ParseFloat(quantile, 64)
-		if err != nil || !(q > 0 && q <= 1) {
-			return Delta{}, fmt.Errorf("δ %q: the quantile must lie in (0, 1]", s)
-		}
-		return Delta{Quantile: q}, nil
-	}
-	v, err := strconv.ParseFloat(s, 64)
-	if err != nil || !(v > 0) || math.IsInf(v, 0) {
-		return Delta{}, fmt.Errorf("δ %q is none: want auto, auto:QUANTILE, off or a positive number", s)
-	}
-	return Delta{Value: v}, nil
-}
-
-func (d Delta) String() string {
-	switch {
-	case d.Off:
-		return "off"
-	case d.Quantile > 0:
-		return fmt.Sprintf("%.4g (the %g quantile of the held-out dynamics error)", d.Value, d.Quantile)
-	}
-	return fmt.Sprintf("%g", d.Value)
 }
 
 // Judge looks at every attempted bridge before the report is written, so that a
@@ -168,7 +122,7 @@ func Augment(ctx context.Context, o AugmentOptions, judge Judge, progress func(P
 		do   func(context.Context) error
 	}{
 		{"read", run.read},
-		{"stitch", run.stitch},
+		{run.method.words().step, run.attempt},
 		{"mix", run.mix},
 	}
 	var notRun error
@@ -190,6 +144,7 @@ func Augment(ctx context.Context, o AugmentOptions, judge Judge, progress func(P
 
 // augmentation is a run in progress.
 type augmentation struct {
+	method   method
 	options  AugmentOptions
 	input    datasetio.Input
 	shape    datasetio.Shape
@@ -237,8 +192,14 @@ func checked(o AugmentOptions) (*augmentation, error) {
 	if err := makeAbsolute(&o.Data.Path, &o.Models, &o.Out); err != nil {
 		return nil, err
 	}
-	run := &augmentation{options: o}
-	var err error
+	m, err := findMethod(o.Method)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	if o.Batch == 0 {
+		o.Batch = m.batch()
+	}
+	run := &augmentation{method: m, options: o}
 	if run.input, run.shape, err = o.Data.open(); err != nil {
 		return nil, err
 	}
@@ -246,10 +207,10 @@ func checked(o AugmentOptions) (*augmentation, error) {
 	return run, run.openModels()
 }
 
-// openModels checks that the models fit the data, and settles δ.
+// openModels checks that the models fit the data and the settings.
 func (run *augmentation) openModels() (err error) {
 	o := &run.options
-	if run.models, err = session.Describe(o.Models); err != nil {
+	if run.models, err = session.Describe(o.Models, training.KindsOf(o.Method)); err != nil {
 		return err
 	}
 	if run.engine, err = openEngine(o.Backend, o.Runner); err != nil {
@@ -260,29 +221,8 @@ func (run *augmentation) openModels() (err error) {
 		return fmt.Errorf("%w: %q has observations of %d values and actions of %d, the models in %q were trained on %d and %d",
 			ErrData, o.Data.Path, run.shape.ObservationDim, run.shape.ActionDim, o.Models, m.ObservationDim, m.ActionDim)
 	}
-	if err := o.Sampler.Validate(run.models.DenoisingSteps); err != nil {
-		return fmt.Errorf("%w: %w", ErrUsage, err)
-	}
-	if _, _, err := o.Estimate.Bounds(run.models.Horizon); err != nil {
-		return fmt.Errorf("%w: %w", ErrUsage, err)
-	}
-	if o.Delta.Quantile > 0 {
-		o.Delta.Value = run.models.DynamicsError.Quantile(o.Delta.Quantile)
-	}
-	if err := run.checkQualification(); err != nil {
+	if err := run.method.settle(run); err != nil {
 		return fmt.Errorf("%w: %w", ErrUsage, err)
 	}
 	return nil
-}
-
-// checkQualification checks that the models can say what is asked of them.
-func (run *augmentation) checkQualification() error {
-	o := run.options
-	switch {
-	case o.MaxDisagreement > 0 && run.models.DynamicsNets < 2:
-		return fmt.Errorf("--max-disagreement: the dynamics model in %q is one net, which has none to disagree with: train with --preset reference, or leave the flag out", o.Models)
-	case o.RejectTerminal && !run.models.Terminals:
-		return fmt.Errorf("--reject-terminal: the reward model in %q does not predict terminal states: train with --preset reference, or leave the flag out", o.Models)
-	}
-	return o.qualify().Validate()
 }

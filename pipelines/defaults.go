@@ -5,6 +5,7 @@ import (
 	"diffstitch/io/datasetio"
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/diffusion"
+	"diffstitch/modelops/training"
 	"diffstitch/transforms/estimate"
 	"diffstitch/transforms/mix"
 	"diffstitch/transforms/pair"
@@ -14,8 +15,8 @@ import (
 // DefaultAugment is the configuration that flags change.
 func DefaultAugment() AugmentOptions {
 	return AugmentOptions{
+		Method:     training.MethodDiffStitch,
 		Data:       Data{MaxRejectShare: 0.01},
-		Batch:      64,
 		Scoring:    trajectory.Scoring{Kind: trajectory.ScoreReturn},
 		Pools:      rank.Config{Low: 0.7, High: 0.9},
 		Pairing:    pair.Reference,

@@ -11,17 +11,17 @@ import (
 	"diffstitch/io/trajectory"
 )
 
-// mayFail is how many of the attempted stitches may fail.
+// mayFail is how many of the attempts may fail.
 func (o AugmentOptions) mayFail(attempted int64) int64 {
 	return int64(o.MaxFailedShare * float64(attempted))
 }
 
-// failed counts the stitches of the batches that failed.
-func (run *augmentation) failed() (stitches int64) {
+// failed counts the attempts of the batches that failed.
+func (run *augmentation) failed() (attempts int64) {
 	for _, f := range run.failures {
-		stitches += f.Pairs
+		attempts += f.Pairs
 	}
-	return stitches
+	return attempts
 }
 
 // checkFailures reads the dead letters so far, and fails when they are more than
@@ -45,8 +45,8 @@ func (run *augmentation) checkFailures(attempted int64) error {
 		return err
 	}
 	first := run.failures[0]
-	return fmt.Errorf("pipelines: %d of %d attempted stitches failed, more than --max-failed-share %g allows; the first in %s: batch %d: %s (all of them: %s)",
-		run.failed(), attempted, run.options.MaxFailedShare, first.Stage, first.Batch, first.Error, path)
+	return fmt.Errorf("pipelines: %d of %d attempted %s failed, more than --max-failed-share %g allows; the first in %s: batch %d: %s (all of them: %s)",
+		run.failed(), attempted, run.method.words().attempts, run.options.MaxFailedShare, first.Stage, first.Batch, first.Error, path)
 }
 
 // writeFailures writes the dead letters, a line each.
@@ -60,25 +60,13 @@ func (run *augmentation) writeFailures(w io.Writer) error {
 	return nil
 }
 
-// funnel names the parts of the funnel between the plan and D_aug, and the
-// stages, as their DoFns call themselves, that count as each.
-var funnel = []struct {
-	name   string
-	stages []string
-}{
-	{"pair", nil},
-	{"estimate", []string{"ends", "candidates", "entries", "estimate"}},
-	{"inpaint", []string{"contexts", "inpaint"}},
-	{"wrap up", []string{"wrapup"}},
-	{"qualify", []string{"qualify", "stage"}},
-}
-
-// stitching is the funnel from the plan to D_aug.
-func (run *augmentation) stitching() []snapshot.Stage {
+// attempted is the funnel from the plan to D_aug.
+func (run *augmentation) attempted() []snapshot.Stage {
+	funnel := run.method.funnel()
 	stages := make([]snapshot.Stage, len(funnel))
-	in := int64(len(run.outcomes)) + run.failed()
+	in := run.judged() + run.failed()
 	for i, part := range funnel {
-		stage := snapshot.Stage{Stage: part.name, Unit: "stitches", In: in, Out: in}
+		stage := snapshot.Stage{Stage: part.name, Unit: run.method.words().attempts, In: in, Out: in}
 		for _, f := range run.failures {
 			if slices.Contains(part.stages, f.Stage) {
 				stage.Drop("failed in "+f.Stage, f.Pairs)
@@ -86,10 +74,10 @@ func (run *augmentation) stitching() []snapshot.Stage {
 		}
 		stages[i], in = stage, stage.Out
 	}
-	qualify := &stages[len(stages)-1]
+	last := &stages[len(stages)-1]
 	for _, o := range run.outcomes {
 		if o.Rejected != "" {
-			qualify.Drop(o.Rejected, 1)
+			last.Drop(o.Rejected, o.Attempts())
 		}
 	}
 	return stages

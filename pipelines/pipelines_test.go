@@ -16,6 +16,7 @@ import (
 	"diffstitch/io/snapshot"
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/session"
+	modeltraining "diffstitch/modelops/training"
 	"diffstitch/pipelines"
 	"diffstitch/transforms/mix"
 	"diffstitch/transforms/rank"
@@ -243,7 +244,7 @@ func TestInterruptionLeavesTheCurrentSnapshot(t *testing.T) {
 }
 
 func TestInterruptedTrainingResumes(t *testing.T) {
-	whole, err := session.Describe(world.models, training.KindsOf(training.MethodDiffStitch))
+	whole, err := session.Describe(world.models, modeltraining.KindsOf(modeltraining.MethodDiffStitch))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +282,7 @@ func TestWrongUsage(t *testing.T) {
 		"constant and window":      func(o *pipelines.AugmentOptions) { o.Estimate.Constant, o.Estimate.MaxSteps = 3, 5 },
 		"pairing":                  func(o *pipelines.AugmentOptions) { o.Pairing = "best" },
 		"concurrency":              func(o *pipelines.AugmentOptions) { o.GPUConcurrency = 0 },
-		"batch":                    func(o *pipelines.AugmentOptions) { o.Batch = 0 },
+		"batch":                    func(o *pipelines.AugmentOptions) { o.Batch = -1 },
 		"emit":                     func(o *pipelines.AugmentOptions) { o.Mix.Emit = "all" },
 		"sampler":                  func(o *pipelines.AugmentOptions) { o.Sampler.Kind = "euler" },
 		"more steps than the model has": func(o *pipelines.AugmentOptions) {

@@ -12,8 +12,8 @@ type AugmentPlan struct {
 	Files          []string        `json:"files"`
 	ObservationDim int             `json:"observation_dim"`
 	ActionDim      int             `json:"action_dim"`
-	Horizon        int             `json:"horizon"`
-	Conditioning   string          `json:"conditioning"`
+	Horizon        int             `json:"horizon,omitempty"`
+	Conditioning   string          `json:"conditioning,omitempty"`
 	Backend        string          `json:"backend"`
 	Runner         string          `json:"runner"`
 	Out            string          `json:"out"`
@@ -32,7 +32,7 @@ func PlanAugment(o AugmentOptions) (AugmentPlan, error) {
 	if err != nil {
 		return AugmentPlan{}, fmt.Errorf("pipelines: %w", err)
 	}
-	batch := int64(o.Batch)
+	batch := int64(run.options.Batch)
 	return AugmentPlan{
 		Files:          run.input.Files,
 		ObservationDim: run.shape.ObservationDim,

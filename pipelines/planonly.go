@@ -15,11 +15,11 @@ type Amounts struct {
 	Rejected    int64 `json:"rejected"`
 	Transitions int64 `json:"transitions"`
 
-	LowEpisodes  int64 `json:"low_episodes"`
+	LowEpisodes  int64 `json:"low_episodes"` // 0 of a method that ranks none
 	HighEpisodes int64 `json:"high_episodes"`
 
-	// Pairs and what follows are of the first round, where --transitions or a
-	// ratio asks for as many as it takes.
+	// Pairs, or episodes to generate, and what follows are of the first round, where
+	// --transitions or a ratio asks for as many as it takes.
 	Pairs      int64 `json:"pairs"`
 	Batches    int64 `json:"batches"`
 	Partitions int64 `json:"partitions"`
@@ -48,35 +48,22 @@ func MeasureAugment(ctx context.Context, o AugmentOptions, progress func(Progres
 	if err != nil {
 		return amounts, err
 	}
-	return run.amounts(count), nil
+	amounts = run.amounts(count)
+	run.method.measure(run, count, &amounts)
+	return amounts, nil
 }
 
 func (run *augmentation) amounts(count int64) Amounts {
 	a := Amounts{
-		Files:        len(run.files),
-		Episodes:     int64(len(run.metas)),
-		Rejected:     int64(len(run.rejects)),
-		Transitions:  originalRows(run.metas),
-		LowEpisodes:  int64(len(run.pools.Low)),
-		HighEpisodes: int64(len(run.pools.High)),
-		Pairs:        count,
-		FirstRound:   run.options.Stitches == 0,
-		HighPool:     datasetio.WeighEpisodes(run.shape, run.pools.High),
+		Files:       len(run.files),
+		Episodes:    int64(len(run.metas)),
+		Rejected:    int64(len(run.rejects)),
+		Transitions: originalRows(run.metas),
+		Pairs:       count,
+		FirstRound:  run.options.Stitches == 0,
 	}
 	for _, f := range run.files {
 		a.Bytes += f.Bytes
-	}
-	plan := run.options.plan(0, count)
-	a.Batches, a.Partitions = plan.Shares()
-	for batches := range plan.Plan(run.pools) {
-		for _, b := range batches {
-			a.LowEnds = a.LowEnds.Add(datasetio.WeighLowEnds(run.shape, b))
-		}
-	}
-	if plan.ChoosesEntries() {
-		for _, block := range plan.CandidatesOf(run.pools.High) {
-			a.Candidates = a.Candidates.Add(datasetio.WeighCandidates(run.shape, block))
-		}
 	}
 	return a
 }

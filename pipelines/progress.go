@@ -16,27 +16,27 @@ func readingTasks(m observe.Metrics) []Progress {
 	return []Progress{{Task: "reading", Done: read, Unit: "episodes"}}
 }
 
-// stitchingTasks tells how many of a round's stitches have been judged. Where
-// the runner has no metrics before the job ends, the batches that are staged tell.
-func (run *augmentation) stitchingTasks(round int, first, total int64) func(observe.Metrics) []Progress {
-	batch := int64(run.options.Batch)
+// attemptTasks tells how many of a round's attempts have been judged. Where the
+// runner has no metrics before the job ends, the batches that are staged tell.
+func (run *augmentation) attemptTasks(round int, first, total int64) func(observe.Metrics) []Progress {
+	batch, words := int64(run.options.Batch), run.method.words()
 	return func(m observe.Metrics) []Progress {
-		accepted := m.Counters[observe.Name{Namespace: "qualify", Name: "stitches_accepted"}]
+		accepted := m.Counters[observe.Name{Namespace: words.counters, Name: words.counted + "_accepted"}]
 		judged := accepted
 		for name, n := range m.Counters {
-			if name.Namespace == "qualify" && strings.HasPrefix(name.Name, "stitches_rejected_") {
+			if name.Namespace == words.counters && strings.HasPrefix(name.Name, words.counted+"_rejected_") {
 				judged += n
 			}
 		}
 		if judged == 0 {
 			staged, _ := datasetio.CountStaged(run.staging.WorkDir(), first/batch) // what cannot be listed is not shown
-			return []Progress{{Task: "stitching", Done: min(staged*batch, total), Total: total, Unit: "stitches"}}
+			return []Progress{{Task: words.stage, Done: min(staged*batch, total), Total: total, Unit: words.attempts}}
 		}
 		note := fmt.Sprintf("%d accepted", accepted)
 		if round > 0 {
 			note = fmt.Sprintf("round %d, %s", round+1, note)
 		}
-		return []Progress{{Task: "stitching", Done: judged, Total: total, Unit: "stitches", Note: note}}
+		return []Progress{{Task: words.stage, Done: judged, Total: total, Unit: words.attempts, Note: note}}
 	}
 }
 

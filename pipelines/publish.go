@@ -1,12 +1,10 @@
 package pipelines
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,7 +14,6 @@ import (
 	"diffstitch/io/report"
 	"diffstitch/io/snapshot"
 	"diffstitch/io/trajectory"
-	"diffstitch/modelops/training"
 	"diffstitch/pipelines/observe"
 )
 
@@ -46,42 +43,6 @@ func (run *augmentation) publish(judge Judge) (snapshot.Snapshot, error) {
 // close gives up what was not published.
 func (run *augmentation) close() error { return run.staging.Abort() }
 
-// rejectedStitch is a line of rejects/stitches.jsonl. JSON has no NaN or Inf:
-// numbers that are not finite are null.
-type rejectedStitch struct {
-	Index         int64    `json:"index"`
-	LowEpisodeID  int64    `json:"low_episode_id"`
-	LowStep       int32    `json:"low_step"`
-	HighEpisodeID int64    `json:"high_episode_id"`
-	HighStep      int32    `json:"high_step"`
-	Steps         int32    `json:"steps"`
-	Similarity    *float32 `json:"similarity"`
-	MaxError      *float32 `json:"max_qualification_error"`
-	// Disagreement is left out where the dynamics model is one net.
-	Disagreement *float32 `json:"max_ensemble_disagreement,omitempty"`
-	Reason       string   `json:"reason"`
-}
-
-func rejection(o trajectory.Outcome, ensemble bool) rejectedStitch {
-	r := rejectedStitch{
-		Index: o.Index, LowEpisodeID: o.Low.Episode.ID, LowStep: o.Low.Step,
-		HighEpisodeID: o.High.Episode.ID, HighStep: o.High.Step,
-		Steps: o.Steps, Similarity: finite(o.Similarity), MaxError: finite(o.MaxError), Reason: o.Rejected,
-	}
-	if ensemble {
-		r.Disagreement = finite(o.MaxDisagreement)
-	}
-	return r
-}
-
-// finite is nil for NaN and ±Inf.
-func finite(v float32) *float32 {
-	if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-		return nil
-	}
-	return &v
-}
-
 func (run *augmentation) writeRejects() error {
 	inputs := filepath.Join(run.staging.RejectsDir(), "inputs.jsonl")
 	if err := writeFile(inputs, func(w io.Writer) error { return dataset.WriteRejects(w, run.rejects) }); err != nil {
@@ -91,19 +52,7 @@ func (run *augmentation) writeRejects() error {
 	if err := writeFile(failures, run.writeFailures); err != nil {
 		return err
 	}
-	stitches := filepath.Join(run.staging.RejectsDir(), "stitches.jsonl")
-	return writeFile(stitches, func(w io.Writer) error {
-		lines := json.NewEncoder(w)
-		for _, o := range run.outcomes {
-			if o.Rejected == "" {
-				continue
-			}
-			if err := lines.Encode(rejection(o, run.models.DynamicsNets > 1)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return run.method.rejects(run)
 }
 
 // writeFile writes a file of the staging, which nobody reads before the commit.
@@ -126,6 +75,7 @@ func (run *augmentation) manifest() snapshot.Manifest {
 		Software:       Software,
 		Backend:        run.engine.Kind,
 		Runner:         run.options.Runner,
+		Method:         string(run.options.Method),
 		Seed:           run.options.Seed,
 		ObservationDim: run.shape.ObservationDim,
 		ActionDim:      run.shape.ActionDim,
@@ -136,7 +86,7 @@ func (run *augmentation) manifest() snapshot.Manifest {
 	for _, f := range run.files {
 		m.Inputs = append(m.Inputs, snapshot.Input{Path: f.Path, Bytes: f.Bytes, SHA256: f.SHA256})
 	}
-	for _, kind := range training.Kinds {
+	for _, kind := range run.models.Kinds {
 		m.Models = append(m.Models, snapshot.Model{Kind: string(kind), SHA256: run.models.Models[kind].Hash})
 	}
 	for _, p := range run.parts {
@@ -151,13 +101,10 @@ func (run *augmentation) manifest() snapshot.Manifest {
 	return m
 }
 
-// pipelineStages are the stages that are pipelines, in their order.
-var pipelineStages = []string{"reading", "stitching", "writing"}
-
 // measured lists the metrics of the run's pipelines in an order that does not
 // depend on the run.
 func (run *augmentation) measured() (all snapshot.Metrics) {
-	for _, stage := range pipelineStages {
+	for _, stage := range []string{"reading", run.method.words().stage, "writing"} {
 		m := run.metrics[stage]
 		for _, name := range slices.SortedFunc(maps.Keys(m.Counters), observe.Name.Compare) {
 			all.Counters = append(all.Counters, snapshot.Counter{
@@ -196,7 +143,7 @@ func (run *augmentation) stages() []snapshot.Stage {
 	for _, r := range run.rejects {
 		rejected[string(r.Reason)]++
 	}
-	episodes, ranked := int64(len(run.metas)), int64(len(run.pools.Low)+len(run.pools.High))
+	episodes := int64(len(run.metas))
 	accepted, _ := run.accepted()
 	var written int64
 	for _, p := range run.parts {
@@ -204,9 +151,11 @@ func (run *augmentation) stages() []snapshot.Stage {
 	}
 	stages := []snapshot.Stage{
 		{Stage: "read", Unit: "episodes", In: episodes + int64(len(run.rejects)), Out: episodes, Dropped: rejected},
-		{Stage: "rank", Unit: "episodes", In: episodes, Out: ranked, Dropped: dropped("between the pools", episodes-ranked)},
 	}
-	stages = append(stages, run.stitching()...)
+	if ranked := int64(len(run.pools.Low) + len(run.pools.High)); ranked > 0 {
+		stages = append(stages, snapshot.Stage{Stage: "rank", Unit: "episodes", In: episodes, Out: ranked, Dropped: dropped("between the pools", episodes-ranked)})
+	}
+	stages = append(stages, run.attempted()...)
 	return append(stages, snapshot.Stage{
 		Stage: "mix", Unit: "episodes", In: episodes + accepted, Out: written,
 		Dropped: dropped("to hold the ratio", episodes+accepted-written),

@@ -15,13 +15,7 @@ import (
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/session"
 	"diffstitch/pipelines/observe"
-	"diffstitch/transforms/estimate"
-	"diffstitch/transforms/inpaint"
 	"diffstitch/transforms/mix"
-	"diffstitch/transforms/pair"
-	"diffstitch/transforms/qualify"
-	"diffstitch/transforms/rank"
-	"diffstitch/transforms/wrapup"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 )
@@ -99,7 +93,7 @@ func (run *augmentation) read(ctx context.Context) error {
 		return err
 	}
 	number(run.metas)
-	if run.pools, err = rank.Split(run.options.Pools, run.metas); err != nil {
+	if err := run.method.prepare(run); err != nil {
 		return fmt.Errorf("%w: %w", ErrData, err)
 	}
 	return nil
@@ -135,9 +129,9 @@ func number(metas []trajectory.Meta) {
 	}
 }
 
-// stitch attempts stitches: as many as asked for, or in rounds until D_aug has
+// attempt attempts episodes: as many as asked for, or in rounds until D_aug has
 // the transitions asked for.
-func (run *augmentation) stitch(ctx context.Context) error {
+func (run *augmentation) attempt(ctx context.Context) error {
 	o := run.options
 	if inProcess(o.Runner) { // held over all rounds, so that its workers compile once
 		release, err := session.Hold(run.session())
@@ -170,7 +164,7 @@ func (run *augmentation) wanted() int64 {
 	return run.options.Transitions
 }
 
-// firstRound is how many stitches are attempted before any is judged.
+// firstRound is how many attempts are made before any is judged.
 func (run *augmentation) firstRound() (int64, error) {
 	if run.options.Stitches > 0 {
 		return run.options.Stitches, nil
@@ -178,15 +172,15 @@ func (run *augmentation) firstRound() (int64, error) {
 	return run.attempts(0, run.wanted())
 }
 
-// minAcceptance is the share of accepted stitches under which asking for more is
+// minAcceptance is the share of accepted attempts under which asking for more is
 // given up, once patience batches were tried.
 const (
 	minAcceptance = 0.01
 	patience      = 8
 )
 
-// attempts is how many stitches the next round should try, a whole number of
-// batches: 0 when D_aug has what is wanted.
+// attempts is how many the next round should try, a whole number of batches: 0
+// when D_aug has what is wanted.
 func (run *augmentation) attempts(tried, wanted int64) (int64, error) {
 	batch := int64(run.options.Batch)
 	accepted, rows := run.accepted()
@@ -194,10 +188,10 @@ func (run *augmentation) attempts(tried, wanted int64) (int64, error) {
 	case rows >= wanted:
 		return 0, nil
 	case tried == 0:
-		return 2 * batch, nil
+		return (run.method.guess(run.options, wanted) + batch - 1) / batch * batch, nil
 	case tried >= patience*batch && float64(accepted) < minAcceptance*float64(tried):
-		return 0, fmt.Errorf("pipelines: only %d of %d attempted stitches passed δ = %v, and D_aug has %d of %d transitions: train the models longer, raise --delta, or ask for less",
-			accepted, tried, run.options.Delta, rows, wanted)
+		return 0, fmt.Errorf("pipelines: only %d of %d attempted %s passed%s, and D_aug has %d of %d transitions: train the models longer, ask less of what is generated, or ask for less of it",
+			accepted, tried, run.method.words().attempts, run.options.Delta.passed(), rows, wanted)
 	case rows == 0:
 		return tried, nil
 	}
@@ -207,15 +201,23 @@ func (run *augmentation) attempts(tried, wanted int64) (int64, error) {
 	return (needed/batch + 1) * batch, nil
 }
 
-// accepted counts the accepted stitches and their rows in D_aug.
-func (run *augmentation) accepted() (stitches, rows int64) {
+// accepted counts the accepted attempts and their rows in D_aug.
+func (run *augmentation) accepted() (attempts, rows int64) {
 	for _, o := range run.outcomes {
 		if o.Rejected == "" {
-			stitches++
+			attempts += o.Attempts()
 			rows += run.options.Mix.Rows(o)
 		}
 	}
-	return stitches, rows
+	return attempts, rows
+}
+
+// judged counts the attempts that came back.
+func (run *augmentation) judged() (attempts int64) {
+	for _, o := range run.outcomes {
+		attempts += o.Attempts()
+	}
+	return attempts
 }
 
 func originalRows(metas []trajectory.Meta) (rows int64) {
@@ -225,40 +227,16 @@ func originalRows(metas []trajectory.Meta) (rows int64) {
 	return rows
 }
 
-// round attempts the stitches [first, first+count) of the plan.
+// round makes the attempts [first, first+count) of the plan.
 func (run *augmentation) round(ctx context.Context, round int, first, count int64) error {
-	o, models := run.options, run.session()
 	path := run.work(fmt.Sprintf(outcomesFile, round))
-	plan, prefix := o.plan(first, count), run.work(fmt.Sprintf(planShares, round))
-	if err := run.savePlan(ctx, plan, prefix); err != nil {
+	build, err := run.method.attempt(ctx, run, round, first, count)
+	if err != nil {
 		return err
 	}
-	_, partitions := plan.Shares()
-	_, err := run.execute(ctx, "stitching", run.stitchingTasks(round, first, count), func(s beam.Scope, job *observe.Job) {
-		var dead []beam.PCollection
-		but := func(out, failures beam.PCollection) beam.PCollection {
-			dead = append(dead, failures)
-			return out
-		}
-		pairs := but(datasetio.LowEnds(s, run.input, datasetio.ReadShares[trajectory.PairBatch](s, prefix, partitions)))
-		switch o.Pairing {
-		case pair.Uniform:
-			ends := but(datasetio.Entries(s, run.input, pair.ByEntry(s, plan, pairs)))
-			pairs = but(estimate.Steps(s, o.Estimate, models, o.Seed, ends))
-		case pair.Reference:
-			ends := but(datasetio.Choices(s, run.input, run.candidates(s, plan), pairs))
-			pairs = pair.ByEntry(s, plan, but(estimate.Steps(s, o.Estimate, models, o.Seed, ends)))
-		case pair.Reachable:
-			ready := datasetio.Await(s, run.candidates(s, plan), pairs)
-			imagined := but(estimate.Imagine(s, models, o.Seed, ready))
-			ends := but(datasetio.Nearest(s, run.input, run.reach(), imagined))
-			pairs = pair.ByEntry(s, plan, but(estimate.Steps(s, o.Estimate, models, o.Seed, ends)))
-		}
-		contexts := but(datasetio.Contexts(s, run.input, run.models.Horizon, pairs))
-		bridges := but(inpaint.Bridges(s, models, o.Seed, contexts))
-		judged := but(qualify.Stitches(s, o.qualify(), models, but(wrapup.Transitions(s, models, bridges))))
-		outcomes := but(datasetio.Stage(s, run.staging.WorkDir(), run.shape, job.Live(s, judged)))
-		datasetio.DeadLetters(s, run.staging.WorkDir(), o.mayFail(first+count), dead...)
+	_, err = run.execute(ctx, run.method.words().stage, run.attemptTasks(round, first, count), func(s beam.Scope, job *observe.Job) {
+		outcomes, dead := build(s, job)
+		datasetio.DeadLetters(s, run.staging.WorkDir(), run.options.mayFail(first+count), dead...)
 		datasetio.WriteRecords[trajectory.Outcome](s, path, outcomes)
 	})
 	if err != nil {
@@ -275,61 +253,13 @@ func (run *augmentation) round(ctx context.Context, round int, first, count int6
 	if err := run.checkFailures(first + count); err != nil {
 		return err
 	}
-	if back := int64(len(run.outcomes)) + run.failed(); back != first+count {
-		return fmt.Errorf("pipelines: %d of %d attempted stitches came back", back, first+count)
+	if back := run.judged() + run.failed(); back != first+count {
+		return fmt.Errorf("pipelines: %d of %d attempted %s came back", back, first+count, run.method.words().attempts)
 	}
 	return nil
-}
-
-// savePlan leaves the plan's partitions, and in the first round the places of the
-// candidates, to the workers. A job that is built and not run has none.
-func (run *augmentation) savePlan(ctx context.Context, plan pair.Config, prefix string) error {
-	if len(run.metas) == 0 {
-		return nil
-	}
-	partition := int64(0)
-	for batches := range plan.Plan(run.pools) {
-		if err := datasetio.SaveShare(ctx, prefix, partition, batches); err != nil {
-			return err
-		}
-		partition++
-	}
-	if !plan.ChoosesEntries() || plan.First > 0 {
-		return nil
-	}
-	for i, block := range plan.CandidatesOf(run.pools.High) {
-		if err := datasetio.SaveShare(ctx, run.work(candidateShares), int64(i), []trajectory.CandidateBlock{block}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// candidates gives the path of the run's pool of candidates once it is there;
-// the first round makes it.
-func (run *augmentation) candidates(s beam.Scope, plan pair.Config) beam.PCollection {
-	path := run.work(candidatesFile)
-	if plan.First > 0 {
-		return beam.Create(s, path)
-	}
-	blocks := datasetio.ReadShares[trajectory.CandidateBlock](s, run.work(candidateShares), plan.CandidateBlocks())
-	return datasetio.StageCandidates(s, run.input, path, blocks)
-}
-
-// reach is where entries are looked for with pair.Reachable.
-func (run *augmentation) reach() datasetio.Reach {
-	first, last, _ := run.options.Estimate.Bounds(run.models.Horizon) // openModels checked it
-	return datasetio.Reach{Pool: run.work(candidatesFile), Scale: run.models.StateScale, First: first, Last: last}
 }
 
 func byPair(a, b trajectory.Outcome) int { return cmp.Compare(a.Index, b.Index) }
-
-func (o AugmentOptions) qualify() qualify.Config {
-	return qualify.Config{
-		Delta: o.Delta.Value, Off: o.Delta.Off,
-		MaxDisagreement: o.MaxDisagreement, RejectTerminal: o.RejectTerminal, RequireGain: o.RequireGain,
-	}
-}
 
 // mix lays out and writes D*.
 func (run *augmentation) mix(ctx context.Context) error {

@@ -28,12 +28,14 @@ func init() {
 	register.Iter1[string]()
 }
 
-// TrainOptions configure the training of the four models.
+// TrainOptions configure the training of models.
 type TrainOptions struct {
 	Data   Data
 	Models string // folder of the models
-	Preset string
-	Steps  int // optimizer steps of each model in place of the preset's; 0 keeps them
+	// Methods are those whose models are trained; none means DiffStitch.
+	Methods []training.Method
+	Preset  string
+	Steps   int // optimizer steps of each model in place of the preset's; 0 keeps them
 	// Conditioning is how the denoiser is shown the known states, in place of the
 	// preset's; "" keeps it.
 	Conditioning string
@@ -46,6 +48,11 @@ type TrainOptions struct {
 func (o TrainOptions) Validate() error {
 	if _, err := o.config(); err != nil {
 		return err
+	}
+	for _, m := range o.Methods {
+		if _, err := findMethod(m); err != nil {
+			return err
+		}
 	}
 	if o.Steps < 0 {
 		return fmt.Errorf("pipelines: %d training steps asked for", o.Steps)
@@ -63,8 +70,16 @@ func (o TrainOptions) config() (training.Config, error) {
 	return cfg, err
 }
 
-// Train trains the four models: a Beam stage of four elements, each of which
-// reads the data itself. Finished models are kept, unfinished ones resumed.
+// kinds are the models to train.
+func (o TrainOptions) kinds() []training.Kind {
+	if len(o.Methods) == 0 {
+		return training.KindsOf(training.MethodDiffStitch)
+	}
+	return training.KindsOf(o.Methods...)
+}
+
+// Train trains the models: a Beam stage of an element a model, each of which reads
+// the data itself. Finished models are kept, unfinished ones resumed.
 func Train(ctx context.Context, o TrainOptions, progress func(Progress)) (models session.Info, err error) {
 	if err := o.Validate(); err != nil {
 		return models, fmt.Errorf("%w: %w", ErrUsage, err)
@@ -90,7 +105,7 @@ func Train(ctx context.Context, o TrainOptions, progress func(Progress)) (models
 		runner: o.Runner, stage: "training", progress: progress, tasks: trainingTasks,
 		build: func(s beam.Scope, job *observe.Job) {
 			s = s.Scope("pipelines.Train")
-			kinds := beam.Reshuffle(s, beam.CreateList(s, modelKinds()))
+			kinds := beam.Reshuffle(s, beam.CreateList(s, modelNames(o.kinds())))
 			trained := beam.ParDo(s, &trainFn{Options: o, Input: in, Shape: shape, Job: job.Name, Lease: wanted}, kinds)
 			beam.ParDo0(s, &trainedFn{}, beam.GroupByKey(s, beam.AddFixedKey(s, trained)))
 		},
@@ -98,14 +113,14 @@ func Train(ctx context.Context, o TrainOptions, progress func(Progress)) (models
 	if err != nil {
 		return models, err
 	}
-	return session.Describe(o.Models)
+	return session.Describe(o.Models, o.kinds())
 }
 
-func modelKinds() (kinds []string) {
-	for _, kind := range training.Kinds {
-		kinds = append(kinds, string(kind))
+func modelNames(kinds []training.Kind) (names []string) {
+	for _, kind := range kinds {
+		names = append(names, string(kind))
 	}
-	return kinds
+	return names
 }
 
 type trainFn struct {

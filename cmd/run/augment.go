@@ -13,6 +13,7 @@ import (
 	"diffstitch/io/snapshot"
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/diffusion"
+	"diffstitch/modelops/training"
 	"diffstitch/pipelines"
 	"diffstitch/transforms/estimate"
 	"diffstitch/transforms/mix"
@@ -26,7 +27,7 @@ import (
 // come of them.
 type augmentFlags struct {
 	options                     pipelines.AugmentOptions
-	delta, mix, batch           string
+	method, delta, mix, batch   string
 	metricsAddress              string
 	asJSON, dryRun, onlyPlanned bool
 }
@@ -35,7 +36,7 @@ func newAugment() *cobra.Command {
 	f := &augmentFlags{options: pipelines.DefaultAugment()}
 	cmd := &cobra.Command{
 		Use:   "augment --data PATH --models DIR --out DIR (--stitches N | --transitions M)",
-		Short: "Stitch episodes and publish the mixed dataset D*",
+		Short: "Stitch episodes, or generate some by a baseline, and publish the mixed dataset D*",
 		Args:  args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.settle(cmd); err != nil {
@@ -48,9 +49,16 @@ func newAugment() *cobra.Command {
 	addData(flags, &o.Data)
 	addModels(flags, &o.Models, &o.Backend, &o.Seed)
 	flags.StringVar(&o.Out, "out", "", "folder to publish in (required)")
-	addStitching(flags, o)
-	flags.StringVar(&f.batch, "batch", strconv.Itoa(o.Batch), "stitches a batch: a number, or auto to measure what suits the device")
-	flags.StringVar(&f.delta, "delta", "auto", "δ of the qualification: a number, off, auto, or auto:QUANTILE of the held-out dynamics error")
+	flags.StringVar(&f.method, "method", string(o.Method), "what makes the new episodes: "+methodNames())
+	addAmounts(flags, o)
+	stitching := pflag.NewFlagSet("stitching", pflag.ContinueOnError)
+	addStitching(stitching, o)
+	stitching.StringVar(&f.delta, "delta", "auto", "δ of the qualification: a number, off, auto, or auto:QUANTILE of the held-out dynamics error")
+	addOf(flags, training.MethodDiffStitch, stitching)
+	synther := pflag.NewFlagSet("synther", pflag.ContinueOnError)
+	synther.IntVar(&o.SynthER.Steps, "heun-steps", 0, "steps of the sampler; 0 for those of the model's preset")
+	addOf(flags, training.MethodSynthER, synther)
+	flags.StringVar(&f.batch, "batch", "", "attempts a batch: a number, or auto to measure what suits the device; by default 64 stitches, or 1024 transitions")
 	flags.StringVar(&f.mix, "mix", "concat", "original:augmented transitions, such as 4:1, or concat for all there is")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be done, looking at schemas and models alone, and do nothing")
 	flags.BoolVar(&f.onlyPlanned, "plan-only", false, "read, rank and plan, print how much there is to do, and publish nothing")
@@ -70,6 +78,10 @@ func (f *augmentFlags) settle(cmd *cobra.Command) (err error) {
 	}
 	if f.dryRun && f.onlyPlanned {
 		return usage(errors.New("--dry-run reads no data, --plan-only reads all: give one of them"))
+	}
+	f.options.Method = training.Method(f.method)
+	if err := refuseOthers(cmd.Flags(), f.options.Method); err != nil {
+		return err
 	}
 	if f.options.Delta, err = pipelines.ParseDelta(f.delta); err != nil {
 		return usage(err)
@@ -124,6 +136,10 @@ func measure(cmd *cobra.Command, o pipelines.AugmentOptions, show func(pipelines
 		round = " in the first round"
 	}
 	fmt.Fprintf(out, "read        %d transitions of %d episodes in %d files (%s); %d rejected\n", a.Transitions, a.Episodes, a.Files, mib(a.Bytes), a.Rejected)
+	if o.Method != training.MethodDiffStitch {
+		fmt.Fprintf(out, "plan        %d episodes to generate in %d batches%s\n", a.Pairs, a.Batches, round)
+		return nil
+	}
 	fmt.Fprintf(out, "pools       %d low and %d high episodes\n", a.LowEpisodes, a.HighEpisodes)
 	fmt.Fprintf(out, "plan        %d pairs in %d batches and %d partitions%s\n", a.Pairs, a.Batches, a.Partitions, round)
 	fmt.Fprintf(out, "candidates  %d states: %d windows, %s\n", a.Candidates.States, a.Candidates.Windows, mib(a.Candidates.Bytes))
@@ -134,11 +150,42 @@ func measure(cmd *cobra.Command, o pipelines.AugmentOptions, show func(pipelines
 
 func mib(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
 
-func addStitching(flags *pflag.FlagSet, o *pipelines.AugmentOptions) {
-	flags.Int64Var(&o.Stitches, "stitches", 0, "how many stitches to attempt")
+// addAmounts offers what all methods take.
+func addAmounts(flags *pflag.FlagSet, o *pipelines.AugmentOptions) {
 	flags.Int64Var(&o.Transitions, "transitions", 0, "how many transitions D_aug must hold; attempts go on until it does")
 	flags.IntVar(&o.GPUConcurrency, "gpu-concurrency", o.GPUConcurrency, "batches that may run at once on the device of a worker process")
-	flags.Float64Var(&o.MaxFailedShare, "max-failed-share", 0, "share of the attempted stitches that may be missing because their batch failed")
+	flags.Float64Var(&o.MaxFailedShare, "max-failed-share", 0, "share of the attempts that may be missing because their batch failed")
+	flags.IntVar(&o.CacheMB, "cache-mb", o.CacheMB, "MiB of memory that each worker process spends on keeping episode windows")
+	flags.Int64Var(&o.Mix.RowGroupRows, "row-group-rows", o.Mix.RowGroupRows, "rows of a row group, at least")
+	flags.Int64Var(&o.Mix.PartRows, "part-rows", o.Mix.PartRows, "rows of a file, at least")
+}
+
+// ofMethod is the annotation of a flag that says which method it is of.
+const ofMethod = "diffstitch_method"
+
+// addOf offers the flags of one method alone.
+func addOf(flags *pflag.FlagSet, method training.Method, own *pflag.FlagSet) {
+	own.VisitAll(func(f *pflag.Flag) {
+		f.Annotations = map[string][]string{ofMethod: {string(method)}}
+		if method != training.MethodDiffStitch {
+			f.Usage = string(method) + ": " + f.Usage
+		}
+	})
+	flags.AddFlagSet(own)
+}
+
+// refuseOthers fails where a flag was given that is of another method.
+func refuseOthers(flags *pflag.FlagSet, method training.Method) (err error) {
+	flags.Visit(func(f *pflag.Flag) {
+		if of := f.Annotations[ofMethod]; of != nil && of[0] != string(method) && err == nil {
+			err = usage(fmt.Errorf("--%s is of --method %s, and means nothing to %s", f.Name, of[0], method))
+		}
+	})
+	return err
+}
+
+func addStitching(flags *pflag.FlagSet, o *pipelines.AugmentOptions) {
+	flags.Int64Var(&o.Stitches, "stitches", 0, "how many stitches to attempt")
 	flags.StringVar(&o.Pairing, "pairing", o.Pairing, "how pairs are drawn: "+pair.Uniform+" (the paper), "+pair.Reference+" (the authors' retrieval) or "+pair.Reachable+" (entries nearest to what is imagined)")
 	flags.IntVar(&o.Candidates, "candidates", o.Candidates, "high-return states that a batch chooses its entries from, with reference pairing; reachable looks at 32 times as many")
 	flags.Float64Var(&o.Pools.Low, "low-quantile", o.Pools.Low, "episodes at or under this quantile are low")
@@ -156,16 +203,19 @@ func addStitching(flags *pflag.FlagSet, o *pipelines.AugmentOptions) {
 	flags.BoolVar(&o.RejectTerminal, "reject-terminal", false, "drop stitches of which a generated state is predicted to be terminal (models of --preset reference)")
 	flags.BoolVar(&o.RequireGain, "require-gain", false, "drop stitches that earn no more than what they replace")
 	flags.StringVar(&o.Mix.Emit, "emit", o.Mix.Emit, "what a stitch leaves in D*: "+mix.EmitTrajectory+" (the paper) or "+mix.EmitBridge+" (the authors' code)")
-	flags.IntVar(&o.CacheMB, "cache-mb", o.CacheMB, "MiB of memory that each worker process spends on keeping episode windows")
-	flags.Int64Var(&o.Mix.RowGroupRows, "row-group-rows", o.Mix.RowGroupRows, "rows of a row group, at least")
-	flags.Int64Var(&o.Mix.PartRows, "part-rows", o.Mix.PartRows, "rows of a file, at least")
 }
 
 // settleBatch reads --batch, or measures it and says what was chosen.
 func settleBatch(w io.Writer, batch string, o *pipelines.AugmentOptions) (err error) {
+	if batch == "" {
+		return nil // the method's own
+	}
 	if batch != "auto" {
 		if o.Batch, err = strconv.Atoi(batch); err != nil {
 			return usage(fmt.Errorf("--batch %q: want a number or auto", batch))
+		}
+		if o.Batch < 1 {
+			return usage(fmt.Errorf("--batch %d: a batch must have at least one attempt", o.Batch))
 		}
 		return nil
 	}
@@ -176,7 +226,7 @@ func settleBatch(w io.Writer, batch string, o *pipelines.AugmentOptions) (err er
 	o.Batch = measured[len(measured)-1].Batch
 	fmt.Fprintf(w, "--batch %d, of those measured:", o.Batch)
 	for _, m := range measured {
-		fmt.Fprintf(w, " %d (%.3g windows a second)", m.Batch, m.PerSecond)
+		fmt.Fprintf(w, " %d (%.3g a second)", m.Batch, m.PerSecond)
 	}
 	fmt.Fprintln(w)
 	return nil
@@ -193,10 +243,14 @@ func printSnapshot(w io.Writer, s snapshot.Snapshot) {
 		fmt.Fprintln(w)
 	}
 	var o pipelines.AugmentOptions
-	if err := json.Unmarshal(m.Configuration, &o); err == nil {
+	made := "stitched ones"
+	switch err := json.Unmarshal(m.Configuration, &o); {
+	case err == nil && o.Method == training.MethodDiffStitch:
 		fmt.Fprintf(w, "δ: %v\n", o.Delta)
+	case err == nil:
+		made = "ones by " + string(o.Method)
 	}
-	fmt.Fprintf(w, "D*: %d transitions of %d original episodes, %d of %d stitched ones\n",
-		m.Original.Transitions, m.Original.Episodes, m.Stitched.Transitions, m.Stitched.Episodes)
+	fmt.Fprintf(w, "D*: %d transitions of %d original episodes, %d of %d %s\n",
+		m.Original.Transitions, m.Original.Episodes, m.Stitched.Transitions, m.Stitched.Episodes, made)
 	fmt.Fprintf(w, "published %s\nreport    %s\n", s.DataDir(), s.ReportPath())
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"diffstitch/io/dataset"
+	"diffstitch/modelops/training"
 	"diffstitch/pipelines"
 
 	"github.com/spf13/pflag"
@@ -31,9 +32,18 @@ func addPath(flags *pflag.FlagSet, data *pipelines.Data) {
 	flags.Float64Var(&data.MaxRejectShare, "max-reject-share", 0.01, "share of episodes, or of files, that may be rejected")
 }
 
+// methodNames lists the methods for a flag's description.
+func methodNames() string {
+	var names []string
+	for _, m := range training.Methods {
+		names = append(names, string(m))
+	}
+	return strings.Join(names, ", ")
+}
+
 // addModels offers where the models are and what runs them.
 func addModels(flags *pflag.FlagSet, models, backend *string, seed *uint64) {
-	flags.StringVar(models, "models", "", "folder of the four models (required)")
+	flags.StringVar(models, "models", "", "folder of the models (required)")
 	flags.StringVar(backend, "backend", "auto", "engine of the models: auto, go or xla")
 	flags.Uint64Var(seed, "seed", 0, "seed of every random number")
 }

@@ -12,12 +12,15 @@ import (
 
 func newTrain() *cobra.Command {
 	var o pipelines.TrainOptions
+	var methods []string
 	var metricsAddress string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "train --data PATH --models DIR",
-		Short: "Train the four models on a dataset",
-		Long: `Train the denoiser, the inverse dynamics, the reward and the dynamics model.
+		Short: "Train the models of a method on a dataset",
+		Long: `Train the models that a method runs. Those of diffstitch are the denoiser, the
+inverse dynamics, the reward and the dynamics model; that of synther is its denoiser
+of transitions.
 
 Finished models in the folder are kept, unfinished ones resumed from their last
 saved step, with the same result as if they had not been interrupted.`,
@@ -27,6 +30,9 @@ saved step, with the same result as if they had not been interrupted.`,
 				return err
 			}
 			o.Runner = runner()
+			for _, name := range methods {
+				o.Methods = append(o.Methods, training.Method(name))
+			}
 			sayBackend(cmd.ErrOrStderr(), o.Backend)
 			show, err := watching(cmd, metricsAddress)
 			if err != nil {
@@ -39,7 +45,7 @@ saved step, with the same result as if they had not been interrupted.`,
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), models)
 			}
-			for _, kind := range training.Kinds {
+			for _, kind := range models.Kinds {
 				m := models.Models[kind]
 				fmt.Fprintf(cmd.OutOrStdout(), "%-9s held-out loss %.6f  %s\n", kind, m.Details.HeldOutLoss, m.Hash)
 			}
@@ -49,6 +55,7 @@ saved step, with the same result as if they had not been interrupted.`,
 	flags := cmd.Flags()
 	addData(flags, &o.Data)
 	addModels(flags, &o.Models, &o.Backend, &o.Seed)
+	flags.StringSliceVar(&methods, "method", []string{string(training.MethodDiffStitch)}, "method whose models are trained, or several: "+methodNames())
 	flags.StringVar(&o.Preset, "preset", training.PresetNames[0], "sizes and schedule: "+strings.Join(training.PresetNames, ", "))
 	flags.IntVar(&o.Steps, "steps", 0, "optimizer steps of each model, in place of the preset's")
 	flags.StringVar(&o.Conditioning, "conditioning", "", "how the denoiser is shown the known states, in place of the preset's: zeros (the paper), interpolated or deviation")

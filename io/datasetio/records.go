@@ -28,6 +28,7 @@ func init() {
 	registerRecords[trajectory.Candidate]()
 	registerShares[trajectory.PairBatch]()
 	registerShares[trajectory.CandidateBlock]()
+	registerShares[trajectory.SampleBatch]()
 	beam.RegisterDoFn(&numbersFn{})
 }
 

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"html/template"
@@ -115,7 +116,7 @@ func tiles(r Report) []tile {
 	var tiles []tile
 	if h := r.Headline; h != nil {
 		tiles = append(tiles,
-			tile{whole(h.Attempted), "stitches attempted"},
+			tile{whole(h.Attempted), cmp.Or(h.Unit, "stitches") + " attempted"},
 			tile{percent(h.Accepted, h.Attempted), fmt.Sprintf("accepted (%s)", whole(h.Accepted))},
 			tile{whole(h.Before) + " → " + whole(h.After), "transitions, before and after"})
 	}

@@ -50,7 +50,8 @@ type Fact struct{ Name, Value string }
 
 // Headline is what the run came to.
 type Headline struct {
-	Attempted, Accepted int64 // stitches
+	Unit                string // of what was attempted; stitches where it is empty
+	Attempted, Accepted int64
 	Before, After       int64 // transitions of D and of D*
 }
 

@@ -68,19 +68,19 @@ func timeSection(r Report) (section, error) {
 			Label: d.Stage, Value: clock(d.Seconds), Share: share(d.Seconds, longest),
 			Details: []Fact{{"of the sum", number(share(d.Seconds, total)) + " %"}},
 		}
-		if d.Stage == stitchStage {
+		if slices.Contains(modelStages, d.Stage) {
 			b.Details = append(b.Details, stitchingTimes(r.Metrics, d.Seconds)...)
 		}
 		if len(b.Details) > 1 {
-			s.Text = "On the clock of the run. What stitching spent in its models and its transforms is added up over workers and batches, which run beside each other. What the models leave of the clock is the engine’s and the storage’s."
+			s.Text = "On the clock of the run. What the method spent in its models and its transforms is added up over workers and batches, which run beside each other. What the models leave of the clock is the engine’s and the storage’s."
 		}
 		s.Bars = append(s.Bars, b)
 	}
 	return s, nil
 }
 
-// stitchStage is the stage that runs the models.
-const stitchStage = "stitch"
+// modelStages are the stages that run models, of which a run has its method's.
+var modelStages = []string{"stitch", "sample", "roll out"}
 
 // stitchingTimes are what the models took, and each transform for all batches,
 // its models included.

@@ -21,6 +21,7 @@ type Manifest struct {
 	Created time.Time `json:"created"` // set by Commit
 
 	Software string `json:"software"` // name and version
+	Method   string `json:"method"`   // diffstitch, or the baseline that made D_aug
 	Backend  string `json:"backend"`
 	Runner   string `json:"runner"`
 	Seed     uint64 `json:"seed"`
@@ -33,9 +34,9 @@ type Manifest struct {
 	ObservationDim int   `json:"observation_dim"`
 	ActionDim      int   `json:"action_dim"`
 	Original       Count `json:"original"`
-	Stitched       Count `json:"stitched"`
-	// Generated is how many of the stitched transitions are of bridges: their
-	// action and reward were inferred.
+	Stitched       Count `json:"stitched"` // D_aug, whatever the method
+	// Generated is how many of those transitions have an inferred action and reward:
+	// the bridges' of stitches, and all of a baseline's.
 	Generated int64 `json:"generated_transitions"`
 	// Placeholders is how many rows repeat their observation as next
 	// observation, since the input did not hold the real one.
@@ -56,7 +57,7 @@ type Input struct {
 
 // Model is a model the run used.
 type Model struct {
-	Kind   string `json:"kind"` // denoiser, inverse, reward, dynamics
+	Kind   string `json:"kind"` // denoiser, inverse, reward, dynamics, synther
 	SHA256 string `json:"sha256"`
 }
 
