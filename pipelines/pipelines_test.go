@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 
 func training(data, models string) pipelines.TrainOptions {
 	return pipelines.TrainOptions{
-		Data: pipelines.Data{Path: data}, Models: models, Preset: "tiny", Steps: 40, Seed: 2, Backend: "go", Runner: "prism",
+		Data: pipelines.Data{Path: data}, Models: models, Methods: modeltraining.Methods, Preset: "tiny", Steps: 40, Seed: 2, Backend: "go", Runner: "prism",
 	}
 }
 

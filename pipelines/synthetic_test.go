@@ -1,0 +1,158 @@
+package pipelines_test
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+
+	"diffstitch/io/dataset"
+	"diffstitch/io/trajectory"
+	modeltraining "diffstitch/modelops/training"
+	"diffstitch/pipelines"
+	"diffstitch/transforms/mix"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// baselines are the methods that generate episodes whole, with the source of theirs.
+var baselines = map[modeltraining.Method]string{
+	modeltraining.MethodSynthER: trajectory.SynthER,
+}
+
+// generating is an augmentation of the world by a baseline.
+func generating(t *testing.T, method modeltraining.Method) pipelines.AugmentOptions {
+	o := augmenting(t)
+	o.Method, o.Stitches, o.Transitions, o.Batch = method, 0, 700, 96
+	o.SynthER.Steps = 4
+	return o
+}
+
+func forEachBaseline(t *testing.T, test func(t *testing.T, method modeltraining.Method)) {
+	for method := range baselines {
+		t.Run(string(method), func(t *testing.T) { test(t, method) })
+	}
+}
+
+func TestBaselines(t *testing.T) {
+	forEachBaseline(t, func(t *testing.T, method modeltraining.Method) {
+		o := generating(t, method)
+		published := augment(t, o)
+		checked, err := pipelines.Inspect(t.Context(), o.Out, dataset.Options{}, true)
+		if err != nil || checked.Err() != nil {
+			t.Fatal(err, checked.Err(), checked.Violations)
+		}
+		originals := episodes(t, world.data)
+		all := episodes(t, o.Out)
+		if d := cmp.Diff(originals, all[:len(originals)]); d != "" {
+			t.Error("the originals did not come through as they were", d)
+		}
+		rows := int64(0)
+		for _, e := range all[len(originals):] {
+			if e.Provenance == nil || e.Provenance.Source != baselines[method] {
+				t.Fatalf("episode %d has provenance %+v", e.ID, e.Provenance)
+			}
+			rows += int64(e.Len())
+		}
+		m := published.Manifest
+		if rows < o.Transitions || m.Stitched.Transitions != rows || m.Generated != rows || m.Stitched.Episodes != int64(len(all)-len(originals)) {
+			t.Errorf("%d generated rows, at least %d wanted, and the manifest has %+v, %d generated", rows, o.Transitions, m.Stitched, m.Generated)
+		}
+		if m.Method != string(method) || len(m.Models) != len(modeltraining.KindsOf(method)) {
+			t.Errorf("made by %s with %v", m.Method, m.Models)
+		}
+		if strings.Contains(string(m.Configuration), "pairing") {
+			t.Errorf("the configuration speaks of pairing: %s", m.Configuration)
+		}
+		page, err := os.ReadFile(published.ReportPath())
+		if err != nil || !strings.Contains(string(page), "Generated transitions against real ones") || strings.Contains(string(page), "Step estimation") {
+			t.Errorf("the report, of %d bytes, has not the right sections: %v", len(page), err)
+		}
+	})
+}
+
+func TestBaselinesAreTheSameOnAnyRunner(t *testing.T) {
+	forEachBaseline(t, func(t *testing.T, method modeltraining.Method) {
+		want := hashes(augment(t, generating(t, method)))
+		o := generating(t, method)
+		o.Runner = "direct"
+		if d := cmp.Diff(want, hashes(augment(t, o))); d != "" {
+			t.Error("direct:", d)
+		}
+		for _, procs := range []int{1, 8} {
+			before := runtime.GOMAXPROCS(procs)
+			got := hashes(augment(t, generating(t, method)))
+			runtime.GOMAXPROCS(before)
+			if d := cmp.Diff(want, got); d != "" {
+				t.Errorf("%d processors: %s", procs, d)
+			}
+		}
+		o = generating(t, method)
+		o.Seed++
+		if cmp.Equal(want, hashes(augment(t, o))) {
+			t.Error("another seed gives the same D*")
+		}
+	})
+}
+
+func TestBaselinesHoldARatio(t *testing.T) {
+	forEachBaseline(t, func(t *testing.T, method modeltraining.Method) {
+		o := generating(t, method)
+		o.Transitions, o.Mix.Ratio = 0, mix.Ratio{Original: 4, Augmented: 1}
+		m := augment(t, o).Manifest
+		// Blocks of some 64 rows stay together.
+		if off := m.Original.Transitions - 4*m.Stitched.Transitions; off < 0 || off > 4*2*64 {
+			t.Errorf("%d original and %d generated transitions, want 4:1", m.Original.Transitions, m.Stitched.Transitions)
+		}
+	})
+}
+
+func TestPlansOfBaselines(t *testing.T) {
+	forEachBaseline(t, func(t *testing.T, method modeltraining.Method) {
+		o := generating(t, method)
+		o.Batch = 0
+		plan, err := pipelines.PlanAugment(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var settled pipelines.AugmentOptions
+		if err := json.Unmarshal(plan.Configuration, &settled); err != nil || settled.Batch != 1024 || settled.Method != method {
+			t.Errorf("configuration %s: %v", plan.Configuration, err)
+		}
+		a, err := pipelines.MeasureAugment(t.Context(), o, nil)
+		if err != nil || a.Pairs == 0 || a.Batches != (a.Pairs+1023)/1024 || a.LowEpisodes != 0 {
+			t.Errorf("amounts %+v: %v", a, err)
+		}
+	})
+}
+
+func TestWrongUsageOfBaselines(t *testing.T) {
+	for name, change := range map[string]func(*pipelines.AugmentOptions){
+		"stitches":       func(o *pipelines.AugmentOptions) { o.Stitches, o.Transitions = 5, 0 },
+		"no amount":      func(o *pipelines.AugmentOptions) { o.Transitions = 0 },
+		"unknown method": func(o *pipelines.AugmentOptions) { o.Method = "mixup" },
+		"one step":       func(o *pipelines.AugmentOptions) { o.SynthER.Steps = 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := generating(t, modeltraining.MethodSynthER)
+			change(&o)
+			if _, err := pipelines.Augment(t.Context(), o, nil, nil); !errors.Is(err, pipelines.ErrUsage) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+	o := training(world.data, t.TempDir())
+	o.Methods = []modeltraining.Method{"mixup"}
+	if _, err := pipelines.Train(t.Context(), o, nil); !errors.Is(err, pipelines.ErrUsage) {
+		t.Errorf("training: error %v", err)
+	}
+}
+
+func TestChooseBatchOfSynthER(t *testing.T) {
+	measured, err := pipelines.ChooseBatch(generating(t, modeltraining.MethodSynthER))
+	if err != nil || len(measured) == 0 || measured[0].PerSecond <= 0 {
+		t.Errorf("measured %v: %v", measured, err)
+	}
+}
