@@ -19,6 +19,7 @@ import (
 	"diffstitch/transforms/estimate"
 	"diffstitch/transforms/mix"
 	"diffstitch/transforms/rank"
+	"diffstitch/transforms/rollout"
 	"diffstitch/transforms/synthesize"
 )
 
@@ -56,6 +57,7 @@ type AugmentOptions struct {
 	RequireGain     bool    `json:"require_gain,omitempty"`
 
 	SynthER synthesize.Config `json:"synther,omitzero"`
+	TATU    rollout.Config    `json:"tatu,omitzero"`
 
 	Mix mix.Config `json:"mix"`
 

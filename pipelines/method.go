@@ -68,6 +68,7 @@ type funnelPart struct {
 var methods = map[training.Method]method{
 	training.MethodDiffStitch: stitching{},
 	training.MethodSynthER:    synthesizing{},
+	training.MethodTATU:       rolling{},
 }
 
 // findMethod gives the method of a name.

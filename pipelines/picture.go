@@ -125,4 +125,5 @@ var names = map[training.Kind]string{
 	training.Reward:          "reward f_ϕ",
 	training.Dynamics:        "dynamics f_ω",
 	training.SynthER:         "SynthER’s denoiser",
+	training.RolloutPolicy:   "TATU’s rollout policy",
 }

@@ -18,6 +18,8 @@ import (
 	"diffstitch/transforms/pair"
 	"diffstitch/transforms/qualify"
 	"diffstitch/transforms/rank"
+	"diffstitch/transforms/rollout"
+	"diffstitch/transforms/synthesize"
 	"diffstitch/transforms/wrapup"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -47,6 +49,7 @@ func (o AugmentOptions) plan(first, count int64) pair.Config {
 
 func (stitching) settle(run *augmentation) error {
 	o := &run.options
+	o.SynthER, o.TATU = synthesize.Config{}, rollout.Config{} // of other methods
 	if err := o.Sampler.Validate(run.models.DenoisingSteps); err != nil {
 		return err
 	}

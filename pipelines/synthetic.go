@@ -8,6 +8,7 @@ import (
 	"diffstitch/io/datasetio"
 	"diffstitch/io/report"
 	"diffstitch/io/trajectory"
+	"diffstitch/modelops/training"
 	"diffstitch/pipelines/observe"
 	"diffstitch/transforms/synthesize"
 
@@ -31,8 +32,14 @@ func (synthetic) forget(o *AugmentOptions) {
 	kept := AugmentOptions{
 		Method: o.Method, Data: o.Data, Models: o.Models, Out: o.Out,
 		Transitions: o.Transitions, Batch: o.Batch, MaxFailedShare: o.MaxFailedShare,
-		SynthER: o.SynthER, Mix: o.Mix, Seed: o.Seed, Backend: o.Backend, Runner: o.Runner,
+		Mix: o.Mix, Seed: o.Seed, Backend: o.Backend, Runner: o.Runner,
 		GPUConcurrency: o.GPUConcurrency, CacheMB: o.CacheMB,
+	}
+	switch o.Method {
+	case training.MethodSynthER:
+		kept.SynthER = o.SynthER
+	case training.MethodTATU:
+		kept.TATU = o.TATU
 	}
 	kept.Scoring.Kind = trajectory.ScoreReturn // what reading scores by
 	*o = kept

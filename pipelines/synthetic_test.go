@@ -20,6 +20,7 @@ import (
 // baselines are the methods that generate episodes whole, with the source of theirs.
 var baselines = map[modeltraining.Method]string{
 	modeltraining.MethodSynthER: trajectory.SynthER,
+	modeltraining.MethodTATU:    trajectory.TATU,
 }
 
 // generating is an augmentation of the world by a baseline.
@@ -27,6 +28,7 @@ func generating(t *testing.T, method modeltraining.Method) pipelines.AugmentOpti
 	o := augmenting(t)
 	o.Method, o.Stitches, o.Transitions, o.Batch = method, 0, 700, 96
 	o.SynthER.Steps = 4
+	o.TATU.Truncation = 2 // of models that were hardly trained
 	return o
 }
 
@@ -134,6 +136,11 @@ func TestWrongUsageOfBaselines(t *testing.T) {
 		"no amount":      func(o *pipelines.AugmentOptions) { o.Transitions = 0 },
 		"unknown method": func(o *pipelines.AugmentOptions) { o.Method = "mixup" },
 		"one step":       func(o *pipelines.AugmentOptions) { o.SynthER.Steps = 1 },
+		"no length":      func(o *pipelines.AugmentOptions) { o.Method, o.TATU.Length = modeltraining.MethodTATU, 0 },
+		"no truncation":  func(o *pipelines.AugmentOptions) { o.Method, o.TATU.Truncation = modeltraining.MethodTATU, 0 },
+		"paid uncertainty": func(o *pipelines.AugmentOptions) {
+			o.Method, o.TATU.Penalty = modeltraining.MethodTATU, -1
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := generating(t, modeltraining.MethodSynthER)

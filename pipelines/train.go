@@ -63,6 +63,7 @@ func (o TrainOptions) Validate() error {
 // config is the preset's, with what was asked for in its place.
 func (o TrainOptions) config() (training.Config, error) {
 	cfg, err := training.Preset(o.Preset)
+	cfg = cfg.For(o.Methods...)
 	if err == nil && o.Conditioning != "" {
 		cfg.Denoiser.Diffusion.Conditioning = diffusion.Conditioning(o.Conditioning)
 		err = cfg.Denoiser.Diffusion.Conditioning.Validate()

@@ -20,7 +20,10 @@ func newTrain() *cobra.Command {
 		Short: "Train the models of a method on a dataset",
 		Long: `Train the models that a method runs. Those of diffstitch are the denoiser, the
 inverse dynamics, the reward and the dynamics model; that of synther is its denoiser
-of transitions.
+of transitions; those of tatu are its rollout policy, a reward model that predicts
+terminal states, and an ensemble of dynamics models. Methods that share a folder are
+trained together, as in --method diffstitch,synther,tatu: then DiffStitch has the
+reward model and the ensemble of tatu.
 
 Finished models in the folder are kept, unfinished ones resumed from their last
 saved step, with the same result as if they had not been interrupted.`,

@@ -57,7 +57,7 @@ type Input struct {
 
 // Model is a model the run used.
 type Model struct {
-	Kind   string `json:"kind"` // denoiser, inverse, reward, dynamics, synther
+	Kind   string `json:"kind"` // denoiser, inverse, reward, dynamics, synther, policy
 	SHA256 string `json:"sha256"`
 }
 

@@ -22,6 +22,12 @@ func (b SampleBatch) Span() Span {
 	return s
 }
 
+// Starts holds the states that the episodes of a batch begin in.
+type Starts struct {
+	Batch  SampleBatch
+	States []float32 // [Count, S]
+}
+
 // SyntheticEpisode is an episode of T steps that was generated whole.
 type SyntheticEpisode struct {
 	Index   int64

@@ -16,6 +16,7 @@ import (
 type modelSet struct {
 	sampler     *sampler
 	synthesizer *synthesizer
+	policy      *training.Policy
 	regressors  map[training.Kind]*training.Regressor
 }
 
@@ -157,6 +158,14 @@ func (m *modelSet) load(k key, kind training.Kind, saved checkpoint.Model, weigh
 		m.synthesizer = s
 		return s.warm(s.prepare)
 	}
+	if kind == training.RolloutPolicy {
+		p, err := training.NewPolicy(k.engine, saved, weights)
+		if err != nil {
+			return err
+		}
+		m.policy = p
+		return p.Warm()
+	}
 	r, err := training.NewRegressor(k.engine, saved, weights)
 	if err != nil {
 		return err
@@ -189,6 +198,9 @@ func (m *modelSet) finalize() {
 	}
 	if m.synthesizer != nil {
 		m.synthesizer.finalize()
+	}
+	if m.policy != nil {
+		m.policy.Finalize()
 	}
 	for _, r := range m.regressors {
 		r.Finalize()

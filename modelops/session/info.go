@@ -19,6 +19,7 @@ type Info struct {
 	Horizon        int             // H, states in a window
 	DenoisingSteps int             // K of the denoiser
 	SamplerSteps   int             // of SynthER's sampler
+	Latent         int             // values that an action of the rollout policy is drawn from
 
 	ActionLow    []float32 // [A], the training data's range
 	ActionHigh   []float32 // [A]
@@ -32,6 +33,8 @@ type Info struct {
 	Terminals bool
 	// DynamicsNets is the number of nets that f_ω is the mean of.
 	DynamicsNets int
+	// MaxDisagreement is the largest of those nets on the data.
+	MaxDisagreement float64
 	// DynamicsError is f_ω's error on held-out transitions.
 	DynamicsError training.ErrorQuantiles
 
@@ -138,12 +141,19 @@ func (i *Info) fillFrom(kind training.Kind) error {
 			return fmt.Errorf("it has no held-out error")
 		}
 		i.DynamicsNets, i.DynamicsError = len(m.Details.Elites), *m.Details.HeldOutError
+		i.MaxDisagreement = m.Details.MaxDisagreement
 	case training.SynthER:
 		var cfg training.SynthERConfig
 		if err := json.Unmarshal(m.Identity.Config, &cfg); err != nil {
 			return fmt.Errorf("reading its configuration: %w", err)
 		}
 		i.SamplerSteps = cfg.Diffusion.Steps
+	case training.RolloutPolicy:
+		var cfg training.PolicyConfig
+		if err := json.Unmarshal(m.Identity.Config, &cfg); err != nil {
+			return fmt.Errorf("reading its configuration: %w", err)
+		}
+		i.Latent = cfg.Net.Latent()
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ import (
 
 // Hashes are those of the models, in the order of training.Kinds; "" of those that
 // are not run.
-type Hashes [5]string
+type Hashes [6]string
 
 // Options say which models to run, and how.
 type Options struct {
@@ -299,6 +299,41 @@ func everySecond(pairs []float32, which int) []float32 {
 //	disagreement: [n]
 func (s *Session) Dynamics(states, actions []float32) (next, disagreement []float32, err error) {
 	return s.predict(training.Dynamics, states, actions)
+}
+
+// Roll predicts next states by one net of the dynamics' ensemble for each row, by its
+// number among those in use, beside what Dynamics gives.
+//
+//	states:       [n, S]
+//	actions:      [n, A]
+//	nets:         [n]
+//	mean, next:   [n, S]
+//	disagreement: [n]
+func (s *Session) Roll(states, actions []float32, nets []int) (mean, next, disagreement []float32, err error) {
+	if err := s.runs(training.Dynamics); err != nil {
+		return nil, nil, nil, err
+	}
+	err = s.use(func(on *modelSet) (halvings int, err error) {
+		mean, next, disagreement, err = on.regressors[training.Dynamics].Pick(states, actions, nets)
+		return 0, err
+	})
+	return mean, next, disagreement, err
+}
+
+// Act gives the rollout policy's actions, within the data's range.
+//
+//	states: [n, S]
+//	latent: [n, Info.Latent], standard normal
+//	result: [n, A]
+func (s *Session) Act(states, latent []float32) (actions []float32, err error) {
+	if err := s.runs(training.RolloutPolicy); err != nil {
+		return nil, err
+	}
+	err = s.use(func(on *modelSet) (halvings int, err error) {
+		actions, err = on.policy.Act(states, latent)
+		return 0, err
+	})
+	return actions, err
 }
 
 func (s *Session) predict(kind training.Kind, states, second []float32) (results, disagreement []float32, err error) {

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"diffstitch/modelops/checkpoint"
+	"diffstitch/modelops/cvae"
 	"diffstitch/modelops/diffusion"
 	"diffstitch/modelops/edm"
 	"diffstitch/modelops/nets"
@@ -17,6 +18,7 @@ type Config struct {
 	Reward   RegressorConfig `json:"reward"`
 	Dynamics RegressorConfig `json:"dynamics"`
 	SynthER  SynthERConfig   `json:"synther"`
+	Policy   PolicyConfig    `json:"policy"`
 }
 
 // Decays of the learning rate after its warm-up.
@@ -51,6 +53,13 @@ type DenoiserConfig struct {
 type SynthERConfig struct {
 	Schedule
 	Diffusion edm.Config `json:"diffusion"`
+}
+
+// PolicyConfig configures TATU's rollout policy. The dimensions are filled in from the
+// data.
+type PolicyConfig struct {
+	Schedule
+	Net cvae.Config `json:"net"`
 }
 
 // RegressorConfig configures one of the three perceptrons.
@@ -99,6 +108,14 @@ func (c DenoiserConfig) Validate() error {
 // Validate reports the first value that cannot be trained with.
 func (c SynthERConfig) Validate() error {
 	if err := c.Diffusion.Validate(); err != nil {
+		return err
+	}
+	return c.Schedule.Validate()
+}
+
+// Validate reports the first value that cannot be trained with.
+func (c PolicyConfig) Validate() error {
+	if err := c.Net.Validate(); err != nil {
 		return err
 	}
 	return c.Schedule.Validate()

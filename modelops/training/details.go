@@ -19,6 +19,10 @@ type Details struct {
 	HeldOutExamples int     `json:"held_out_examples"` // windows or transitions held out
 	// HeldOutError is f_ω's error on held-out transitions.
 	HeldOutError *ErrorQuantiles `json:"held_out_error,omitempty"`
+	// MaxDisagreement is how far a net of f_ω's ensemble strays from the nets' mean, at
+	// most, on any transition of the data, in the units of the observations; 0 of one
+	// net.
+	MaxDisagreement float64 `json:"max_disagreement,omitempty"`
 	// HeldOutTerminals is how well f_ϕ predicts terminal states, if it does.
 	HeldOutTerminals *TerminalScore `json:"held_out_terminals,omitempty"`
 }

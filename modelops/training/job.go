@@ -53,6 +53,8 @@ func newJob(kind Kind, cfg Config, data *Data, opts Options) (*job, error) {
 		err = j.prepareRegressor(cfg.Dynamics, opts.Steps)
 	case SynthER:
 		err = j.prepareSynthER(cfg.SynthER, opts.Steps)
+	case RolloutPolicy:
+		err = j.preparePolicy(cfg.Policy, opts.Steps)
 	default:
 		err = fmt.Errorf("no such model, there are %v", Kinds)
 	}

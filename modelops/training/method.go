@@ -10,15 +10,17 @@ type Method string
 const (
 	MethodDiffStitch Method = "diffstitch"
 	MethodSynthER    Method = "synther" // Lu et al., 2023: whole transitions by diffusion
+	MethodTATU       Method = "tatu"    // Zhang et al., 2023: truncated rollouts of an ensemble
 )
 
 // Methods lists the methods, and what models each runs.
 var (
-	Methods = []Method{MethodDiffStitch, MethodSynthER}
+	Methods = []Method{MethodDiffStitch, MethodSynthER, MethodTATU}
 
 	methodKinds = map[Method][]Kind{
 		MethodDiffStitch: {Denoiser, InverseDynamics, Reward, Dynamics},
 		MethodSynthER:    {SynthER},
+		MethodTATU:       {Reward, Dynamics, RolloutPolicy},
 	}
 )
 
@@ -30,4 +32,17 @@ func KindsOf(methods ...Method) (kinds []Kind) {
 		}
 	}
 	return kinds
+}
+
+// The ensemble that TATU rolls out in, which is DiffStitch's reference too.
+const ensembleNets, ensembleElites = 7, 5
+
+// For is the configuration with what methods ask of the models that they share:
+// TATU needs an ensemble, and to know where its rollouts end.
+func (c Config) For(methods ...Method) Config {
+	if slices.Contains(methods, MethodTATU) {
+		c.Dynamics.Members, c.Dynamics.Elites = ensembleNets, ensembleElites
+		c.Reward.Terminals = true
+	}
+	return c
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"diffstitch/modelops/checkpoint"
+	"diffstitch/modelops/cvae"
 	"diffstitch/modelops/diffusion"
 	"diffstitch/modelops/edm"
 	"diffstitch/modelops/nets"
@@ -45,6 +46,7 @@ func tiny() Config {
 		EvaluateEvery: 200, SaveEvery: 500,
 	})
 	cfg.Denoiser.Diffusion.Clip = 2.5 // what a maze needs
+	cfg.Policy = rolloutPolicy(cfg.Dynamics.Schedule, 64)
 	cfg.SynthER = transitions(128, 64, 32, Schedule{
 		Steps: 4000, Batch: 256, LearningRate: 1e-3, WarmupSteps: 50, Decay: Cosine, EMA: 0.99,
 		EvaluateEvery: 400, SaveEvery: 1000,
@@ -61,6 +63,7 @@ func small() Config {
 		Steps: 10_000, Batch: 256, LearningRate: 1e-3, WarmupSteps: 100, Decay: Cosine, EMA: 0.995,
 		EvaluateEvery: 500, SaveEvery: 2000,
 	})
+	cfg.Policy = rolloutPolicy(cfg.Dynamics.Schedule, 256)
 	cfg.SynthER = transitions(256, 128, 64, Schedule{
 		Steps: 20_000, Batch: 256, LearningRate: 5e-4, WarmupSteps: 100, Decay: Cosine, EMA: 0.995,
 		EvaluateEvery: 1000, SaveEvery: 2000,
@@ -76,6 +79,7 @@ func paper() Config {
 		Steps: 100_000, Batch: 256, LearningRate: 1e-3, WarmupSteps: 0, Decay: Constant, EMA: 0.995,
 		EvaluateEvery: 2000, SaveEvery: 10_000,
 	})
+	cfg.Policy = rolloutPolicy(cfg.Dynamics.Schedule, 750)
 	cfg.SynthER = transitions(1024, 128, 128, Schedule{
 		Steps: 100_000, Batch: 256, LearningRate: 3e-4, WarmupSteps: 0, Decay: Cosine, EMA: 0.995,
 		EvaluateEvery: 2000, SaveEvery: 5000,
@@ -95,7 +99,7 @@ func reference() Config {
 	cfg.Denoiser.Diffusion.Clip = 1
 	cfg.Denoiser.Diffusion.Guidance = &diffusion.Guidance{Dropout: 0.25, Weight: 1.2}
 	cfg.Dynamics.Hidden, cfg.Dynamics.Activation = 200, "swish"
-	cfg.Dynamics.Members, cfg.Dynamics.Elites = 7, 5
+	cfg.Dynamics.Members, cfg.Dynamics.Elites = ensembleNets, ensembleElites
 	cfg.Reward.Terminals = true
 	return cfg
 }
@@ -118,6 +122,11 @@ func transitions(width, embedding, steps int, schedule Schedule) SynthERConfig {
 	return SynthERConfig{Schedule: schedule, Diffusion: edm.Config{
 		Net: nets.ResidualConfig{Width: width, Depth: 6, Embedding: embedding}, Steps: steps,
 	}}
+}
+
+// rolloutPolicy is TATU's.
+func rolloutPolicy(schedule Schedule, hidden int) PolicyConfig {
+	return PolicyConfig{Schedule: schedule, Net: cvae.Config{Hidden: hidden}}
 }
 
 // literal is the paper's denoiser: horizon 100, K = 100, zeros between the known

@@ -160,11 +160,39 @@ func (r *regression) measure(engine compute.Backend, j *job, weights []checkpoin
 	}
 	if j.kind == Dynamics {
 		j.details.HeldOutError = r.errors(j.examples.heldOut, mean)
+		if j.details.MaxDisagreement, err = r.maxDisagreement(nets, j); err != nil {
+			return err
+		}
 	}
 	if cfg.Terminals {
 		j.details.HeldOutTerminals = terminalScore(mean, targets)
 	}
 	return nil
+}
+
+// maxDisagreement is the largest of the elites over the data, held out or not.
+func (r *regression) maxDisagreement(nets *Regressor, j *job) (most float64, err error) {
+	stateDim := r.data.ObservationDim
+	for _, side := range [][]example{j.examples.train, j.examples.heldOut} {
+		for part := range slices.Chunk(side, 16*regressorRows) {
+			states := make([]float32, 0, len(part)*stateDim)
+			for _, e := range part {
+				states = append(states, r.data.Trajectories[e.episode].States[int(e.step)*stateDim:(int(e.step)+1)*stateDim]...)
+			}
+			features, _ := r.table(part)
+			outputs, err := nets.run(features)
+			if err != nil {
+				return 0, err
+			}
+			elites := make([][]float32, len(j.details.Elites))
+			for i, m := range j.details.Elites {
+				elites[i] = outputs[m]
+			}
+			_, disagreement := nets.agree(states, elites)
+			most = max(most, float64(slices.Max(disagreement)))
+		}
+	}
+	return most, nil
 }
 
 // terminalScore is that of a reward model's outputs, [n, 2].

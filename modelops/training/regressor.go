@@ -98,10 +98,41 @@ func (r *Regressor) Finalize() {
 //	results: [n, A] actions, [n, S] next states, or [n, 1] rewards; with
 //	         terminals [n, 2], the probability that the step ends in one beside it
 func (r *Regressor) Predict(states, second []float32) (results, disagreement []float32, err error) {
+	outputs, err := r.outputs(states, second)
+	if err != nil {
+		return nil, nil, err
+	}
+	results, disagreement = r.agree(states, outputs)
+	return results, disagreement, nil
+}
+
+// Pick is Predict with, beside the mean of the members, the result of one of those
+// in use for each row: which are [n].
+//
+//	picked: as results
+func (r *Regressor) Pick(states, second []float32, which []int) (results, picked, disagreement []float32, err error) {
+	outputs, err := r.outputs(states, second)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	dim, stateDim := r.mapping.outputs, len(r.mapping.stats.ObservationMean)
+	picked = make([]float32, len(outputs[0]))
+	for row, m := range which {
+		if m < 0 || m >= len(outputs) {
+			return nil, nil, nil, fmt.Errorf("training: %s model: net %d of %d asked for", r.mapping.kind, m, len(outputs))
+		}
+		r.mapping.result(picked[row*dim:(row+1)*dim], states[row*stateDim:], outputs[m][row*dim:])
+	}
+	results, disagreement = r.agree(states, outputs)
+	return results, picked, disagreement, nil
+}
+
+// outputs are the members' for rows of the kind's two arguments.
+func (r *Regressor) outputs(states, second []float32) ([][]float32, error) {
 	stateDim, secondDim := len(r.mapping.stats.ObservationMean), r.mapping.second()
 	n := len(states) / stateDim
 	if len(states) != n*stateDim || len(second) != n*secondDim {
-		return nil, nil, fmt.Errorf("training: %s model: %d and %d values are not rows of %d and %d", r.mapping.kind, len(states), len(second), stateDim, secondDim)
+		return nil, fmt.Errorf("training: %s model: %d and %d values are not rows of %d and %d", r.mapping.kind, len(states), len(second), stateDim, secondDim)
 	}
 	features := make([]float32, n*r.mapping.inputs)
 	for row := range n {
@@ -109,20 +140,25 @@ func (r *Regressor) Predict(states, second []float32) (results, disagreement []f
 	}
 	outputs, err := r.run(features)
 	if err != nil {
-		return nil, nil, fmt.Errorf("training: %s model: %w", r.mapping.kind, err)
+		return nil, fmt.Errorf("training: %s model: %w", r.mapping.kind, err)
 	}
+	return outputs, nil
+}
+
+// agree gives the result of the outputs' mean, and how far they disagree.
+func (r *Regressor) agree(states []float32, outputs [][]float32) (results, disagreement []float32) {
 	all := make([]int, len(outputs))
 	for i := range all {
 		all[i] = i
 	}
 	results = r.results(states, average(outputs, all))
-	disagreement = make([]float32, n)
+	disagreement = make([]float32, len(results)/r.mapping.outputs)
 	for _, output := range outputs {
 		for row, distance := range Distances(results, r.results(states, output), r.mapping.outputs) {
 			disagreement[row] = max(disagreement[row], distance)
 		}
 	}
-	return results, disagreement, nil
+	return results, disagreement
 }
 
 // results turns outputs, [n, outputs], into results for n states.

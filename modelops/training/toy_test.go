@@ -75,7 +75,7 @@ func toyConfig() Config {
 	}
 	denoiser.Batch = 4
 	synther := transitions(16, 8, 8, schedule)
-	return Config{Denoiser: denoiser, Inverse: withLayers(regressor, 2), Reward: regressor, Dynamics: regressor, SynthER: synther}
+	return Config{Denoiser: denoiser, Inverse: withLayers(regressor, 2), Reward: regressor, Dynamics: regressor, SynthER: synther, Policy: rolloutPolicy(schedule, 16)}
 }
 
 // forEachBackend runs a test on every backend there is.

@@ -6,6 +6,7 @@
 //	reward    f_ϕ  (s_t, a_t) → r_t, on request also whether s_{t+1} is terminal
 //	dynamics  f_ω  (s_t, a_t) → s_{t+1}, one net or an ensemble
 //	synther        noise → (s, a, r, s′, terminal), SynthER's denoiser
+//	policy         (s_t, noise) → a_t, the data's behaviour, for TATU's rollouts
 //
 // An optimizer step's examples and noise depend on (seed, kind, step) alone, so
 // training that was interrupted and resumed ends with the weights of one that
@@ -37,10 +38,11 @@ const (
 	Reward          Kind = "reward"
 	Dynamics        Kind = "dynamics"
 	SynthER         Kind = "synther"
+	RolloutPolicy   Kind = "policy"
 )
 
 // Kinds lists the models in the order they are usually trained.
-var Kinds = []Kind{Denoiser, InverseDynamics, Reward, Dynamics, SynthER}
+var Kinds = []Kind{Denoiser, InverseDynamics, Reward, Dynamics, SynthER, RolloutPolicy}
 
 // Trajectory is one episode of T steps.
 type Trajectory struct {

@@ -359,6 +359,9 @@ func TestKindsOf(t *testing.T) {
 	if got := KindsOf(MethodSynthER, MethodDiffStitch); !slices.Equal(got, []Kind{Denoiser, InverseDynamics, Reward, Dynamics, SynthER}) {
 		t.Errorf("both methods run %v", got)
 	}
+	if got := KindsOf(MethodTATU); !slices.Equal(got, []Kind{Reward, Dynamics, RolloutPolicy}) {
+		t.Errorf("TATU runs %v", got)
+	}
 	for _, m := range Methods {
 		if len(KindsOf(m)) == 0 {
 			t.Errorf("%s runs no model", m)

@@ -88,6 +88,24 @@ func (m *Models) Dynamics(ctx context.Context, states, actions []float32) (next,
 	return next, disagreement, err
 }
 
+// Roll is session.Session's.
+func (m *Models) Roll(ctx context.Context, states, actions []float32, nets []int) (mean, next, disagreement []float32, err error) {
+	err = m.call(ctx, training.Dynamics, m.rows(states), floats(states, actions), func() (err error) {
+		mean, next, disagreement, err = m.session.Roll(states, actions, nets)
+		return err
+	})
+	return mean, next, disagreement, err
+}
+
+// Act is session.Session's.
+func (m *Models) Act(ctx context.Context, states, latent []float32) (actions []float32, err error) {
+	err = m.call(ctx, training.RolloutPolicy, m.rows(states), floats(states, latent), func() (err error) {
+		actions, err = m.session.Act(states, latent)
+		return err
+	})
+	return actions, err
+}
+
 // rows is the number of states, [n, S].
 func (m *Models) rows(states []float32) int {
 	return len(states) / m.session.Info().ObservationDim
