@@ -25,8 +25,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// world is a small dataset and models trained on it for a few steps, made once.
-var world struct{ dir, data, models string }
+// world is a small dataset and models trained on it for a few steps, made once;
+// TATU's, of which two are shared with DiffStitch but differ, in a folder of their own.
+var world struct{ dir, data, models, rollouts string }
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -38,10 +39,16 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		world.dir, world.data, world.models = dir, filepath.Join(dir, "maze.parquet"), filepath.Join(dir, "models")
+		world.rollouts = filepath.Join(dir, "rollouts")
 		if _, err := pipelines.GeneratePointMaze(context.Background(), pipelines.GenerateOptions{Out: world.data, Episodes: 40, Seed: 5}); err != nil {
 			panic(err)
 		}
 		if _, err := pipelines.Train(context.Background(), training(world.data, world.models), nil); err != nil {
+			panic(err)
+		}
+		tatu := training(world.data, world.rollouts)
+		tatu.Methods = []modeltraining.Method{modeltraining.MethodTATU}
+		if _, err := pipelines.Train(context.Background(), tatu, nil); err != nil {
 			panic(err)
 		}
 		return m.Run()
@@ -50,7 +57,9 @@ func TestMain(m *testing.M) {
 
 func training(data, models string) pipelines.TrainOptions {
 	return pipelines.TrainOptions{
-		Data: pipelines.Data{Path: data}, Models: models, Methods: modeltraining.Methods, Preset: "tiny", Steps: 40, Seed: 2, Backend: "go", Runner: "prism",
+		Data: pipelines.Data{Path: data}, Models: models, Preset: "tiny",
+		Methods: []modeltraining.Method{modeltraining.MethodDiffStitch, modeltraining.MethodSynthER},
+		Steps:   40, Seed: 2, Backend: "go", Runner: "prism",
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -29,6 +30,9 @@ func generating(t *testing.T, method modeltraining.Method) pipelines.AugmentOpti
 	o.Method, o.Stitches, o.Transitions, o.Batch = method, 0, 700, 96
 	o.SynthER.Steps = 4
 	o.TATU.Truncation = 2 // of models that were hardly trained
+	if method == modeltraining.MethodTATU {
+		o.Models = world.rollouts
+	}
 	return o
 }
 
@@ -149,6 +153,16 @@ func TestWrongUsageOfBaselines(t *testing.T) {
 				t.Errorf("error %v", err)
 			}
 		})
+	}
+	single := generating(t, modeltraining.MethodTATU)
+	single.Models = t.TempDir()
+	for kind, from := range map[string]string{"reward": world.models, "dynamics": world.models, "policy": world.rollouts} {
+		if err := os.CopyFS(filepath.Join(single.Models, kind), os.DirFS(filepath.Join(from, kind))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := pipelines.Augment(t.Context(), single, nil, nil); !errors.Is(err, pipelines.ErrUsage) || !strings.Contains(err.Error(), "is one net") {
+		t.Errorf("rollouts in one net: error %v", err)
 	}
 	o := training(world.data, t.TempDir())
 	o.Methods = []modeltraining.Method{"mixup"}
