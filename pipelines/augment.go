@@ -19,7 +19,7 @@ import (
 	"diffstitch/transforms/estimate"
 	"diffstitch/transforms/mix"
 	"diffstitch/transforms/rank"
-	"diffstitch/transforms/rollout"
+	tatu "diffstitch/transforms/rollout"
 	"diffstitch/transforms/synthesize"
 )
 
@@ -57,7 +57,7 @@ type AugmentOptions struct {
 	RequireGain     bool    `json:"require_gain,omitempty"`
 
 	SynthER synthesize.Config `json:"synther,omitzero"`
-	TATU    rollout.Config    `json:"tatu,omitzero"`
+	TATU    tatu.Config       `json:"tatu,omitzero"`
 
 	Mix mix.Config `json:"mix"`
 

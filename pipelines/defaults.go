@@ -10,7 +10,7 @@ import (
 	"diffstitch/transforms/mix"
 	"diffstitch/transforms/pair"
 	"diffstitch/transforms/rank"
-	"diffstitch/transforms/rollout"
+	tatu "diffstitch/transforms/rollout"
 )
 
 // DefaultAugment is the configuration that flags change.
@@ -25,7 +25,7 @@ func DefaultAugment() AugmentOptions {
 		Estimate:   estimate.Config{Similarity: estimate.Similarity{Kind: estimate.Distance, Space: estimate.Normalised}},
 		Sampler:    diffusion.Sampler{Kind: diffusion.DDIM, Steps: 20},
 		Delta:      Delta{Quantile: DefaultQuantile},
-		TATU:       rollout.DefaultConfig(),
+		TATU:       tatu.DefaultConfig(),
 		Mix:        mix.Config{Emit: mix.EmitTrajectory, RowGroupRows: dataset.DefaultRowGroupRows, PartRows: 1 << 20},
 		Backend:    "auto",
 		Runner:     Runners[0],

@@ -7,7 +7,7 @@ import (
 	"diffstitch/io/datasetio"
 	"diffstitch/io/report"
 	"diffstitch/pipelines/observe"
-	"diffstitch/transforms/rollout"
+	tatu "diffstitch/transforms/rollout"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 )
@@ -37,13 +37,13 @@ func (rolling) guess(o AugmentOptions, wanted int64) int64 {
 
 func (rolling) attempt(ctx context.Context, run *augmentation, round int, first, count int64) (attempts, error) {
 	o, models := run.options, run.session()
-	plan, err := run.planned(ctx, round, rollout.Plan(run.metas, o.Seed, first, count, o.Batch))
+	plan, err := run.planned(ctx, round, tatu.Plan(run.metas, o.Seed, first, count, o.Batch))
 	if err != nil {
 		return nil, err
 	}
 	return func(s beam.Scope, job *observe.Job) (beam.PCollection, []beam.PCollection) {
 		starts, unfetched := datasetio.Starts(s, run.input, plan(s))
-		rolled, unrolled := rollout.Episodes(s, o.TATU, models, o.Seed, starts)
+		rolled, unrolled := tatu.Episodes(s, o.TATU, models, o.Seed, starts)
 		outcomes, unstaged := datasetio.StageSynthetic(s, run.staging.WorkDir(), run.shape, job.Live(s, rolled))
 		return outcomes, []beam.PCollection{unfetched, unrolled, unstaged}
 	}, nil

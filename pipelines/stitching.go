@@ -18,7 +18,7 @@ import (
 	"diffstitch/transforms/pair"
 	"diffstitch/transforms/qualify"
 	"diffstitch/transforms/rank"
-	"diffstitch/transforms/rollout"
+	tatu "diffstitch/transforms/rollout"
 	"diffstitch/transforms/synthesize"
 	"diffstitch/transforms/wrapup"
 
@@ -49,7 +49,7 @@ func (o AugmentOptions) plan(first, count int64) pair.Config {
 
 func (stitching) settle(run *augmentation) error {
 	o := &run.options
-	o.SynthER, o.TATU = synthesize.Config{}, rollout.Config{} // of other methods
+	o.SynthER, o.TATU = synthesize.Config{}, tatu.Config{} // of other methods
 	if err := o.Sampler.Validate(run.models.DenoisingSteps); err != nil {
 		return err
 	}

@@ -343,12 +343,21 @@ func (d *draft) finish() Item {
 	}
 	e.NextObservations, e.FinalObservation = nextObservations(d.observations, d.next, s.ObservationDim)
 	if s.Provenance && d.source != trajectory.Original {
-		e.Provenance = &trajectory.Provenance{
-			Source: d.source, LowID: d.lowID, HighID: d.highID,
-			BridgeStart: d.bridgeStart, Errors: slices.Clone(d.errors),
-		}
+		e.Provenance = d.provenance()
 	}
 	return Item{Episode: e, Location: location}
+}
+
+// provenance is that of an episode that is no original.
+func (d *draft) provenance() *trajectory.Provenance {
+	p := &trajectory.Provenance{Source: d.source, BridgeStart: d.bridgeStart}
+	if !trajectory.Synthetic(d.source) { // else the ids are null, whatever stands for that
+		p.LowID, p.HighID = d.lowID, d.highID
+	}
+	if len(d.errors) > 0 {
+		p.Errors = slices.Clone(d.errors)
+	}
+	return p
 }
 
 // end is terminal where the data says so. `dones` alone says that an episode

@@ -150,14 +150,13 @@ func lastOnly(rows int, flag bool) []bool {
 }
 
 // bridge spells out which of an episode's rows were generated, and the error of
-// those; other stands for the error of the rest.
+// those that have one; other stands for the error of the rest.
 func bridge(e *trajectory.Episode, rows int, other float32) (generated []bool, errors []float32) {
 	generated, errors = make([]bool, rows), every(rows, other)
 	if p := e.Provenance; p != nil {
 		copy(errors[p.BridgeStart:], p.Errors)
-		for i := range p.Errors {
-			generated[p.BridgeStart+i] = true
-		}
+		from, to := p.Generated(e.Len())
+		copy(generated[from:to], every(to-from, true))
 	}
 	return generated, errors
 }

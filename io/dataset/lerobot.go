@@ -124,7 +124,10 @@ func (w *leRobot) columns(e *trajectory.Episode) []exportColumn {
 	}
 	source, low, high := trajectory.Original, int64(absentID), int64(absentID)
 	if p := e.Provenance; p != nil {
-		source, low, high = p.Source, p.LowID, p.HighID
+		source = p.Source
+		if !trajectory.Synthetic(source) {
+			low, high = p.LowID, p.HighID
+		}
 	}
 	generated, errors := bridge(e, rows, absentError)
 	return append(columns,

@@ -206,7 +206,14 @@ func (m minariEpisode) fill(b *block, provenance bool) {
 	if m.HighID == nil {
 		b.highID.lengths = slices.Repeat([]int32{absent}, b.rows)
 	}
-	b.qualification.blank(func(row int) bool { return !b.generated.values[row] })
+	b.qualification.blank(b.unjudged)
+}
+
+// unjudged is whether a row has no qualification error: one that was not generated,
+// or of a synthetic episode, where such a layout has something in its place that is
+// no distance.
+func (b *block) unjudged(row int) bool {
+	return !b.generated.values[row] || trajectory.Synthetic(b.source.values[row]) && !(b.qualification.values[row] >= 0)
 }
 
 func everyRow[V any](value V, rows int) vectors[V] {
@@ -235,12 +242,17 @@ func (v *vectors[V]) blank(rows func(int) bool) {
 
 // blank takes out what a layout without nulls has in the place of D*'s nulls.
 func (b *block) blank() {
-	original := func(row int) bool { return b.source.values[row] == trajectory.Original }
-	if b.source.width > 0 && b.lowID.width > 0 && b.highID.width > 0 {
-		b.lowID.blank(original)
-		b.highID.blank(original)
+	if b.source.width == 0 {
+		return
+	}
+	if b.lowID.width > 0 && b.highID.width > 0 {
+		unpaired := func(row int) bool {
+			return b.source.values[row] == trajectory.Original || trajectory.Synthetic(b.source.values[row])
+		}
+		b.lowID.blank(unpaired)
+		b.highID.blank(unpaired)
 	}
 	if b.generated.width > 0 && b.qualification.width > 0 {
-		b.qualification.blank(func(row int) bool { return !b.generated.values[row] })
+		b.qualification.blank(b.unjudged)
 	}
 }

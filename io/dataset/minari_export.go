@@ -95,7 +95,10 @@ func (w *minari) Write(e *trajectory.Episode) error {
 	if w.config.Provenance {
 		meta.Source = trajectory.Original
 		if p := e.Provenance; p != nil {
-			meta.Source, meta.LowID, meta.HighID = p.Source, &p.LowID, &p.HighID
+			meta.Source = p.Source
+			if !trajectory.Synthetic(p.Source) {
+				meta.LowID, meta.HighID = &p.LowID, &p.HighID
+			}
 		}
 	}
 	dir := filepath.Join(w.data, strconv.FormatInt(number, 10))
