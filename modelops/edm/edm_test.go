@@ -166,7 +166,9 @@ func TestSampleRunsTheNet(t *testing.T) {
 				for i := range values {
 					values[i] = float32(rng.NormFloat64()) / 3
 				}
-				v.MustSetValue(tensors.FromFlatDataAndDimensions(values, v.Shape().Dimensions...))
+				if err := v.SetValue(tensors.FromFlatDataAndDimensions(values, v.Shape().Dimensions...)); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
 		exec := model.MustNewExec(engine, store, func(scope *model.Scope, noise *Node) *Node {
