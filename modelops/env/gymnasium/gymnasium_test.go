@@ -151,14 +151,15 @@ func TestUnknown(t *testing.T) {
 	}
 }
 
-// TestFailures has shell scripts stand in for Python.
+// TestFailures has shell scripts stand in for Python. Those that answer wait for a
+// question, as a pipe that nobody reads breaks.
 func TestFailures(t *testing.T) {
 	tests := []struct{ name, script, want string }{
 		{"dies at once", `echo "cannot open shared object" >&2; exit 3`, "exit status 3"},
 		{"says why", `echo "cannot open shared object" >&2; exit 3`, "it said last:\ncannot open shared object"},
 		{"no gymnasium", `exec python3 -S "$@"`, `-m pip install "gymnasium[mujoco]"`},
-		{"prints", `echo hello to you`, "a frame of kind 'o' has"},
-		{"is cut short", `printf '\100\0\0\0hshort'`, "is cut short"},
+		{"prints", `head -c 1 >/dev/null; echo hello to you`, "a frame of kind 'o' has"},
+		{"is cut short", `head -c 1 >/dev/null; printf '\100\0\0\0hshort'`, "is cut short"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
