@@ -34,7 +34,7 @@ func (t train) work() Work {
 
 func (t train) do(ctx context.Context, r *run, dir string) (Outcome, error) {
 	_, err := r.tools.Train(ctx, pipelines.TrainOptions{
-		Data: r.dataset(t.Data), Models: output(dir, string(ModelsStep)), Preset: t.Preset,
+		Data: r.dataset(t.Data), Models: output(dir, string(ModelsStep)), Methods: []training.Method{training.Method(t.Method)}, Preset: t.Preset,
 		Seed: t.Seed, Backend: t.Backend, Runner: r.options.Runner,
 	}, r.show)
 	return Outcome{}, err
@@ -46,7 +46,16 @@ func optimizerSteps(preset, method string) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", pipelines.ErrUsage, err)
 	}
-	return int64(cfg.Denoiser.Steps + cfg.Inverse.Steps + cfg.Reward.Steps + cfg.Dynamics.Steps), nil
+	cfg = cfg.For(training.Method(method))
+	steps := map[training.Kind]int{
+		training.Denoiser: cfg.Denoiser.Steps, training.InverseDynamics: cfg.Inverse.Steps, training.Reward: cfg.Reward.Steps,
+		training.Dynamics: cfg.Dynamics.Steps, training.SynthER: cfg.SynthER.Steps, training.RolloutPolicy: cfg.Policy.Steps,
+	}
+	sum := 0
+	for _, kind := range training.KindsOf(training.Method(method)) {
+		sum += steps[kind]
+	}
+	return int64(sum), nil
 }
 
 // augment makes D*.
@@ -103,8 +112,11 @@ func (a augment) do(ctx context.Context, r *run, dir string) (Outcome, error) {
 
 func (a augment) options(r *run, out string) pipelines.AugmentOptions {
 	o := pipelines.DefaultAugment()
+	o.Method = training.Method(a.Method)
 	o.Data, o.Models, o.Out = r.dataset(a.Data), output(r.dir(a.Models), a.Models), out
-	o.Pairing, o.Delta, o.Estimate.Constant = a.Pairing, a.Delta, a.ConstantSteps
+	if a.Method == DiffStitch {
+		o.Pairing, o.Delta, o.Estimate.Constant = a.Pairing, a.Delta, a.ConstantSteps
+	}
 	o.Stitches, o.Transitions = a.Stitches, a.Transitions
 	o.Seed, o.Backend, o.Runner = a.Seed, a.Backend, r.options.Runner
 	return o

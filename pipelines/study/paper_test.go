@@ -44,8 +44,7 @@ const table3 = `
 // byMethod reads a table with a column for each method of each learner.
 func byMethod(study, table string) map[string]string {
 	scores := map[string]string{}
-	all := []string{Original, SynthER, TATU, DiffStitch}
-	methods := map[string][]string{IQL: all, TD3BC: all, DT: {Original, DiffStitch}}
+	methods := map[string][]string{IQL: Methods, TD3BC: Methods, DT: {Original, DiffStitch}}
 	for _, line := range strings.Split(strings.TrimSpace(table), "\n") {
 		parts := strings.Split(line, " | ")
 		for i, learner := range Learners {

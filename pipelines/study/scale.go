@@ -25,7 +25,7 @@ type Scale struct {
 var Scales = []Scale{
 	{
 		Name: "small", Preset: "tiny", MazeEpisodes: 500, Stitches: 512, Transitions: 20_000,
-		TinyLearners: true, Updates: map[string]int{IQL: 8000, TD3BC: 16_000, DT: 1200}, Seeds: 3, Episodes: 20,
+		TinyLearners: true, Updates: map[string]int{IQL: 12_000, TD3BC: 30_000, DT: 1500}, Seeds: 3, Episodes: 20,
 	},
 	{
 		Name: "paper", Preset: "paper", MazeEpisodes: 5000, Stitches: 10_000, Transitions: 5_000_000,

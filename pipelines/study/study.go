@@ -23,6 +23,7 @@ import (
 	"diffstitch/modelops/backend"
 	"diffstitch/modelops/env/pointmaze"
 	"diffstitch/modelops/learners"
+	"diffstitch/modelops/training"
 	"diffstitch/pipelines"
 )
 
@@ -62,13 +63,13 @@ var Learners = []string{IQL, TD3BC, DT}
 // What a learner learns from: the data alone, or what a method adds to it.
 const (
 	Original   = "original"
-	SynthER    = "synther"
-	TATU       = "tatu"
-	DiffStitch = "diffstitch"
+	SynthER    = string(training.MethodSynthER)
+	TATU       = string(training.MethodTATU)
+	DiffStitch = string(training.MethodDiffStitch)
 )
 
-// Methods lists those that can be compared, in the order of the paper's tables.
-var Methods = []string{Original, DiffStitch}
+// Methods lists them in the order of the paper's tables.
+var Methods = []string{Original, SynthER, TATU, DiffStitch}
 
 // Maze is the environment that studies have built in.
 const Maze = pointmaze.Name

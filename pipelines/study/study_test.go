@@ -199,14 +199,14 @@ func (f *fakes) tools() Tools {
 			return pipelines.Sampled{Episodes: 1, Transitions: 20}, f.call("sample %g", o.Share)
 		},
 		Train: func(_ context.Context, o pipelines.TrainOptions, _ func(pipelines.Progress)) (session.Info, error) {
-			return session.Info{}, f.call("train %s", o.Preset)
+			return session.Info{}, f.call("train %s %v", o.Preset, o.Methods)
 		},
 		Augment: func(_ context.Context, o pipelines.AugmentOptions, _ pipelines.Judge, _ func(pipelines.Progress)) (snapshot.Snapshot, error) {
 			s := snapshot.Snapshot{ID: "id", Manifest: snapshot.Manifest{Stitched: snapshot.Count{Episodes: 2, Transitions: o.Stitches}}}
 			if o.Delta.Value == tooSmall {
 				s.Manifest.Stitched = snapshot.Count{}
 			}
-			return s, f.call("augment δ %v constant %d %s", o.Delta, o.Estimate.Constant, o.Pairing)
+			return s, f.call("augment %s δ %v constant %d %s", o.Method, o.Delta, o.Estimate.Constant, o.Pairing)
 		},
 		Evaluate: func(_ context.Context, o pipelines.EvaluateOptions, _ func(pipelines.Progress)) (pipelines.Evaluation, error) {
 			return pipelines.Evaluation{Score: 2, ScoreSD: 1}, f.call("evaluate %s %v", o.Learner, o.Ratio)
@@ -233,7 +233,7 @@ func TestFinishedStepsAreKept(t *testing.T) {
 	if !errors.Is(err, errFake) {
 		t.Fatalf("error %v, want the augmentation's", err)
 	}
-	want := []string{"generate 500 episodes", "train tiny", "augment δ 0.37 constant 0 reference", "evaluate iql 1:0"}
+	want := []string{"generate 500 episodes", "train tiny [diffstitch]", "augment diffstitch δ 0.37 constant 0 reference", "evaluate iql 1:0"}
 	if d := cmp.Diff(want, f.done); d != "" {
 		t.Errorf("the first run (-want +got):\n%s", d)
 	}
@@ -245,7 +245,7 @@ func TestFinishedStepsAreKept(t *testing.T) {
 	if _, err = doStudy(t, o, f); err != nil {
 		t.Fatal(err)
 	}
-	want = []string{"augment δ 0.37 constant 0 reference", "evaluate iql 4:1"}
+	want = []string{"augment diffstitch δ 0.37 constant 0 reference", "evaluate iql 4:1"}
 	if d := cmp.Diff(want, f.done); d != "" {
 		t.Errorf("the second run (-want +got):\n%s", d)
 	}
@@ -263,7 +263,7 @@ func TestFinishedStepsAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	want = []string{
-		"augment δ 0.37 constant 6 reference", "augment δ off constant 0 reference",
+		"augment diffstitch δ 0.37 constant 6 reference", "augment diffstitch δ off constant 0 reference",
 		"evaluate iql 4:1", "evaluate dt 4:1", "evaluate iql 4:1", "evaluate dt 4:1",
 	}
 	if d := cmp.Diff(want, f.done); d != "" {

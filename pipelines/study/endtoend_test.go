@@ -1,0 +1,80 @@
+package study
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"diffstitch/io/snapshot"
+	"diffstitch/modelops/session"
+	"diffstitch/pipelines"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	beam.Init()
+	os.Exit(m.Run())
+}
+
+// hasty are the real pipelines, with models that are trained for a few steps, and
+// any stitch of which is accepted.
+func hasty() Tools {
+	tools := Pipelines
+	tools.Train = func(ctx context.Context, o pipelines.TrainOptions, show func(pipelines.Progress)) (session.Info, error) {
+		o.Steps = 20
+		return pipelines.Train(ctx, o, show)
+	}
+	tools.Augment = func(ctx context.Context, o pipelines.AugmentOptions, judge pipelines.Judge, show func(pipelines.Progress)) (snapshot.Snapshot, error) {
+		if string(o.Method) == DiffStitch {
+			o.Delta, o.Sampler.Steps, o.Batch = pipelines.Delta{Off: true}, 2, 8
+		}
+		return pipelines.Augment(ctx, o, judge, show)
+	}
+	return tools
+}
+
+// TestEndToEnd does a study on the maze by the real pipelines, and again.
+func TestEndToEnd(t *testing.T) {
+	o := onGo(t, Main)
+	o.Methods, o.Learners = []string{Original, DiffStitch}, []string{IQL}
+	o.Stitches, o.Updates, o.Seeds, o.Episodes = 8, 20, 2, 1
+	result, err := Run(t.Context(), o, hasty(), Watch{}, "diffstitch study main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range result.Rows {
+		scores := result.Records[row.Cells[IQL]].Outcome.Scores
+		if scores == nil || len(scores.Seeds) != 2 || math.IsNaN(scores.Score) || len(scores.Curves) == 0 {
+			t.Errorf("%s has the scores %+v", row.Label, scores)
+		}
+	}
+	made := result.Records[result.Rows[1].Data].Outcome.Augmented
+	if made.Attempted != 8 || made.Accepted != 8 || made.Added.Transitions == 0 {
+		t.Errorf("D* is %+v", made)
+	}
+	page, err := os.ReadFile(result.Page)
+	if err != nil || !strings.Contains(string(page), "8 (100 %)") {
+		t.Errorf("the page, %d bytes, does not say what was accepted: %v", len(page), err)
+	}
+	var kept Result
+	raw, err := os.ReadFile(filepath.Join(filepath.Dir(result.Page), "study.json"))
+	if err != nil || json.Unmarshal(raw, &kept) != nil || len(kept.Records) != len(result.Steps) {
+		t.Errorf("study.json has %d records of %d steps: %v", len(kept.Records), len(result.Steps), err)
+	}
+
+	f := &fakes{}
+	again, err := doStudy(t, o, f)
+	if err != nil || len(f.done) > 0 {
+		t.Errorf("the second time: %v, done again: %v", err, f.done)
+	}
+	if again.Text() != result.Text() {
+		t.Errorf("the second time:\n%swas:\n%s", again.Text(), result.Text())
+	}
+}
