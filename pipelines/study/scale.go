@@ -15,6 +15,8 @@ type Scale struct {
 	Stitches     int64          `json:"stitches"`      // that DiffStitch attempts
 	Transitions  int64          `json:"transitions"`   // that each baseline adds
 	Updates      map[string]int `json:"updates"`       // by learner
+	// GoUpdates are those on the pure-Go backend, where it has fewer.
+	GoUpdates map[string]int `json:"-"`
 	// TinyLearners have small nets and fast schedules in place of CORL's.
 	TinyLearners bool `json:"tiny_learners"`
 	Seeds        int  `json:"seeds"`
@@ -25,7 +27,8 @@ type Scale struct {
 var Scales = []Scale{
 	{
 		Name: "small", Preset: "tiny", MazeEpisodes: 500, Stitches: 512, Transitions: 20_000,
-		TinyLearners: true, Updates: map[string]int{IQL: 12_000, TD3BC: 30_000, DT: 1500}, Seeds: 3, Episodes: 20,
+		TinyLearners: true, Seeds: 3, Episodes: 20,
+		Updates: map[string]int{IQL: 12_000, TD3BC: 30_000, DT: 1500}, GoUpdates: map[string]int{IQL: 1500, TD3BC: 3000, DT: 200},
 	},
 	{
 		Name: "paper", Preset: "paper", MazeEpisodes: 5000, Stitches: 10_000, Transitions: 5_000_000,

@@ -133,15 +133,18 @@ func (o Options) settle() (s Settings, err error) {
 		s.Env = Maze
 	}
 	s.LearnerSettings = learnerSettings(o.Data.Path, s.Env)
-	if s.Scale, err = o.scale(s.Learners); err != nil {
+	_, engine, err := backend.Open(o.Backend)
+	if err != nil {
+		return s, err
+	}
+	s.Backend = engine.Kind
+	if s.Scale, err = o.scale(s.Learners, s.Backend); err != nil {
 		return s, fmt.Errorf("%w: %w", pipelines.ErrUsage, err)
 	}
 	if o.Data.Path != "" {
 		s.Scale.MazeEpisodes = 0
 	}
-	_, engine, err := backend.Open(o.Backend)
-	s.Backend = engine.Kind
-	return s, err
+	return s, nil
 }
 
 // learnerSettings are those of the dataset where learners have some for it, such as
@@ -167,10 +170,13 @@ func inOrder(names, order []string) (sorted []string) {
 }
 
 // scale is the named one, with what was asked for in its place.
-func (o Options) scale(learners []string) (Scale, error) {
+func (o Options) scale(learners []string, engine string) (Scale, error) {
 	s, err := scaleOf(o.Scale)
 	if err != nil {
 		return s, err
+	}
+	if engine == backend.Go && s.GoUpdates != nil {
+		s.Updates = s.GoUpdates
 	}
 	updates := map[string]int{}
 	for _, learner := range learners {
