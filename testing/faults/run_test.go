@@ -167,7 +167,7 @@ func modelHashes(t *testing.T, dir string) (sums []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, kind := range training.Kinds {
+	for _, kind := range info.Kinds {
 		sums = append(sums, info.Models[kind].Hash)
 	}
 	return sums
