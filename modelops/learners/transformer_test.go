@@ -20,9 +20,11 @@ func TestCausality(t *testing.T) {
 	cfg.DT.Context, cfg.DT.Layers = context, 2
 	r := replay{observationDim: 3, actionDim: 2}
 	first := newDT(cfg, r).first(random.Stream(1, weightsStream, 0))
-	var weights []*tensors.Tensor
-	for k, array := range first { // waves, since the first weights hardly look at anything
-		weights = append(weights, wave(k, array.Shape...))
+	weights := func() (all []*tensors.Tensor) { // of one engine
+		for k, array := range first { // waves, since the first weights hardly look at anything
+			all = append(all, wave(k, array.Shape...))
+		}
+		return all
 	}
 	build := func(nodes []*Node) []*Node {
 		values := arrays{}
@@ -48,7 +50,7 @@ func TestCausality(t *testing.T) {
 		return append([]*tensors.Tensor{
 			tensors.FromFlatDataAndDimensions(returns, 1, 1, context), tensors.FromFlatDataAndDimensions(observations, 1, 1, context, 3),
 			tensors.FromFlatDataAndDimensions(actions, 1, 1, context, 2), tensors.FromFlatDataAndDimensions(times, 1, 1, context),
-		}, weights...)
+		}, weights()...)
 	}
 	backendtest.ForEach(t, func(t *testing.T, engine compute.Backend) {
 		before := once(t, engine, build, inputs("")...)[0]
