@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"diffstitch/io/datasetio"
+	"diffstitch/io/storage"
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/backend"
 	"diffstitch/modelops/checkpoint"
@@ -314,7 +315,7 @@ func (o EvaluateOptions) keep(e Evaluation) error {
 	if err := os.MkdirAll(o.Out, 0o755); err != nil {
 		return fmt.Errorf("pipelines: %w", err)
 	}
-	return writeJSON(filepath.Join(o.Out, evaluationFile), e)
+	return storage.WriteJSON(filepath.Join(o.Out, evaluationFile), e)
 }
 
 // training tells how a learner's training goes.

@@ -2,7 +2,6 @@ package pipelines
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -54,7 +53,7 @@ func (t Truth) Write(dir, data string) error {
 		page.Summary = append(page.Summary, report.Fact{Name: "dimensions", Value: fmt.Sprint(t.Dimensions)})
 	}
 	return errors.Join(
-		writeJSON(filepath.Join(dir, "truth.json"), t),
+		storage.WriteJSON(filepath.Join(dir, "truth.json"), t),
 		storage.WriteWhole(filepath.Join(dir, "truth.html"), func(w io.Writer) error { return report.Write(w, page) }),
 	)
 }
@@ -81,15 +80,6 @@ func (t Truth) Text() string {
 	t.Transitions.text(text, "transitions")
 	t.Episodes.text(text, "episodes, by the worst transition of each")
 	return text.String()
-}
-
-// writeJSON writes a file of one value.
-func writeJSON(path string, value any) error {
-	return storage.WriteWhole(path, func(w io.Writer) error {
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(value)
-	})
 }
 
 func (f *Filter) text(text *bytes.Buffer, what string) {

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -35,6 +36,15 @@ func WriteWhole(path string, write func(io.Writer) error) (err error) {
 		_ = act("discard", path, func() error { return errors.Join(f.Close(), os.Remove(f.Name())) }) // the first error counts
 	}
 	return err
+}
+
+// WriteJSON writes a value as an indented file, whole or not at all.
+func WriteJSON(path string, value any) error {
+	return WriteWhole(path, func(w io.Writer) error {
+		encoder := json.NewEncoder(w)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(value)
+	})
 }
 
 // writer writes within the limit of time.

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -149,16 +148,7 @@ func load(dir string) (r Record, ok bool, err error) {
 }
 
 func (r Record) save(dir string) error {
-	return writeJSON(filepath.Join(dir, recordName), r)
-}
-
-// writeJSON writes a value as a file, whole or not at all.
-func writeJSON(path string, value any) error {
-	return storage.WriteWhole(path, func(w io.Writer) error {
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(value)
-	})
+	return storage.WriteJSON(filepath.Join(dir, recordName), r)
 }
 
 // records are those of all finished steps in a folder, by key.

@@ -54,7 +54,7 @@ func (r Result) write(command string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("study: %w", err)
 	}
-	if err := writeJSON(filepath.Join(dir, "study.json"), r); err != nil {
+	if err := storage.WriteJSON(filepath.Join(dir, "study.json"), r); err != nil {
 		return err
 	}
 	return storage.WriteWhole(r.Page, func(w io.Writer) error { return report.WriteStudy(w, r.page(command)) })
