@@ -240,21 +240,17 @@ func loadLearning(ctx context.Context, d Data, in datasetio.Input, shape dataset
 // known and matters: as in D4RL's qlearning_dataset.
 func addLearning(data *learners.Data, e *trajectory.Episode) {
 	n := e.Len()
-	final, known := finalObservation(e)
-	if !known {
-		final = e.Observation(n - 1)
-		if e.End != trajectory.Terminal { // after a terminal one nothing is learnt from it
-			n--
-		}
+	if _, known := nextObservation(e, n-1); !known && e.End != trajectory.Terminal { // after a terminal one nothing is learnt from it
+		n--
 	}
 	if n == 0 {
 		return
 	}
 	data.Starts = append(data.Starts, len(data.Rewards))
 	for step := range n {
-		next, _ := e.NextObservation(step)
-		if step == e.Len()-1 {
-			next = final
+		next, known := nextObservation(e, step)
+		if !known {
+			next = e.Observation(step)
 		}
 		data.Observations = append(data.Observations, e.Observation(step)...)
 		data.Actions = append(data.Actions, e.Action(step)...)
@@ -265,12 +261,11 @@ func addLearning(data *learners.Data, e *trajectory.Episode) {
 	}
 }
 
-// finalObservation is the one after the last step, where it is known: D* repeats the
-// last observation where the data it was made from does not hold the next.
-func finalObservation(e *trajectory.Episode) ([]float32, bool) {
-	last := e.Len() - 1
-	next, known := e.NextObservation(last)
-	return next, known && !slices.Equal(next, e.Observation(last))
+// nextObservation is the one after a step, where it is known: D* repeats the last
+// observation where the data it was made from does not hold the next.
+func nextObservation(e *trajectory.Episode, step int) ([]float32, bool) {
+	next, known := e.NextObservation(step)
+	return next, known && (step < e.Len()-1 || !slices.Equal(next, e.Observation(step)))
 }
 
 // trained is what is known of finished policies before they are rolled out.

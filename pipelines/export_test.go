@@ -11,6 +11,3 @@ func PollEvery(interval time.Duration) (restore func()) {
 
 // AddLearning is addLearning.
 var AddLearning = addLearning
-
-// GeneratedRows is generatedRows.
-var GeneratedRows = generatedRows

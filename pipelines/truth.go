@@ -208,7 +208,7 @@ func (j *judge) take(e *trajectory.Episode) error {
 		j.sample(e)
 		return nil
 	}
-	from, to := generatedRows(e)
+	from, to := p.Generated(e.Len())
 	j.episodes = append(j.episodes, worst{math.Inf(-1), math.Inf(-1)})
 	for step := from; step < to; step++ {
 		if !j.pending.add(e, step) {
@@ -228,16 +228,6 @@ func (j *judge) take(e *trajectory.Episode) error {
 	return j.flush()
 }
 
-// generatedRows are the rows [from, to) of an augmented episode that were generated:
-// all where there are no qualification errors, since then it was generated whole.
-func generatedRows(e *trajectory.Episode) (from, to int) {
-	p := e.Provenance
-	if len(p.Errors) == 0 {
-		return 0, e.Len()
-	}
-	return p.BridgeStart, p.BridgeStart + len(p.Errors)
-}
-
 // add takes a transition whose next observation is known.
 func (r *replay) add(e *trajectory.Episode, step int) bool {
 	next, known := e.NextObservation(step)
@@ -254,10 +244,7 @@ func (r *replay) add(e *trajectory.Episode, step int) bool {
 func (j *judge) sample(e *trajectory.Episode) {
 	S, A := e.ObservationDim, e.ActionDim
 	for step := range e.Len() {
-		next, known := e.NextObservation(step)
-		if step == e.Len()-1 {
-			next, known = finalObservation(e)
-		}
+		next, known := nextObservation(e, step)
 		if !known {
 			continue
 		}
@@ -393,8 +380,10 @@ func (j *judge) scale() (whole, shuffled *judged, err error) {
 func (to *judged) summary(bound float64) TrueErrors {
 	s := TrueErrors{Rows: to.rows, Unset: to.unset}
 	if len(to.truth) > 0 {
-		s.Median, s.Q90, s.Q99 = quantileOf(to.truth, 0.5), quantileOf(to.truth, 0.9), quantileOf(to.truth, 0.99)
-		s.Max, s.True = slices.Max(to.truth), below(to.truth, bound)
+		sorted := slices.Sorted(slices.Values(to.truth))
+		at := func(p float64) float64 { return stat.Quantile(p, stat.LinInterp, sorted, nil) }
+		s.Median, s.Q90, s.Q99, s.Max = at(0.5), at(0.9), at(0.99), sorted[len(sorted)-1]
+		s.True = below(to.truth, bound)
 	}
 	return s
 }

@@ -75,17 +75,6 @@ func TestTruth(t *testing.T) {
 	}
 }
 
-func TestGeneratedRows(t *testing.T) {
-	e := &trajectory.Episode{Rewards: make([]float32, 9), Provenance: &trajectory.Provenance{Source: "synther"}}
-	if from, to := pipelines.GeneratedRows(e); from != 0 || to != 9 {
-		t.Errorf("without qualification errors rows %d to %d", from, to)
-	}
-	e.Provenance = &trajectory.Provenance{Source: trajectory.Stitched, BridgeStart: 3, Errors: make([]float32, 2)}
-	if from, to := pipelines.GeneratedRows(e); from != 3 || to != 5 {
-		t.Errorf("of a bridge rows %d to %d, want 3 to 5", from, to)
-	}
-}
-
 func TestTruthIsWritten(t *testing.T) {
 	truth, dir := judge(t, offBy(t, 0.01, 0.5)), t.TempDir()
 	if err := truth.Write(dir, "dstar"); err != nil {

@@ -121,3 +121,14 @@ func TestFinite(t *testing.T) {
 		}
 	}
 }
+
+func TestGenerated(t *testing.T) {
+	p := &Provenance{Source: SynthER}
+	if from, to := p.Generated(9); from != 0 || to != 9 {
+		t.Errorf("without qualification errors rows %d to %d", from, to)
+	}
+	p = &Provenance{Source: Stitched, BridgeStart: 3, Errors: make([]float32, 2)}
+	if from, to := p.Generated(9); from != 3 || to != 5 {
+		t.Errorf("of a bridge rows %d to %d, want 3 to 5", from, to)
+	}
+}
