@@ -3,6 +3,7 @@ package datasetio
 import (
 	"context"
 	"io"
+	"iter"
 
 	"diffstitch/io/attempt"
 	"diffstitch/io/dataset"
@@ -39,13 +40,8 @@ type stageFn struct {
 }
 
 func (fn *stageFn) ProcessElement(ctx context.Context, batch trajectory.BridgeBatch, emit func(trajectory.Outcome), dead func(trajectory.Failure)) error {
-	emitAll := func(outcomes []trajectory.Outcome) {
-		for _, o := range outcomes {
-			emit(o)
-		}
-	}
 	work := func() ([]trajectory.Outcome, error) { return fn.stage(batch) }
-	return attempt.Batch(ctx, "stage", batch.Span(), work, emitAll, dead)
+	return attempt.Batch(ctx, "stage", batch.Span(), work, each(emit), dead)
 }
 
 func (fn *stageFn) stage(batch trajectory.BridgeBatch) ([]trajectory.Outcome, error) {
@@ -65,17 +61,33 @@ func (fn *stageFn) stage(batch trajectory.BridgeBatch) ([]trajectory.Outcome, er
 		}
 		outcomes = append(outcomes, o)
 	}
-	return outcomes, fn.write(stagedFile(fn.Dir, int32(batch.Index)), finite)
+	return outcomes, writeStaged(stagedFile(fn.Dir, int32(batch.Index)), fn.Shape, func(yield func(*trajectory.Episode) bool) {
+		for _, b := range finite {
+			if !yield(b.Episode(fn.Shape.ObservationDim, fn.Shape.ActionDim)) {
+				return
+			}
+		}
+	})
 }
 
-func (fn *stageFn) write(path string, bridges []trajectory.Bridge) error {
+// each hands out values one by one.
+func each[T any](emit func(T)) func([]T) {
+	return func(values []T) {
+		for _, v := range values {
+			emit(v)
+		}
+	}
+}
+
+// writeStaged writes a staged file.
+func writeStaged(path string, shape Shape, episodes iter.Seq[*trajectory.Episode]) error {
 	return storage.WriteWhole(path, func(w io.Writer) error {
-		out, err := dataset.NewWriter(w, dataset.WriterConfig{ObservationDim: fn.Shape.ObservationDim, ActionDim: fn.Shape.ActionDim})
+		out, err := dataset.NewWriter(w, dataset.WriterConfig{ObservationDim: shape.ObservationDim, ActionDim: shape.ActionDim})
 		if err != nil {
 			return err
 		}
-		for _, b := range bridges {
-			if err := out.Write(b.Episode(fn.Shape.ObservationDim, fn.Shape.ActionDim)); err != nil {
+		for e := range episodes {
+			if err := out.Write(e); err != nil {
 				return err
 			}
 		}

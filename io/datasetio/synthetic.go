@@ -3,12 +3,9 @@ package datasetio
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 
 	"diffstitch/io/attempt"
-	"diffstitch/io/dataset"
-	"diffstitch/io/storage"
 	"diffstitch/io/trajectory"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -37,13 +34,8 @@ type stageSyntheticFn struct {
 }
 
 func (fn *stageSyntheticFn) ProcessElement(ctx context.Context, batch trajectory.SyntheticBatch, emit func(trajectory.Outcome), dead func(trajectory.Failure)) error {
-	emitAll := func(outcomes []trajectory.Outcome) {
-		for _, o := range outcomes {
-			emit(o)
-		}
-	}
 	work := func() ([]trajectory.Outcome, error) { return fn.stage(batch) }
-	return attempt.Batch(ctx, "stage", batch.Plan.Span(), work, emitAll, dead)
+	return attempt.Batch(ctx, "stage", batch.Plan.Span(), work, each(emit), dead)
 }
 
 func (fn *stageSyntheticFn) stage(batch trajectory.SyntheticBatch) ([]trajectory.Outcome, error) {
@@ -52,17 +44,12 @@ func (fn *stageSyntheticFn) stage(batch trajectory.SyntheticBatch) ([]trajectory
 	if len(stand) == 0 {
 		return outcomes, nil
 	}
-	return outcomes, storage.WriteWhole(stagedFile(fn.Dir, int32(batch.Plan.Index)), func(w io.Writer) error {
-		out, err := dataset.NewWriter(w, dataset.WriterConfig{ObservationDim: fn.Shape.ObservationDim, ActionDim: fn.Shape.ActionDim})
-		if err != nil {
-			return err
-		}
+	return outcomes, writeStaged(stagedFile(fn.Dir, int32(batch.Plan.Index)), fn.Shape, func(yield func(*trajectory.Episode) bool) {
 		for _, e := range stand {
-			if err := out.Write(e.Episode(batch.Source)); err != nil {
-				return err
+			if !yield(e.Episode(batch.Source)) {
+				return
 			}
 		}
-		return out.Close()
 	})
 }
 
