@@ -270,14 +270,17 @@ func (run *augmentation) mix(ctx context.Context) error {
 		Shape:       run.shape,
 		BridgesOnly: run.options.Mix.Emit == mix.EmitBridge,
 	}
-	parts := int64(0)
-	for part := range run.options.Mix.Layout(run.metas, run.outcomes) {
-		if err := datasetio.SaveShare(ctx, out.Layout, part.Index, part.Entries); err != nil {
-			return err
+	parts, err := datasetio.SaveShares(ctx, out.Layout, func(yield func([]trajectory.Entry) bool) {
+		for part := range run.options.Mix.Layout(run.metas, run.outcomes) {
+			if !yield(part.Entries) {
+				return
+			}
 		}
-		parts++
+	})
+	if err != nil {
+		return err
 	}
-	_, err := run.execute(ctx, "writing", writingTasks(run.expectedRows()), func(s beam.Scope, job *observe.Job) {
+	_, err = run.execute(ctx, "writing", writingTasks(run.expectedRows()), func(s beam.Scope, job *observe.Job) {
 		written := job.Live(s, datasetio.Write(s, run.input, out, parts))
 		datasetio.WriteRecords[trajectory.PartInfo](s, run.work(partsFile), written)
 	})

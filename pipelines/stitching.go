@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"path/filepath"
+	"slices"
 
 	"diffstitch/io/datasetio"
 	"diffstitch/io/report"
@@ -130,22 +131,14 @@ func (run *augmentation) savePlan(ctx context.Context, plan pair.Config, prefix 
 	if len(run.metas) == 0 {
 		return nil
 	}
-	partition := int64(0)
-	for batches := range plan.Plan(run.pools) {
-		if err := datasetio.SaveShare(ctx, prefix, partition, batches); err != nil {
-			return err
-		}
-		partition++
+	if _, err := datasetio.SaveShares(ctx, prefix, plan.Plan(run.pools)); err != nil {
+		return err
 	}
 	if !plan.ChoosesEntries() || plan.First > 0 {
 		return nil
 	}
-	for i, block := range plan.CandidatesOf(run.pools.High) {
-		if err := datasetio.SaveShare(ctx, run.work(candidateShares), int64(i), []trajectory.CandidateBlock{block}); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := datasetio.SaveShares(ctx, run.work(candidateShares), slices.Chunk(plan.CandidatesOf(run.pools.High), 1))
+	return err
 }
 
 // candidates gives the path of the run's pool of candidates once it is there;

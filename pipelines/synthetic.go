@@ -73,23 +73,14 @@ func (synthetic) facts(run *augmentation, own ...report.Fact) []report.Fact {
 		report.Fact{Name: "seed", Value: fmt.Sprint(o.Seed)})
 }
 
-const (
-	// leastShares is how many workers a round should keep busy, where it has the
-	// batches, and mostBatches bounds a share.
-	leastShares = 64
-	mostBatches = 16
-)
-
 // planned leaves a round's batches to the workers, in shares of neighbours, and gives
 // them as a PCollection<trajectory.SampleBatch>.
 func (run *augmentation) planned(ctx context.Context, round int, batches []trajectory.SampleBatch) (func(beam.Scope) beam.PCollection, error) {
 	prefix := run.work(fmt.Sprintf(planShares, round))
-	shares := int64(0)
-	for share := range slices.Chunk(batches, min(max(len(batches)/leastShares, 1), mostBatches)) {
-		if err := datasetio.SaveShare(ctx, prefix, shares, share); err != nil {
-			return nil, err
-		}
-		shares++
+	together := int(trajectory.Together(int64(len(batches))))
+	shares, err := datasetio.SaveShares(ctx, prefix, slices.Chunk(batches, together))
+	if err != nil {
+		return nil, err
 	}
 	return func(s beam.Scope) beam.PCollection {
 		return datasetio.ReadShares[trajectory.SampleBatch](s, prefix, shares)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"path/filepath"
 	"slices"
 
@@ -110,9 +111,16 @@ func LoadRecords[T any](path string) ([]T, error) {
 	return records, nil
 }
 
-// SaveShare leaves the records of one share, of those that ReadShares reads.
-func SaveShare[T any](ctx context.Context, prefix string, share int64, records []T) error {
-	return SaveRecords(ctx, sharePath(prefix, share), records)
+// SaveShares leaves the records of each share for ReadShares, and says how many
+// shares there are.
+func SaveShares[T any](ctx context.Context, prefix string, shares iter.Seq[[]T]) (saved int64, err error) {
+	for records := range shares {
+		if err := SaveRecords(ctx, sharePath(prefix, saved), records); err != nil {
+			return saved, err
+		}
+		saved++
+	}
+	return saved, nil
 }
 
 func sharePath(prefix string, share int64) string {

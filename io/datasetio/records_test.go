@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"diffstitch/io/dataset"
@@ -73,7 +74,7 @@ func TestShares(t *testing.T) {
 	if err := os.Mkdir(filepath.Dir(prefix), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	var want []trajectory.PairBatch
+	var shares [][]trajectory.PairBatch
 	for share := range int64(3) {
 		var batches []trajectory.PairBatch
 		for i := range 2 + share {
@@ -82,11 +83,13 @@ func TestShares(t *testing.T) {
 				Pairs: []trajectory.Pair{{Index: 7, Low: ref(someMeta(1), 4)}, {Index: 8, Low: ref(someMeta(2), 5)}},
 			})
 		}
-		if err := SaveShare(t.Context(), prefix, share, batches); err != nil {
-			t.Fatal(err)
-		}
-		want = append(want, batches...)
-		got, err := LoadRecords[trajectory.PairBatch](sharePath(prefix, share))
+		shares = append(shares, batches)
+	}
+	if saved, err := SaveShares(t.Context(), prefix, slices.Values(shares)); err != nil || saved != 3 {
+		t.Fatalf("%d shares saved: %v", saved, err)
+	}
+	for share, batches := range shares {
+		got, err := LoadRecords[trajectory.PairBatch](sharePath(prefix, int64(share)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +98,7 @@ func TestShares(t *testing.T) {
 		}
 	}
 	ptest.BuildAndRun(t, func(s beam.Scope) {
-		passert.EqualsList(s, ReadShares[trajectory.PairBatch](s, prefix, 3), want)
+		passert.EqualsList(s, ReadShares[trajectory.PairBatch](s, prefix, 3), slices.Concat(shares...))
 	})
 }
 

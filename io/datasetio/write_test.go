@@ -161,7 +161,7 @@ func (st *stitching) entries() (entries []trajectory.Entry) {
 func layOut(t *testing.T, entries []trajectory.Entry) (prefix string) {
 	t.Helper()
 	prefix = filepath.Join(t.TempDir(), "layout")
-	if err := SaveShare(t.Context(), prefix, 0, entries); err != nil {
+	if _, err := SaveShares(t.Context(), prefix, slices.Values([][]trajectory.Entry{entries})); err != nil {
 		t.Fatal(err)
 	}
 	return prefix

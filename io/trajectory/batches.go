@@ -2,6 +2,17 @@ package trajectory
 
 import "slices"
 
+const (
+	// LeastPartitions is how many workers a plan should keep busy, where it has
+	// the batches.
+	LeastPartitions = 64
+	// MostBatches bounds a partition, however many pairs one episode has.
+	MostBatches = 16
+)
+
+// Together is how many neighbouring batches of a plan's a worker gets at once.
+func Together(batches int64) int64 { return min(max(batches/LeastPartitions, 1), MostBatches) }
+
 // Imagined holds the states that a batch's pairs are imagined to go through.
 type Imagined struct {
 	Batch    PairBatch

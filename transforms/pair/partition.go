@@ -20,14 +20,6 @@ func init() {
 	register.Emitter2[int64, trajectory.PairBatch]()
 }
 
-const (
-	// mostBatches bounds a partition, however many pairs one episode has.
-	mostBatches = 16
-	// leastPartitions is how many workers a plan should keep busy, where it has
-	// the batches.
-	leastPartitions = 64
-)
-
 // share is the pairs [from, to) as a batch.
 type share struct {
 	partition, index, from, to int64
@@ -37,7 +29,7 @@ type share struct {
 func (c Config) cut(n int64) iter.Seq[share] {
 	size := int64(c.BatchSize)
 	batches := (n + size - 1) / size
-	together := min(max(batches/leastPartitions, 1), mostBatches)
+	together := trajectory.Together(batches)
 	return func(yield func(share) bool) {
 		for b := range batches {
 			if !yield(share{b / together, c.First/size + b, b * size, min((b+1)*size, n)}) {

@@ -33,7 +33,7 @@ func TestCut(t *testing.T) {
 			t.Fatalf("%d of %d pairs", at, n)
 		}
 		for partition, n := range batches {
-			if n > mostBatches {
+			if n > trajectory.MostBatches {
 				t.Fatalf("partition %d has %d batches", partition, n)
 			}
 		}
@@ -85,12 +85,12 @@ func TestByEntry(t *testing.T) {
 		t.Errorf("%d pairs, in the order of their entries", len(pairs))
 	}
 	for partition, batches := range perPartition {
-		if batches > mostBatches {
+		if batches > trajectory.MostBatches {
 			t.Errorf("partition %d has %d batches", partition, batches)
 		}
 	}
 	busy := partitionsOf[pools().High[2].ID]
-	if len(busy) < leastPartitions {
+	if len(busy) < trajectory.LeastPartitions {
 		t.Errorf("the busy episode is in %d partitions", len(busy))
 	}
 	// In any order, on a runner.

@@ -65,12 +65,10 @@ func shape() datasetio.Shape {
 // candidates.
 func planned(t *testing.T, s beam.Scope, plan pair.Config, pools rank.Pools) (batches, blocks beam.PCollection) {
 	t.Helper()
-	prefix, shares := filepath.Join(t.TempDir(), "plan"), int64(0)
-	for partition := range plan.Plan(pools) {
-		if err := datasetio.SaveShare(t.Context(), prefix, shares, partition); err != nil {
-			t.Fatal(err)
-		}
-		shares++
+	prefix := filepath.Join(t.TempDir(), "plan")
+	shares, err := datasetio.SaveShares(t.Context(), prefix, plan.Plan(pools))
+	if err != nil {
+		t.Fatal(err)
 	}
 	return datasetio.ReadShares[trajectory.PairBatch](s, prefix, shares), beam.CreateList(s, plan.CandidatesOf(pools.High))
 }
