@@ -55,6 +55,17 @@ type Model struct {
 	WeightsSHA256 string `json:"weights_sha256"`
 }
 
+// Decode reads the kind's own parts of the model: its configuration, and its details.
+func (m Model) Decode(config, details any) error {
+	if err := json.Unmarshal(m.Identity.Config, config); err != nil {
+		return fmt.Errorf("reading the configuration of the %s model: %w", m.Kind, err)
+	}
+	if err := json.Unmarshal(m.Details, details); err != nil {
+		return fmt.Errorf("reading the details of the %s model: %w", m.Kind, err)
+	}
+	return nil
+}
+
 // Identity is everything that decides what the weights come out as.
 type Identity struct {
 	Config             json.RawMessage `json:"config"` // the kind's own configuration

@@ -1,7 +1,6 @@
 package learners
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -60,14 +59,11 @@ func Open(engine compute.Backend, dir string) (Policy, error) {
 
 func open(engine compute.Backend, m checkpoint.Model, weights []checkpoint.Tensor) (Policy, error) {
 	n := net{engine: engine, observationDim: m.ObservationDim, actionDim: m.ActionDim}
-	if err := json.Unmarshal(m.Identity.Config, &n.cfg); err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
+	if err := m.Decode(&n.cfg, &n.details); err != nil {
+		return nil, err
 	}
 	if err := n.cfg.Validate(); err != nil {
 		return nil, err
-	}
-	if err := json.Unmarshal(m.Details, &n.details); err != nil {
-		return nil, fmt.Errorf("reading the details: %w", err)
 	}
 	r := replay{observationDim: m.ObservationDim, actionDim: m.ActionDim}
 	switch n.cfg.Learner {

@@ -2,7 +2,6 @@ package session
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
@@ -37,11 +36,8 @@ type sampler struct {
 func newSampler(k key, m checkpoint.Model, weights []checkpoint.Tensor) (*sampler, error) {
 	var cfg training.DenoiserConfig
 	var details training.Details
-	if err := json.Unmarshal(m.Identity.Config, &cfg); err != nil {
-		return nil, fmt.Errorf("reading the denoiser's configuration: %w", err)
-	}
-	if err := json.Unmarshal(m.Details, &details); err != nil {
-		return nil, fmt.Errorf("reading the denoiser's details: %w", err)
+	if err := m.Decode(&cfg, &details); err != nil {
+		return nil, err
 	}
 	if err := k.sampler.Validate(cfg.Diffusion.DenoisingSteps); err != nil {
 		return nil, err

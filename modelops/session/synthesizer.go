@@ -2,7 +2,6 @@ package session
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 
 	"github.com/gomlx/compute"
@@ -34,11 +33,8 @@ type synthesizer struct {
 func newSynthesizer(k key, m checkpoint.Model, weights []checkpoint.Tensor) (*synthesizer, error) {
 	var cfg training.SynthERConfig
 	var details training.Details
-	if err := json.Unmarshal(m.Identity.Config, &cfg); err != nil {
-		return nil, fmt.Errorf("reading the configuration of the %s model: %w", m.Kind, err)
-	}
-	if err := json.Unmarshal(m.Details, &details); err != nil {
-		return nil, fmt.Errorf("reading the details of the %s model: %w", m.Kind, err)
+	if err := m.Decode(&cfg, &details); err != nil {
+		return nil, err
 	}
 	s := &synthesizer{
 		engine: k.engine, config: cfg.Diffusion, layout: training.NewLayout(details.Statistics),

@@ -1,8 +1,6 @@
 package training
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 
@@ -97,8 +95,8 @@ type Policy struct {
 func NewPolicy(engine compute.Backend, m checkpoint.Model, weights []checkpoint.Tensor) (*Policy, error) {
 	var cfg PolicyConfig
 	var details Details
-	if err := errors.Join(json.Unmarshal(m.Identity.Config, &cfg), json.Unmarshal(m.Details, &details)); err != nil {
-		return nil, fmt.Errorf("training: reading what the %s model says of itself: %w", m.Kind, err)
+	if err := m.Decode(&cfg, &details); err != nil {
+		return nil, fmt.Errorf("training: %w", err)
 	}
 	store, err := execution.NewStore(weights)
 	if err != nil {
@@ -114,7 +112,10 @@ func NewPolicy(engine compute.Backend, m checkpoint.Model, weights []checkpoint.
 	}
 	p.exec.SetMaxCache(1) // another shape would be a slow surprise
 	states, latent := shapes.Make(dtypes.Float32, regressorRows, p.config.StateDim), shapes.Make(dtypes.Float32, regressorRows, p.config.Latent())
-	return p, execution.Compile(p.exec, states, latent)
+	if err := execution.Compile(p.exec, states, latent); err != nil {
+		return nil, err
+	}
+	return p, execution.Complete(store)
 }
 
 // Warm runs the compiled graph once, so that what an engine does at the first run

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"diffstitch/modelops/backend"
@@ -30,6 +31,10 @@ func TestPolicyActsAsTheData(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer p.Finalize()
+		halved := slices.DeleteFunc(slices.Clone(weights), func(w checkpoint.Tensor) bool { return strings.HasPrefix(w.Name, "decoder/") })
+		if _, err := NewPolicy(engine, m, halved); err == nil || !strings.Contains(err.Error(), "lack") {
+			t.Errorf("with %d of %d weights: %v", len(halved), len(weights), err)
+		}
 		const n = regressorRows + 10
 		rng := rand.New(rand.NewPCG(1, 2))
 		latent := make([]float32, n*p.Latent())

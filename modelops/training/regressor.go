@@ -1,7 +1,6 @@
 package training
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 
@@ -36,11 +35,8 @@ type Regressor struct {
 func NewRegressor(engine compute.Backend, m checkpoint.Model, weights []checkpoint.Tensor) (*Regressor, error) {
 	var cfg RegressorConfig
 	var details Details
-	if err := json.Unmarshal(m.Identity.Config, &cfg); err != nil {
-		return nil, fmt.Errorf("training: reading the configuration of the %s model: %w", m.Kind, err)
-	}
-	if err := json.Unmarshal(m.Details, &details); err != nil {
-		return nil, fmt.Errorf("training: reading the details of the %s model: %w", m.Kind, err)
+	if err := m.Decode(&cfg, &details); err != nil {
+		return nil, fmt.Errorf("training: %w", err)
 	}
 	r, err := newRegressor(engine, Kind(m.Kind), cfg, details, weights)
 	if err != nil {
