@@ -1,16 +1,15 @@
 package edm
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 
 	"diffstitch/modelops/nets"
+	"diffstitch/modelops/random"
 )
 
 // move is one step of the sampler, from a noise level to the next (algorithm 2).
@@ -64,14 +63,11 @@ func levels(steps int) []float64 {
 //	result: [steps+1, rows, dim]
 func Draw(seeds []uint64, rows, dim, steps int) []float32 {
 	noise := make([]float32, (steps+1)*rows*dim)
+	own := make([]float32, (steps+1)*dim)
 	for row, seed := range seeds {
-		var key [32]byte
-		binary.LittleEndian.PutUint64(key[:], seed)
-		rng := rand.New(rand.NewChaCha8(key))
+		random.FillNormal(own, seed)
 		for step := range steps + 1 {
-			for i := range dim {
-				noise[(step*rows+row)*dim+i] = float32(rng.NormFloat64())
-			}
+			copy(noise[(step*rows+row)*dim:(step*rows+row+1)*dim], own[step*dim:])
 		}
 	}
 	return noise

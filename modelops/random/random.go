@@ -2,6 +2,7 @@
 package random
 
 import (
+	"encoding/binary"
 	"hash/fnv"
 	"math/rand/v2"
 )
@@ -12,6 +13,17 @@ func Stream(seed uint64, use string, index int) *rand.Rand {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(use))
 	return rand.New(rand.NewPCG(mix(seed^h.Sum64()), mix(uint64(index)+h.Sum64())))
+}
+
+// FillNormal fills values with standard normal numbers of the stream that a seed of 64
+// good bits begins.
+func FillNormal(values []float32, seed uint64) {
+	var key [32]byte
+	binary.LittleEndian.PutUint64(key[:], seed)
+	rng := rand.New(rand.NewChaCha8(key))
+	for i := range values {
+		values[i] = float32(rng.NormFloat64())
+	}
 }
 
 // mix is the finaliser of SplitMix64, which spreads neighbouring seeds.

@@ -4,7 +4,26 @@ import (
 	"errors"
 	"log/slog"
 	"sync/atomic"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/gomlx/ml/model"
 )
+
+// compiled is a graph on a device, with its weights.
+type compiled struct {
+	engine compute.Backend
+	store  *model.Store
+	exec   *model.Exec
+}
+
+func (c *compiled) finalize() {
+	if c.exec != nil {
+		c.exec.Finalize()
+	}
+	if c.store != nil {
+		c.store.Finalize()
+	}
+}
 
 // portion is how much of a batch one run of a sampler's graph is for: all of it,
 // or a half, a quarter … once the device lacked the memory for more.
@@ -33,6 +52,21 @@ func (p *portion) scarce(rows int) error {
 func (p *portion) warm(prepare func(rows int) error) (err error) {
 	_, p.halvingsAtLoad, err = p.fitting(func(rows int) ([]float32, error) { return nil, prepare(rows) })
 	return err
+}
+
+// batches runs n rows a batch at a time, each with as many rows of the graph as there
+// is memory for.
+func (p *portion) batches(n int, run func(from, to, rows int) ([]float32, error)) (values []float32, halvings int, err error) {
+	for from := 0; from < n; from += p.batch {
+		to := min(from+p.batch, n)
+		batch, halved, err := p.fitting(func(rows int) ([]float32, error) { return run(from, to, rows) })
+		halvings += halved
+		if err != nil {
+			return nil, halvings, err
+		}
+		values = append(values, batch...)
+	}
+	return values, halvings, nil
 }
 
 // fitting calls run with as many rows as the device has memory for, which it finds

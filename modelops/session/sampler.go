@@ -4,9 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
-	"math/rand/v2"
 
-	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
@@ -16,6 +14,7 @@ import (
 	"diffstitch/modelops/backend"
 	"diffstitch/modelops/checkpoint"
 	"diffstitch/modelops/diffusion"
+	"diffstitch/modelops/random"
 	"diffstitch/modelops/training"
 	"diffstitch/modelops/training/execution"
 )
@@ -23,9 +22,7 @@ import (
 // sampler is G_θ with its whole reverse process compiled for one batch size, and
 // for halves of it once the device lacked the memory for more.
 type sampler struct {
-	engine     compute.Backend
-	store      *model.Store
-	exec       *model.Exec
+	compiled
 	config     diffusion.Config
 	process    diffusion.Sampler
 	normalizer checkpoint.Normalizer
@@ -49,7 +46,7 @@ func newSampler(k key, m checkpoint.Model, weights []checkpoint.Tensor) (*sample
 		return nil, fmt.Errorf("the denoiser has %d state dimensions and a normaliser of %d, want %d", cfg.Diffusion.UNet.StateDim, details.Normalizer.Dim(), m.ObservationDim)
 	}
 	s := &sampler{
-		engine: k.engine, config: cfg.Diffusion, process: k.sampler,
+		compiled: compiled{engine: k.engine}, config: cfg.Diffusion, process: k.sampler,
 		normalizer: details.Normalizer, target: k.target,
 	}
 	s.portion.begin(k.batch)
@@ -113,15 +110,6 @@ func (s *sampler) graph(scope *model.Scope, inputs []*Node) *Node {
 	return diffusion.Sample(scope.At(execution.WeightsScope), s.config, s.process, task)
 }
 
-func (s *sampler) finalize() {
-	if s.exec != nil {
-		s.exec.Finalize()
-	}
-	if s.store != nil {
-		s.store.Finalize()
-	}
-}
-
 // windows are what the sampler completes.
 type windows struct {
 	known, mask []float32 // [n, H, S] and [n, H]
@@ -148,17 +136,7 @@ func (s *sampler) sample(w windows) (states []float32, halvings int, err error) 
 	if len(w.known) != n*window || len(w.mask) != n*horizon {
 		return nil, 0, fmt.Errorf("%d known and %d mask values, want %d and %d a window", len(w.known), len(w.mask), window, horizon)
 	}
-	states = make([]float32, 0, n*window)
-	for start := 0; start < n; start += s.batch {
-		batch := w.slice(start, min(start+s.batch, n))
-		sampled, halved, err := s.fitting(func(rows int) ([]float32, error) { return s.inParts(batch, rows) })
-		halvings += halved
-		if err != nil {
-			return nil, halvings, err
-		}
-		states = append(states, sampled...)
-	}
-	return states, halvings, nil
+	return s.batches(n, func(from, to, rows int) ([]float32, error) { return s.inParts(w.slice(from, to), rows) })
 }
 
 // inParts samples at most one batch, so many rows at a time.
@@ -223,11 +201,11 @@ func (s *sampler) inputs(w windows, rows, first int, seed int64) ([]*tensors.Ten
 		tensors.FromFlatDataAndDimensions(noise(w.seeds, rows, horizon*stateDim), rows, horizon, stateDim),
 	}
 	if s.process.Kind == diffusion.DDPM {
-		random, err := RNGStateFromSeed(seed)
+		state, err := RNGStateFromSeed(seed)
 		if err != nil {
 			return nil, err
 		}
-		inputs = append(inputs, random)
+		inputs = append(inputs, state)
 		if rows < s.batch {
 			inputs = append(inputs, tensors.FromScalar(int32(first)))
 		}
@@ -257,12 +235,7 @@ func onlyKnown(known, mask []float32) []float32 {
 func noise(seeds []uint64, batch, window int) []float32 {
 	values := make([]float32, batch*window)
 	for row, seed := range seeds {
-		var key [32]byte
-		binary.LittleEndian.PutUint64(key[:], seed)
-		rng := rand.New(rand.NewChaCha8(key))
-		for i := range window {
-			values[row*window+i] = float32(rng.NormFloat64())
-		}
+		random.FillNormal(values[row*window:(row+1)*window], seed)
 	}
 	return values
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 
-	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
@@ -21,9 +20,7 @@ import (
 // synthesizer is SynthER's denoiser with its whole sampler compiled for one batch
 // size, and for halves of it once the device lacked the memory for more.
 type synthesizer struct {
-	engine compute.Backend
-	store  *model.Store
-	exec   *model.Exec
+	compiled
 	config edm.Config
 	layout training.Layout
 	steps  int
@@ -37,7 +34,7 @@ func newSynthesizer(k key, m checkpoint.Model, weights []checkpoint.Tensor) (*sy
 		return nil, err
 	}
 	s := &synthesizer{
-		engine: k.engine, config: cfg.Diffusion, layout: training.NewLayout(details.Statistics),
+		compiled: compiled{engine: k.engine}, config: cfg.Diffusion, layout: training.NewLayout(details.Statistics),
 		steps: cmp.Or(k.steps, cfg.Diffusion.Steps),
 	}
 	if s.layout.Width() != cfg.Diffusion.Net.Dim {
@@ -71,27 +68,9 @@ func (s *synthesizer) prepare(rows int) error {
 	return err
 }
 
-func (s *synthesizer) finalize() {
-	if s.exec != nil {
-		s.exec.Finalize()
-	}
-	if s.store != nil {
-		s.store.Finalize()
-	}
-}
-
 // sample is Session.Synthesize, in rows of the layout.
 func (s *synthesizer) sample(seeds []uint64) (values []float32, halvings int, err error) {
-	for start := 0; start < len(seeds); start += s.batch {
-		batch := seeds[start:min(start+s.batch, len(seeds))]
-		sampled, halved, err := s.fitting(func(rows int) ([]float32, error) { return s.inParts(batch, rows) })
-		halvings += halved
-		if err != nil {
-			return nil, halvings, err
-		}
-		values = append(values, sampled...)
-	}
-	return values, halvings, nil
+	return s.batches(len(seeds), func(from, to, rows int) ([]float32, error) { return s.inParts(seeds[from:to], rows) })
 }
 
 // inParts samples at most one batch, so many rows at a time.
