@@ -259,11 +259,8 @@ func (s *Session) InverseDynamics(states, next []float32) ([]float32, error) {
 //	actions: [n, A]
 //	result:  [n]
 func (s *Session) Rewards(states, actions []float32) ([]float32, error) {
-	results, _, err := s.predict(training.Reward, states, actions)
-	if s.info.Terminals {
-		results = everySecond(results, 0)
-	}
-	return results, err
+	rewards, _, err := s.Outcomes(states, actions)
+	return rewards, err
 }
 
 // Terminals predicts how likely each step ends in a terminal state. It fails
@@ -276,8 +273,18 @@ func (s *Session) Terminals(states, actions []float32) ([]float32, error) {
 	if !s.info.Terminals {
 		return nil, fmt.Errorf("session: the reward model of %s does not predict terminal states: train with the preset reference", s.options.Dir)
 	}
+	_, chances, err := s.Outcomes(states, actions)
+	return chances, err
+}
+
+// Outcomes is Rewards and Terminals by one run of f_ϕ. There are no chances where it
+// was not trained to predict terminal states.
+func (s *Session) Outcomes(states, actions []float32) (rewards, chances []float32, err error) {
 	results, _, err := s.predict(training.Reward, states, actions)
-	return everySecond(results, 1), err
+	if err != nil || !s.info.Terminals {
+		return results, nil, err
+	}
+	return everySecond(results, 0), everySecond(results, 1), nil
 }
 
 // everySecond value of pairs, the first or the second of each.

@@ -79,6 +79,15 @@ func (m *Models) Terminals(ctx context.Context, states, actions []float32) (chan
 	return chances, err
 }
 
+// Outcomes is session.Session's.
+func (m *Models) Outcomes(ctx context.Context, states, actions []float32) (rewards, chances []float32, err error) {
+	err = m.call(ctx, training.Reward, m.rows(states), floats(states, actions), func() (err error) {
+		rewards, chances, err = m.session.Outcomes(states, actions)
+		return err
+	})
+	return rewards, chances, err
+}
+
 // Dynamics is session.Session's.
 func (m *Models) Dynamics(ctx context.Context, states, actions []float32) (next, disagreement []float32, err error) {
 	err = m.call(ctx, training.Dynamics, m.rows(states), floats(states, actions), func() (err error) {

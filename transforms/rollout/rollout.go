@@ -169,22 +169,16 @@ func (fn *episodesFn) step(ctx context.Context, going []*rollout) error {
 	if err != nil {
 		return fmt.Errorf("next states: %w", err)
 	}
-	rewards, err := fn.Rewards(ctx, states, actions)
+	rewards, terminals, err := fn.Outcomes(ctx, states, actions)
 	if err != nil {
 		return fmt.Errorf("rewards: %w", err)
-	}
-	terminals := make([]float32, len(going))
-	if info.Terminals {
-		if terminals, err = fn.Terminals(ctx, states, actions); err != nil {
-			return fmt.Errorf("terminal states: %w", err)
-		}
 	}
 	errors := training.Distances(mean, next, info.ObservationDim)
 	limit := fn.Config.Truncation * info.MaxDisagreement
 	for i, r := range going {
 		r.add(fn.Config.Penalty, limit, transition{
 			action: actions[i*info.ActionDim : (i+1)*info.ActionDim], next: next[i*info.ObservationDim : (i+1)*info.ObservationDim],
-			reward: rewards[i], uncertainty: uncertainty[i], err: errors[i], terminal: terminals[i] > 0.5,
+			reward: rewards[i], uncertainty: uncertainty[i], err: errors[i], terminal: terminals != nil && terminals[i] > 0.5,
 		})
 	}
 	return nil
