@@ -18,6 +18,7 @@ import (
 	"diffstitch/modelops/session"
 	modeltraining "diffstitch/modelops/training"
 	"diffstitch/pipelines"
+	"diffstitch/testing/fixture"
 	"diffstitch/transforms/mix"
 	"diffstitch/transforms/rank"
 
@@ -85,29 +86,6 @@ func augment(t *testing.T, o pipelines.AugmentOptions) snapshot.Snapshot {
 	return published
 }
 
-// episodes reads a dataset whole.
-func episodes(t *testing.T, path string) (all []*trajectory.Episode) {
-	t.Helper()
-	files, err := dataset.Files(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		f, err := dataset.Open(file, dataset.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		for item, err := range f.Episodes(t.Context()) {
-			if err != nil || item.Reject != nil {
-				t.Fatal(err, item.Reject)
-			}
-			all = append(all, item.Episode)
-		}
-	}
-	return all
-}
-
 func TestTrainAndAugment(t *testing.T) {
 	o := augmenting(t)
 	published := augment(t, o)
@@ -115,8 +93,8 @@ func TestTrainAndAugment(t *testing.T) {
 	if err != nil || checked.Err() != nil {
 		t.Fatal(err, checked.Err(), checked.Violations)
 	}
-	originals := episodes(t, world.data)
-	all := episodes(t, o.Out)
+	originals := fixture.Episodes(t, world.data)
+	all := fixture.Episodes(t, o.Out)
 	if d := cmp.Diff(originals, all[:len(originals)]); d != "" {
 		t.Error("the originals did not come through as they were", d)
 	}

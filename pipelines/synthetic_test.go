@@ -13,6 +13,7 @@ import (
 	"diffstitch/io/trajectory"
 	modeltraining "diffstitch/modelops/training"
 	"diffstitch/pipelines"
+	"diffstitch/testing/fixture"
 	"diffstitch/transforms/mix"
 
 	"github.com/google/go-cmp/cmp"
@@ -50,8 +51,8 @@ func TestBaselines(t *testing.T) {
 		if err != nil || checked.Err() != nil {
 			t.Fatal(err, checked.Err(), checked.Violations)
 		}
-		originals := episodes(t, world.data)
-		all := episodes(t, o.Out)
+		originals := fixture.Episodes(t, world.data)
+		all := fixture.Episodes(t, o.Out)
 		if d := cmp.Diff(originals, all[:len(originals)]); d != "" {
 			t.Error("the originals did not come through as they were", d)
 		}

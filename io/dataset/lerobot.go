@@ -222,9 +222,10 @@ func (w *leRobot) writeV30(e *trajectory.Episode, columns []exportColumn, stats 
 	for i, c := range columns {
 		c.appendTo(w.data.builder.Field(i))
 	}
-	row := append([]any{
+	row := []any{
 		w.episodes, []string{w.config.Task}, int64(e.Len()), chunk, file, w.frames, w.frames + int64(e.Len()),
-	}, int64(w.list.chunk), int64(w.list.file))
+		int64(w.list.chunk), int64(w.list.file),
+	}
 	for _, c := range w.features {
 		if s := stats[c.name]; s != nil {
 			row = append(row, s.Min, s.Max, s.Mean, s.Std, s.Count)

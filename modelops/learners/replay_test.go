@@ -91,16 +91,7 @@ func TestBatchesHoldTheRatio(t *testing.T) {
 func TestDrawnRows(t *testing.T) {
 	data := toyData(16)
 	backendtest.ForEach(t, func(t *testing.T, engine compute.Backend) {
-		cfg := toyConfig(t, IQL, 0)
-		cfg.Ratio = Ratio{1, 1}
-		s, err := data.scaling(cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r, err := newReplay(data, cfg.Ratio)
-		if err != nil {
-			t.Fatal(err)
-		}
+		s, r := halfAugmented(t, IQL, data)
 		const size = 400
 		parts := once(t, engine, func(inputs []*Node) []*Node {
 			b := r.draw(inputs[0], newStreams(inputs[1]), size)
@@ -150,16 +141,7 @@ func TestRatioWithoutRows(t *testing.T) {
 func TestDrawnContexts(t *testing.T) {
 	data := toyData(16)
 	backendtest.ForEach(t, func(t *testing.T, engine compute.Backend) {
-		cfg := toyConfig(t, DT, 0)
-		cfg.Ratio = Ratio{1, 1}
-		s, err := data.scaling(cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r, err := newReplay(data, cfg.Ratio)
-		if err != nil {
-			t.Fatal(err)
-		}
+		s, r := halfAugmented(t, DT, data)
 		const size, context = 100, 3
 		parts := once(t, engine, func(inputs []*Node) []*Node {
 			c := r.drawContexts(inputs[0], newStreams(inputs[1]), size, context)
@@ -191,4 +173,20 @@ func TestDrawnContexts(t *testing.T) {
 			t.Error("no context reaches past its episode's end")
 		}
 	})
+}
+
+// halfAugmented is the replay of a learner that draws as many augmented rows as others.
+func halfAugmented(t *testing.T, learner Learner, data *Data) (scaling, replay) {
+	t.Helper()
+	cfg := toyConfig(t, learner, 0)
+	cfg.Ratio = Ratio{1, 1}
+	s, err := data.scaling(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := newReplay(data, cfg.Ratio)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, r
 }

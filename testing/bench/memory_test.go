@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 
 	"diffstitch/io/dataset"
 	"diffstitch/io/trajectory"
+	"diffstitch/testing/flink"
 )
 
 const (
@@ -129,7 +129,7 @@ func execute(b *testing.B, binary string, args ...string) (own, worker int64) {
 		for {
 			for path := range workers() {
 				if !past[path] {
-					worker = max(worker, peak(path))
+					worker = max(worker, flink.Peak(path))
 				}
 			}
 			select {
@@ -159,15 +159,4 @@ func workers() map[string]bool {
 		}
 	}
 	return found
-}
-
-// peak is the peak memory so far of a process, in KiB; 0 of one that ended.
-func peak(process string) (kib int64) {
-	status, _ := os.ReadFile(filepath.Join(process, "status"))
-	for lines := bufio.NewScanner(bytes.NewReader(status)); lines.Scan(); {
-		if _, err := fmt.Sscanf(lines.Text(), "VmHWM: %d kB", &kib); err == nil {
-			return kib
-		}
-	}
-	return 0
 }

@@ -7,6 +7,7 @@ import (
 
 	"diffstitch/io/snapshot"
 	"diffstitch/io/trajectory"
+	"diffstitch/testing/fixture"
 )
 
 // rounding bounds what sampling in halves may change of a value: engines order
@@ -50,7 +51,7 @@ func TestOutOfMemory(t *testing.T) {
 func episodes(t *testing.T, path string) map[int64]*trajectory.Episode {
 	t.Helper()
 	all := map[int64]*trajectory.Episode{}
-	eachEpisode(t, path, func(e *trajectory.Episode) { all[e.ID] = e })
+	fixture.EachEpisode(t, path, func(e *trajectory.Episode) { all[e.ID] = e })
 	return all
 }
 

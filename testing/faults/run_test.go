@@ -12,11 +12,11 @@ import (
 	"testing"
 	"time"
 
-	"diffstitch/io/dataset"
 	"diffstitch/io/snapshot"
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/session"
 	"diffstitch/modelops/training"
+	"diffstitch/testing/fixture"
 )
 
 // result of a process.
@@ -121,32 +121,8 @@ type rows map[int64]int
 func readRows(t *testing.T, path string) rows {
 	t.Helper()
 	all := rows{}
-	eachEpisode(t, path, func(e *trajectory.Episode) { all[e.ID] += e.Len() })
+	fixture.EachEpisode(t, path, func(e *trajectory.Episode) { all[e.ID] += e.Len() })
 	return all
-}
-
-// eachEpisode reads a dataset, of which no episode may be rejected.
-func eachEpisode(t *testing.T, path string, use func(*trajectory.Episode)) {
-	t.Helper()
-	files, err := dataset.Files(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		f, err := dataset.Open(file, dataset.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for item, err := range f.Episodes(t.Context()) {
-			if err != nil || item.Reject != nil {
-				t.Fatal(err, item.Reject)
-			}
-			use(item.Episode)
-		}
-		if err := f.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 func partHashes(t *testing.T, out string) (sums []string) {

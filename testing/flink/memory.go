@@ -56,7 +56,7 @@ func (m Memory) look() {
 			continue
 		}
 		if role := roleOf(string(line)); role != "" {
-			m[role] = max(m[role], peak(process))
+			m[role] = max(m[role], Peak(process))
 		}
 	}
 }
@@ -70,8 +70,9 @@ func roleOf(commandLine string) string {
 	return ""
 }
 
-// peak is the most resident memory a process had, in KiB.
-func peak(process string) (kib int64) {
+// Peak is the most resident memory a process, a folder in /proc, had so far, in KiB; 0
+// of one that ended.
+func Peak(process string) (kib int64) {
 	status, _ := os.ReadFile(filepath.Join(process, "status"))
 	for lines := bufio.NewScanner(bytes.NewReader(status)); lines.Scan(); {
 		if _, err := fmt.Sscanf(lines.Text(), "VmHWM: %d kB", &kib); err == nil {

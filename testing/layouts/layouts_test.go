@@ -13,7 +13,6 @@ import (
 	"strings"
 	"testing"
 
-	"diffstitch/io/dataset"
 	"diffstitch/io/trajectory"
 	"diffstitch/testing/fixture"
 
@@ -69,7 +68,7 @@ func TestPage(t *testing.T) {
 			}
 		})
 	}
-	want, got := episodes(t, filepath.Join(dir, "augmented")), episodes(t, filepath.Join(dir, "again.parquet"))
+	want, got := fixture.Episodes(t, filepath.Join(dir, "augmented")), fixture.Episodes(t, filepath.Join(dir, "again.parquet"))
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("what came back (-D* +got):\n%s", diff)
 	}
@@ -86,7 +85,7 @@ func checkHDF5(t *testing.T, root, python string) {
 		if printed, err := convert.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, printed)
 		}
-		if diff := gocmp.Diff(episodes(t, folder), episodes(t, out)); diff != "" {
+		if diff := gocmp.Diff(fixture.Episodes(t, folder), fixture.Episodes(t, out)); diff != "" {
 			t.Errorf("%s (-Arrow +HDF5):\n%s", name, diff)
 		}
 	}
@@ -145,28 +144,6 @@ var expected = func() map[string][]string {
 		"datasets": {both + " 4"},
 	}
 }()
-
-func episodes(t *testing.T, path string) (all []*trajectory.Episode) {
-	t.Helper()
-	files, err := dataset.Files(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		f, err := dataset.Open(file, dataset.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close() // nothing was written
-		for item, err := range f.Episodes(t.Context()) {
-			if err != nil || item.Reject != nil {
-				t.Fatal(err, item.Reject)
-			}
-			all = append(all, item.Episode)
-		}
-	}
-	return all
-}
 
 // environment is the Python of a virtual environment that has the packages.
 func environment(t *testing.T) string {
