@@ -1,5 +1,6 @@
 // Package pipelines wires the transforms into whole Beam graphs and runs them:
-// training the four models, augmenting a dataset, and the demo that does both.
+// training the models, augmenting a dataset, evaluating what learners make of it, and
+// the demo of the first two.
 package pipelines
 
 import (

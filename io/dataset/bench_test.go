@@ -72,6 +72,15 @@ func writeEpisodes(tb testing.TB, out io.Writer, config WriterConfig, episodes .
 	if err != nil {
 		tb.Fatal(err)
 	}
+	writeAll(tb, w, episodes)
+}
+
+// writeAll writes episodes and closes the writer.
+func writeAll(tb testing.TB, w interface {
+	Write(*trajectory.Episode) error
+	Close() error
+}, episodes []*trajectory.Episode) {
+	tb.Helper()
 	for _, e := range episodes {
 		if err := w.Write(e); err != nil {
 			tb.Fatal(err)

@@ -158,14 +158,7 @@ func exportTo(tb testing.TB, dir string, c ExportConfig, episodes []*trajectory.
 	if err != nil {
 		tb.Fatal(err)
 	}
-	for _, e := range episodes {
-		if err := w.Write(e); err != nil {
-			tb.Fatal(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		tb.Fatal(err)
-	}
+	writeAll(tb, w, episodes)
 	return dir
 }
 
