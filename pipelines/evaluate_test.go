@@ -95,7 +95,7 @@ func TestEvaluateAims(t *testing.T) {
 // TestEvaluateResumes interrupts the roll-outs: the policies stay.
 func TestEvaluateResumes(t *testing.T) {
 	o := evaluating(t)
-	o.Steps = 2
+	o.Steps = 3
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := pipelines.Evaluate(ctx, o, func(p pipelines.Progress) {
 		if p.Task == "rolling out" {

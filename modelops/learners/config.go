@@ -168,7 +168,7 @@ func (c Config) validateLearner() error {
 	case IQL:
 		return c.IQL.validate()
 	case TD3BC:
-		return c.TD3BC.validate(c.Steps)
+		return c.TD3BC.validate()
 	case DT:
 		return c.DT.validate()
 	default:
@@ -190,7 +190,7 @@ func (c IQLConfig) validate() error {
 	return nil
 }
 
-func (c TD3BCConfig) validate(steps int) error {
+func (c TD3BCConfig) validate() error {
 	switch {
 	case c.Hidden < 1:
 		return fmt.Errorf("hidden %d must be at least 1", c.Hidden)
@@ -198,8 +198,8 @@ func (c TD3BCConfig) validate(steps int) error {
 		return fmt.Errorf("discount %v must be in [0, 1] and tau %v in (0, 1]", c.Discount, c.Tau)
 	case !(c.PolicyNoise >= 0) || !(c.NoiseClip >= 0) || !(c.Alpha > 0):
 		return fmt.Errorf("policy_noise (%v) and noise_clip (%v) must not be negative, alpha (%v) must be positive", c.PolicyNoise, c.NoiseClip, c.Alpha)
-	case c.PolicyDelay < 1 || callUpdates%c.PolicyDelay != 0 || steps%c.PolicyDelay != 0:
-		return fmt.Errorf("policy_delay %d must divide the steps, %d, and %d", c.PolicyDelay, steps, callUpdates)
+	case c.PolicyDelay < 1 || callUpdates%c.PolicyDelay != 0:
+		return fmt.Errorf("policy_delay %d must divide %d", c.PolicyDelay, callUpdates)
 	}
 	return nil
 }

@@ -60,11 +60,7 @@ func TestGoldenUpdates(t *testing.T) {
 			{"iql", gaussian, goldenBatches(), iqlStep(gaussian)},
 			{"iql_deterministic", deterministic, goldenBatches(), iqlStep(deterministic)},
 			{"td3bc", goldenConfig(t, TD3BC), goldenBatches(), func(u *update, in []*Node) {
-				learner := newTD3BC(goldenConfig(t, TD3BC), r)
-				loss := learner.learnCritics(u, transitionsOf(in), in[5])
-				if u.last {
-					u.report(loss, learner.learnActor(u, transitionsOf(in)))
-				}
+				newTD3BC(goldenConfig(t, TD3BC), r).learn(u, transitionsOf(in), in[5])
 			}},
 			{"dt", goldenConfig(t, DT), goldenContexts(), func(u *update, in []*Node) {
 				newDT(goldenConfig(t, DT), r).learn(u, contextsOf(in), nil)

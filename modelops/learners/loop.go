@@ -49,7 +49,7 @@ type algorithm interface {
 // a loop's body can't on XLA.
 type update struct {
 	done    *Node // scalar int32, updates before this one
-	last    bool  // of its stride
+	last    bool  // of a whole stride
 	streams *streams
 	table   *Node  // of the data, see the learner's replay
 	values  arrays // weights, targets and moments: replaced by the update
@@ -83,6 +83,7 @@ type loop struct {
 	cfg       Config
 	algorithm algorithm
 	exec      *model.Exec
+	rest      *model.Exec // of the updates after the last whole stride; nil where there are none
 
 	table  *tensors.Tensor
 	names  []string          // of the arrays, sorted
@@ -105,6 +106,11 @@ func newLoop(engine compute.Backend, cfg Config, data *Data, s scaling) (*loop, 
 	if l.exec, err = model.NewExec(engine, model.NewStore(), l.graph); err != nil {
 		return nil, fmt.Errorf("building the graph: %w", err)
 	}
+	if cfg.Steps%l.algorithm.stride() > 0 {
+		if l.rest, err = model.NewExec(engine, model.NewStore(), l.restGraph); err != nil {
+			return nil, fmt.Errorf("building the graph of the last updates: %w", err)
+		}
+	}
 	return l, nil
 }
 
@@ -121,6 +127,9 @@ func newAlgorithm(cfg Config, r replay) algorithm {
 
 func (l *loop) finalize() {
 	l.exec.Finalize()
+	if l.rest != nil {
+		l.rest.Finalize()
+	}
 	_ = execution.Finalize(append(l.values, l.table)) // nothing is to be done about it
 }
 
@@ -187,34 +196,41 @@ func (l *loop) snapshot() ([]checkpoint.Tensor, error) {
 func (l *loop) run(done, until int) ([][]float64, error) {
 	states := l.states(done)
 	defer states.MustFinalizeAll()
-	stride, begun := until-done, done
+	begun, stride := done, l.algorithm.stride()
+	whole := until - until%stride // calls begin with a stride
+	atOnce := whole - begun
 	if backend.IsGo(l.engine) {
-		stride = l.algorithm.stride()
+		atOnce = stride
 	}
 	means := make([][]float64, len(l.algorithm.metrics()))
 	for i := range means {
 		means[i] = make([]float64, len(l.cfg.Seeds))
 	}
-	for ; done < until; done += stride {
-		sums, err := l.call(begun, done, done+stride, states)
+	for done < until {
+		exec, next := l.exec, done+atOnce
+		if done == whole {
+			exec, next = l.rest, until
+		}
+		sums, err := l.call(exec, begun, done, next, states)
 		if err != nil {
 			return nil, err
 		}
 		for i, sum := range sums {
-			means[i/len(l.cfg.Seeds)][i%len(l.cfg.Seeds)] += float64(sum) * float64(l.algorithm.stride()) / float64(until-begun)
+			means[i/len(l.cfg.Seeds)][i%len(l.cfg.Seeds)] += float64(sum) / float64((until-begun+stride-1)/stride)
 		}
+		done = next
 	}
 	return means, nil
 }
 
-// call runs the graph, and gives the sums of the metrics.
+// call runs a graph, and gives the sums of the metrics.
 //
 //	states: of the updates from begun
 //	result: [metrics, seeds]
-func (l *loop) call(begun, done, until int, states *tensors.Tensor) ([]float32, error) {
+func (l *loop) call(exec *model.Exec, begun, done, until int, states *tensors.Tensor) ([]float32, error) {
 	scalars := []*tensors.Tensor{tensors.FromScalar(int32(begun)), tensors.FromScalar(int32(done)), tensors.FromScalar(int32(until))}
 	inputs := slices.Concat(scalars, []*tensors.Tensor{states, l.table}, l.values)
-	outputs, err := execution.Run(l.engine, l.exec, inputs...)
+	outputs, err := execution.Run(l.engine, exec, inputs...)
 	if err != nil {
 		return nil, err
 	}
@@ -270,11 +286,9 @@ func (c carried) parameters(g *Graph) carried {
 //	inputs: begun, done, until, states, the table, then the arrays
 //	result: the sums of the metrics, then the arrays
 func (l *loop) graph(_ *model.Scope, inputs []*Node) []*Node {
-	g := inputs[0].Graph()
-	sums := ConstTensor(g, tensors.FromShape(shapes.Make(dtypes.Float32, len(l.algorithm.metrics()), len(l.cfg.Seeds))))
-	first := carriedFrom(slices.Insert(slices.Clone(inputs), 5, sums))
+	g, first, stride := inputs[0].Graph(), l.before(inputs), l.algorithm.stride()
 	if backend.IsGo(g.Backend()) {
-		last := l.round(first)
+		last := l.round(first, stride)
 		return append([]*Node{last.sums}, last.values...)
 	}
 	more := NewClosure(g, func(g *Graph) []*Node {
@@ -282,26 +296,39 @@ func (l *loop) graph(_ *model.Scope, inputs []*Node) []*Node {
 		return []*Node{LessThan(c.done, c.until)}
 	})
 	body := NewClosure(g, func(g *Graph) []*Node {
-		return l.round(first.parameters(g)).nodes()
+		return l.round(first.parameters(g), stride).nodes()
 	})
 	last := carriedFrom(While(more, body, first.nodes()...))
 	return append([]*Node{last.sums}, last.values...)
 }
 
-// round makes the updates of one stride.
-func (l *loop) round(c carried) carried {
+// restGraph makes the updates that are left of the training after its whole strides.
+// Inputs and result are those of graph.
+func (l *loop) restGraph(_ *model.Scope, inputs []*Node) []*Node {
+	last := l.round(l.before(inputs), l.cfg.Steps%l.algorithm.stride())
+	return append([]*Node{last.sums}, last.values...)
+}
+
+// before is what a call's first round gets: the inputs, and sums of 0.
+func (l *loop) before(inputs []*Node) carried {
+	sums := ConstTensor(inputs[0].Graph(), tensors.FromShape(shapes.Make(dtypes.Float32, len(l.algorithm.metrics()), len(l.cfg.Seeds))))
+	return carriedFrom(slices.Insert(slices.Clone(inputs), 5, sums))
+}
+
+// round makes the updates of one stride, or the first of one.
+func (l *loop) round(c carried, updates int) carried {
 	values := arrays{}
 	for i, name := range l.names {
 		values[name] = c.values[i]
 	}
-	for i := range l.algorithm.stride() {
+	for i := range updates {
 		states := Squeeze(Gather(c.states, Reshape(Sub(c.done, c.begun), 1, 1)), 0) // [seeds, 3]
 		u := &update{
 			done: c.done, last: i == l.algorithm.stride()-1,
 			streams: newStreams(states), table: c.table, values: values,
 		}
 		l.algorithm.update(u)
-		if u.last {
+		if i == updates-1 {
 			c.sums = Add(c.sums, Stack(u.reported, 0))
 		}
 		c.done = Add(c.done, Const(c.done.Graph(), int32(1)))

@@ -42,15 +42,22 @@ func (t *td3bc) stride() int { return t.cfg.TD3BC.PolicyDelay }
 
 func (t *td3bc) perCall() int { return callUpdates }
 
-// update learns the critics from one batch, and in the last update of a stride the
-// actor too.
 func (t *td3bc) update(u *update) {
 	b := t.replay.draw(u.table, u.streams, t.cfg.Batch)
-	noise := u.streams.normal(t.cfg.Batch, t.replay.actionDim)
+	t.learn(u, b, u.streams.normal(t.cfg.Batch, t.replay.actionDim))
+}
+
+// learn changes the critics by one batch, and in the last update of a stride the actor
+// too.
+//
+//	noise: [seeds, batch, A], standard normal
+func (t *td3bc) learn(u *update, b batch, noise *Node) {
 	criticLoss := t.learnCritics(u, b, noise)
+	actorLoss := t.actorLoss(u, b)
 	if u.last {
-		u.report(criticLoss, t.learnActor(u, b))
+		t.learnActor(u, actorLoss)
 	}
+	u.report(criticLoss, actorLoss)
 }
 
 // learnCritics takes one step of the critics.
@@ -68,22 +75,28 @@ func (t *td3bc) learnCritics(u *update, b batch, noise *Node) *Node {
 	return loss
 }
 
-// learnActor takes one step of the actor and of all targets.
+// actorLoss is how far the actor is from the data's actions, less what its own are
+// worth.
 //
-//	result: [seeds], the loss before it
-func (t *td3bc) learnActor(u *update, b batch) *Node {
-	cfg := t.cfg.TD3BC
+//	result: [seeds]
+func (t *td3bc) actorLoss(u *update, b batch) *Node {
 	actions := t.act(u.values, b.observations)
 	critic, values := t.critics.only(u.values, 0)
 	worth := column(critic.apply(values, pairs(b.observations, actions))) // [seeds, batch]
-	scale := StopGradient(Div(scalarOf(u.done, cfg.Alpha), perSeed(Abs(worth))))
+	scale := StopGradient(Div(scalarOf(u.done, t.cfg.TD3BC.Alpha), perSeed(Abs(worth))))
 	cloning := ReduceMean(Square(Sub(actions, b.actions)), 1, 2)
-	loss := Sub(cloning, Mul(scale, perSeed(worth)))
+	return Sub(cloning, Mul(scale, perSeed(worth)))
+}
+
+// learnActor takes one step of the actor and of all targets.
+//
+//	loss: [seeds]
+func (t *td3bc) learnActor(u *update, loss *Node) {
+	cfg := t.cfg.TD3BC
 	count := DivScalar(AddScalar(u.done, 1), cfg.PolicyDelay)
 	adam{}.step(u.values, u.under(t.actor.name), loss, scalarOf(u.done, t.cfg.LearningRate), count)
 	follow(u.values, t.targetActor, t.actor, cfg.Tau)
 	follow(u.values, t.targetCritics, t.critics, cfg.Tau)
-	return loss
 }
 
 func (t *td3bc) act(values arrays, observations *Node) *Node {

@@ -69,7 +69,7 @@ func TestResume(t *testing.T) {
 			t.Run(string(learner), func(t *testing.T) {
 				cfg, data := toyConfig(t, learner, 3), toyData(64)
 				call := newAlgorithm(cfg, replay{}).perCall()
-				cfg.Steps, cfg.SaveEvery = 2*call+10, call
+				cfg.Steps, cfg.SaveEvery = 2*call+11, call
 				whole := t.TempDir()
 				if _, err := Train(t.Context(), engine, whole, cfg, data, nil); err != nil {
 					t.Fatal(err)
@@ -96,6 +96,33 @@ func TestResume(t *testing.T) {
 					t.Errorf("%d points (-uninterrupted +resumed):\n%s", len(want), diff)
 				}
 			})
+		}
+	})
+}
+
+// TestStepsBetweenStrides checks that updates past the last whole stride teach the
+// critics alone.
+func TestStepsBetweenStrides(t *testing.T) {
+	backendtest.ForEach(t, func(t *testing.T, engine compute.Backend) {
+		after := func(steps int) map[string][]float32 {
+			cfg := toyConfig(t, TD3BC, 1, 2)
+			cfg.Steps = steps
+			values := map[string][]float32{}
+			for _, w := range train(t, engine, cfg, toyData(64)) {
+				values[w.Name] = w.Data
+			}
+			return values
+		}
+		before := after(1)
+		for steps := 2; steps <= 3; steps++ {
+			now := after(steps)
+			for name, values := range now {
+				changed := !slices.Equal(values, before[name])
+				if want := steps%2 == 0 || strings.HasPrefix(name, "critics/"); changed != want {
+					t.Errorf("update %d changes %s: %v, want %v", steps, name, changed, want)
+				}
+			}
+			before = now
 		}
 	})
 }
