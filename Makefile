@@ -15,6 +15,7 @@ CONCURRENT ?= ./pipelines/observe/... ./io/dataset/... ./io/datasetio/... ./mode
 XLA_CPU_INSTALLER ?= ../shared/tools/xla-cpu/install-xla-cpu.sh
 XLA_CPU_DIR ?= $(HOME)/.cache/diffstitch/xla-cpu
 XLA_CPU_PLUGIN := $(XLA_CPU_DIR)/libpjrt_cpu.so
+XLA_CPU_BACKEND := xla:$(XLA_CPU_PLUGIN),shared_buffers
 # The XLA plugin for CUDA: a name that go-xla finds, or the path of a plugin file.
 XLA_CUDA_PLUGIN ?= cuda
 # The oldest and the newest Kubernetes whose schemas the manifests must fit.
@@ -68,10 +69,14 @@ test: ## run every test
 layouts-test: ## load a D* as docs/layouts.md says in minari, d3rlpy, LeRobot, datasets (installs them, with PyTorch)
 	DIFFSTITCH_LAYOUTS=1 $(GO) test ./testing/layouts -count 1 -timeout 60m -v
 
+.PHONY: tutorial-test
+tutorial-test: ## run docs/tutorial.md, shortened, on XLA's CPU plugin if it is there (needs Python with pyarrow)
+	DIFFSTITCH_TUTORIAL=1 $(if $(wildcard $(XLA_CPU_PLUGIN)),GOMLX_BACKEND=$(XLA_CPU_BACKEND)) $(GO) test ./testing/tutorial -count 1 -timeout 30m -v
+
 .PHONY: test-xla
 test-xla: ## run the numerical tests on XLA's CPU plugin as well (see xla-cpu)
 	@test -f $(XLA_CPU_PLUGIN) || { echo "no $(XLA_CPU_PLUGIN): make xla-cpu builds it"; exit 1; }
-	GOMLX_BACKEND=xla:$(XLA_CPU_PLUGIN),shared_buffers $(GO) test -count 1 -timeout 15m ./modelops/...
+	GOMLX_BACKEND=$(XLA_CPU_BACKEND) $(GO) test -count 1 -timeout 15m ./modelops/...
 
 .PHONY: flink-test
 flink-test: build boot ## train and augment on Flink and the embedded runners, which must agree (FLINK=embedded, cluster or all)

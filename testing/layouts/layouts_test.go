@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -31,37 +30,29 @@ const (
 // lerobotNeeds is what its class for datasets imports beside requirements.txt.
 var lerobotNeeds = []string{"accelerate", "av", "deepdiff", "draccus", "einops", "jsonlines", "packaging", "torchvision"}
 
-// block is a fenced block of the page: its language, and its name if it has one.
-var block = regexp.MustCompile("(?ms)^```(sh|python)(?: (\\w+))?\n(.*?)^```$")
-
 func TestPage(t *testing.T) {
 	if os.Getenv(switchOn) == "" {
 		t.Skipf("%s is not set: make layouts-test installs PyTorch and more", switchOn)
 	}
 	root := fixture.Root(t)
-	page, err := os.ReadFile(filepath.Join(root, "docs", "layouts.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	python := environment(t)
 	dir := workplace(t, root)
-	for i, found := range block.FindAllStringSubmatch(string(page), -1) {
-		language, name, code := found[1], cmp.Or(found[2], found[1]), found[3]
-		t.Run(fmt.Sprintf("%d %s", i, name), func(t *testing.T) {
-			command := exec.Command(python, "-c", code)
-			if language == "sh" {
-				command = exec.Command("bash", "-euc", code)
+	for i, block := range fixture.Blocks(t, "layouts.md") {
+		t.Run(fmt.Sprintf("%d %s", i, block.Name), func(t *testing.T) {
+			command := exec.Command(python, "-c", block.Code)
+			if block.Language == "sh" {
+				command = exec.Command("bash", "-euc", block.Code)
 			}
 			command.Dir = dir
 			command.Env = append(os.Environ(), "PATH="+filepath.Dir(python)+":"+os.Getenv("PATH"), "HF_HUB_OFFLINE=1", "HF_HOME="+dir)
 			out, err := command.CombinedOutput()
-			if name == "lerobot" && strings.Contains(string(out), "ModuleNotFoundError") {
+			if block.Name == "lerobot" && strings.Contains(string(out), "ModuleNotFoundError") {
 				t.Skipf("%s does not load here: %s", lerobot, out)
 			}
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			for _, want := range expected[name] {
+			for _, want := range expected[block.Name] {
 				if !strings.Contains(string(out), want) {
 					t.Errorf("printed %q, want %q in it", out, want)
 				}
@@ -102,11 +93,7 @@ func workplace(t *testing.T, root string) string {
 		t.Fatal(err)
 	}
 	fixture.Write(t, filepath.Join(data, "part-00000.parquet"), walks()...)
-	build := exec.Command("go", "build", "-o", filepath.Join(dir, "bin", "diffstitch"), "./cmd/run")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	fixture.Program(t, filepath.Join(dir, "bin"))
 	if err := os.Symlink(filepath.Join(root, "tools"), filepath.Join(dir, "tools")); err != nil {
 		t.Fatal(err)
 	}
