@@ -100,7 +100,8 @@ func workplace(t *testing.T, root string) string {
 	return dir
 }
 
-// walks are ten episodes of 4 observation and 2 action values, and a stitch.
+// walks are ten episodes of 4 observation and 2 action values, a stitch, a rollout of
+// TATU and two transitions of SynthER, one of them terminal.
 func walks() []*trajectory.Episode {
 	var long []*trajectory.Episode
 	for _, e := range fixture.RandomWalks(fixture.Shape{Episodes: 30, MaxSteps: 60, ObservationDim: 4, ActionDim: 2}, 3) {
@@ -108,9 +109,20 @@ func walks() []*trajectory.Episode {
 			long = append(long, e)
 		}
 	}
-	stitch := *long[1]
-	stitch.ID, stitch.Provenance = 1000, &trajectory.Provenance{Source: trajectory.Stitched, LowID: 1, HighID: 2, Errors: []float32{0.5}}
-	return append(long, &stitch)
+	derived := func(id int64, steps int, p trajectory.Provenance) *trajectory.Episode {
+		e := *long[1]
+		e.ID, e.End, e.Provenance = id, trajectory.Timeout, &p
+		e.FinalObservation = e.Observation(steps)
+		e.Observations, e.Actions, e.Rewards = e.Observations[:4*steps], e.Actions[:2*steps], e.Rewards[:steps]
+		return &e
+	}
+	ended := derived(1003, 1, trajectory.Provenance{Source: trajectory.SynthER})
+	ended.End = trajectory.Terminal
+	return append(long,
+		derived(1000, 5, trajectory.Provenance{Source: trajectory.Stitched, LowID: 1, HighID: 2, BridgeStart: 3, Errors: []float32{0.5}}),
+		derived(1001, 3, trajectory.Provenance{Source: trajectory.TATU, Errors: []float32{0.5, 0.25, 0.125}}),
+		derived(1002, 1, trajectory.Provenance{Source: trajectory.SynthER}),
+		ended)
 }
 
 // expected is part of what the programs print.
@@ -118,14 +130,14 @@ var expected = func() map[string][]string {
 	transitions, dropped := 0, 0
 	for _, e := range walks() {
 		transitions += e.Len()
-		if e.End == trajectory.Timeout {
+		if _, known := e.NextObservation(e.Len() - 1); !known {
 			dropped++
 		}
 	}
-	both := fmt.Sprintf("11 %d", transitions)
+	both := fmt.Sprintf("%d %d", len(walks()), transitions)
 	return map[string][]string{
 		"corl":     {fmt.Sprintf("'observations': (%d, 4)", transitions-dropped), fmt.Sprintf("'terminals': (%d,)", transitions-dropped)},
-		"d3rlpy":   {fmt.Sprintf("11 %d", transitions-dropped)}, // it makes no transition of the last row of these
+		"d3rlpy":   {fmt.Sprintf("%d %d", len(walks()), transitions-dropped)},
 		"minari":   {both, fmt.Sprintf("(%d, 4)", walks()[0].Len()+1)},
 		"lerobot":  {both, "torch.Size([4])"},
 		"datasets": {both + " 4"},

@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 ROW_GROUP = 20_000
 BATCH = 20_000
 ORIGINAL = "original"
+WITHOUT_IDS = (ORIGINAL, "synther", "tatu")  # sources whose episodes are made of no others
 PER_ROW = ("observations", "actions", "rewards", "next_observations", "terminals", "timeouts")
 PROVENANCE = ("source", "generated", "low_episode_id", "high_episode_id", "qualification_error")
 
@@ -163,13 +164,14 @@ def table(episodes):
         "timeouts": last & ~terminal,
     }
     known = [e.provenance or (ORIGINAL, 0, 0, np.zeros(len(e), bool), np.zeros(len(e), np.float32)) for e in episodes]
-    original = np.repeat([p[0] == ORIGINAL for p in known], count)
+    unnamed = np.repeat([p[0] in WITHOUT_IDS for p in known], count)
     generated = np.concatenate([np.asarray(p[3], bool) for p in known])
+    errors = np.concatenate([np.asarray(p[4], np.float32) for p in known])
     columns["source"] = pa.array(np.repeat([p[0] for p in known], count)).dictionary_encode()
     columns["generated"] = generated
-    columns["low_episode_id"] = pa.array(np.repeat(np.array([p[1] for p in known], np.int64), count), mask=original)
-    columns["high_episode_id"] = pa.array(np.repeat(np.array([p[2] for p in known], np.int64), count), mask=original)
-    columns["qualification_error"] = pa.array(np.concatenate([np.asarray(p[4], np.float32) for p in known]), mask=~generated)
+    columns["low_episode_id"] = pa.array(np.repeat(np.array([p[1] for p in known], np.int64), count), mask=unnamed)
+    columns["high_episode_id"] = pa.array(np.repeat(np.array([p[2] for p in known], np.int64), count), mask=unnamed)
+    columns["qualification_error"] = pa.array(errors, mask=~generated | np.isnan(errors))
     return pa.table(columns)
 
 
@@ -310,7 +312,7 @@ def export_minari(episodes, folder, name):
             if e.provenance:
                 source, low_id, high_id, generated, errors = e.provenance
                 group.attrs["source"] = source
-                if source != ORIGINAL:
+                if source not in WITHOUT_IDS:
                     group.attrs.update({"low_episode_id": low_id, "high_episode_id": high_id})
                 infos = group.create_group("infos")
                 infos["generated"] = np.append(generated, False)
