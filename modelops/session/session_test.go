@@ -49,7 +49,20 @@ func walkConfig(t *testing.T) training.Config {
 	}
 	cfg.SynthER.Steps, cfg.SynthER.Batch, cfg.SynthER.Diffusion.Net.Width = 1500, 128, 64
 	cfg.Policy.Steps, cfg.Policy.Batch, cfg.Policy.Net.Hidden = 300, 64, 32
+	if testing.Short() {
+		for _, steps := range []*int{&cfg.Denoiser.Steps, &cfg.Inverse.Steps, &cfg.Reward.Steps, &cfg.Dynamics.Steps, &cfg.SynthER.Steps, &cfg.Policy.Steps} {
+			*steps = 2
+		}
+	}
 	return cfg
+}
+
+// needsLearning skips a test of what the models learnt, which in short they did not.
+func needsLearning(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("the models are not trained")
+	}
 }
 
 func train(t *testing.T, cfg training.Config, data *training.Data, dir string) {
@@ -175,6 +188,7 @@ func TestWindowsAreIndependent(t *testing.T) {
 }
 
 func TestPerceptronsOfTheWalk(t *testing.T) {
+	needsLearning(t)
 	dir := walkModels(t)
 	forEachBackend(t, func(t *testing.T, name string) {
 		s := mustOpen(t, ddim(dir, name))
@@ -220,6 +234,7 @@ func TestPerceptronsOfTheWalk(t *testing.T) {
 
 // TestTerminals: steps that end where x is past 5, with x as their reward.
 func TestTerminals(t *testing.T) {
+	needsLearning(t)
 	dir := copyOf(t, walkModels(t))
 	if _, err := mustOpen(t, ddim(dir, backend.Go)).Terminals(nil, nil); err == nil || !strings.Contains(err.Error(), "preset reference") {
 		t.Errorf("a reward model without terminals gave %v", err)

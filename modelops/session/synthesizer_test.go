@@ -34,6 +34,7 @@ func columnsOf(values []float32, dim int) [][]float64 {
 // TestSynthesizeMatchesMoments: a briefly trained SynthER gives the walk's moments,
 // and the state after follows from the state and the action.
 func TestSynthesizeMatchesMoments(t *testing.T) {
+	needsLearning(t)
 	dir := walkModels(t)
 	forEachBackend(t, func(t *testing.T, name string) {
 		s := mustOpen(t, synther(dir, name))
