@@ -127,11 +127,7 @@ func Evaluate(ctx context.Context, o EvaluateOptions, progress func(Progress)) (
 	}
 	defer func() { err = errors.Join(err, r.vector.Close()) }()
 	if o.Policy == "" {
-		data, cfg, err := o.prepare(ctx, r.vector.Spec())
-		if err != nil {
-			return e, err
-		}
-		if _, err := learners.Train(ctx, engine, o.policies(), cfg, data, r.progress.training(o.Learner)); err != nil {
+		if err := o.train(ctx, r.vector.Spec(), r.progress); err != nil {
 			return e, err
 		}
 	}
@@ -168,24 +164,6 @@ func (o EvaluateOptions) seeds() (int, error) {
 	}
 	e, err := o.trained(env.Spec{}, "")
 	return len(e.Learner.Seeds), err
-}
-
-// prepare reads what is to be learnt from, and says how.
-func (o EvaluateOptions) prepare(ctx context.Context, s env.Spec) (*learners.Data, learners.Config, error) {
-	var cfg learners.Config
-	in, shape, err := o.Data.open()
-	if err != nil {
-		return nil, cfg, err
-	}
-	if err := fits(s, shape); err != nil {
-		return nil, cfg, err
-	}
-	data, err := loadLearning(ctx, o.Data, in, shape)
-	if err != nil {
-		return nil, cfg, err
-	}
-	cfg, err = o.config(s, slices.Contains(data.Augmented, true))
-	return data, cfg, err
 }
 
 // config is the preset's, with what was asked for in its place.

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/learners"
@@ -62,6 +64,47 @@ func TestEvaluate(t *testing.T) {
 	rolled.Data = e.Data // which the policies do not know
 	if d := cmp.Diff(e, rolled); d != "" {
 		t.Errorf("the policies by themselves (-evaluation +rolled out):\n%s", d)
+	}
+}
+
+// TestEvaluateReadsDataOnce spoils what the data holds behind its footer: nobody reads
+// it once the policies are there, unless the file was changed since.
+func TestEvaluateReadsDataOnce(t *testing.T) {
+	o := evaluating(t)
+	o.Data.Path = filepath.Join(t.TempDir(), "data.parquet")
+	content, err := os.ReadFile(world.data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	then := time.Unix(1e9, 5)
+	write := func(content []byte, modified time.Time) {
+		t.Helper()
+		if err := errors.Join(os.WriteFile(o.Data.Path, content, 0o644), os.Chtimes(o.Data.Path, modified, modified)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(content, then)
+	first := evaluate(t, o)
+
+	spoilt := slices.Clone(content)
+	clear(spoilt[len(spoilt)/2 : len(spoilt)/2+1000])
+	write(spoilt, then)
+	evaluate(t, o)
+	o.Episodes++
+	if e := evaluate(t, o); e.Policy != first.Policy || len(e.Seeds[0].Returns) != o.Episodes {
+		t.Errorf("more episodes of the same policies: %+v", e)
+	}
+	write(spoilt, then.Add(time.Second))
+	if _, err := pipelines.Evaluate(t.Context(), o, nil); !errors.Is(err, pipelines.ErrData) {
+		t.Errorf("data that changed: %v", err)
+	}
+	write(content, then.Add(time.Second))
+	if e := evaluate(t, o); e.Policy != first.Policy {
+		t.Error("data that holds what it did gives other policies")
+	}
+	o.Steps++
+	if _, err := pipelines.Evaluate(t.Context(), o, nil); err == nil || !strings.Contains(err.Error(), "trained differently") {
+		t.Errorf("other settings: %v", err)
 	}
 }
 

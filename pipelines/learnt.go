@@ -1,0 +1,116 @@
+package pipelines
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"time"
+
+	"diffstitch/io/storage"
+	"diffstitch/modelops/backend"
+	"diffstitch/modelops/checkpoint"
+	"diffstitch/modelops/env"
+	"diffstitch/modelops/learners"
+)
+
+// learntFile is where an evaluation's folder says what its policies learnt from.
+const learntFile = "learnt.json"
+
+// learnt says what finished policies learnt from, so that they are taken up without
+// reading it again.
+type learnt struct {
+	Policy    string       `json:"policy"` // hash of the policies
+	Data      Data         `json:"data"`
+	Files     []fileOnDisk `json:"files"`
+	Augmented bool         `json:"augmented"` // whether any row is
+}
+
+// fileOnDisk tells a file from what its path held before.
+type fileOnDisk struct {
+	Path     string    `json:"path"`
+	Bytes    int64     `json:"bytes"`
+	Modified time.Time `json:"modified"`
+}
+
+// onDisk looks at files, and opens none.
+func onDisk(paths []string) ([]fileOnDisk, error) {
+	files := make([]fileOnDisk, len(paths))
+	for i, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, fmt.Errorf("pipelines: %w", err)
+		}
+		files[i] = fileOnDisk{Path: path, Bytes: info.Size(), Modified: info.ModTime().UTC()}
+	}
+	return files, nil
+}
+
+// train trains the policies, unless the folder has them.
+func (o EvaluateOptions) train(ctx context.Context, s env.Spec, progress *teller) error {
+	engine, info, err := backend.Open(o.Backend)
+	if err != nil {
+		return err
+	}
+	if err := makeAbsolute(&o.Data.Path); err != nil {
+		return err
+	}
+	in, shape, err := o.Data.open()
+	if err != nil {
+		return err
+	}
+	if err := fits(s, shape); err != nil {
+		return err
+	}
+	from := learnt{Data: o.Data}
+	if from.Files, err = onDisk(in.Files); err != nil {
+		return err
+	}
+	if done, err := o.learntFrom(from, info.Kind, s); done || err != nil {
+		return err
+	}
+	data, err := loadLearning(ctx, o.Data, in, shape)
+	if err != nil {
+		return err
+	}
+	from.Augmented = slices.Contains(data.Augmented, true)
+	cfg, err := o.config(s, from.Augmented)
+	if err != nil {
+		return err
+	}
+	result, err := learners.Train(ctx, engine, o.policies(), cfg, data, progress.training(o.Learner))
+	if err != nil {
+		return err
+	}
+	from.Policy = result.Hash
+	return storage.WriteJSON(filepath.Join(o.Out, learntFile), from)
+}
+
+// learntFrom is whether the folder has the policies that would come of the data. That
+// no file changed is taken from its size and the time of its last change: where those
+// differ, training reads the data and compares what it holds.
+func (o EvaluateOptions) learntFrom(data learnt, backendKind string, s env.Spec) (bool, error) {
+	var before learnt
+	text, err := os.ReadFile(filepath.Join(o.Out, learntFile))
+	if err != nil || json.Unmarshal(text, &before) != nil {
+		return false, nil // then training looks
+	}
+	m, hash, err := checkpoint.Describe(o.policies())
+	data.Policy, data.Augmented = hash, before.Augmented
+	if err != nil || !reflect.DeepEqual(data, before) {
+		return false, nil
+	}
+	cfg, err := o.config(s, before.Augmented)
+	if err != nil {
+		return false, err
+	}
+	wanted := m.Identity
+	wanted.Backend = backendKind
+	if wanted.Config, err = json.Marshal(cfg); err != nil {
+		return false, fmt.Errorf("pipelines: %w", err)
+	}
+	return m.Identity.Difference(wanted) == "", nil
+}
