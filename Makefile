@@ -141,7 +141,7 @@ golden: ## rewrite the golden files of every package that has some
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZ_TIME
 	@{ grep -r --include='*_test.go' -o '^func Fuzz[A-Za-z0-9_]*' . || true; } | while IFS=: read -r file target; do \
-		$(GO) test "$$(dirname "$$file")" -run '^$$' -fuzz "^$${target#func }$$" -fuzztime $(FUZZ_TIME) -fuzzminimizetime 1s || exit 1; \
+		$(GO) test "$$(dirname "$$file")" -run '^$$' -fuzz "^$${target#func }$$" -fuzztime $(FUZZ_TIME) -fuzzminimizetime 10x || exit 1; \
 	done
 
 .PHONY: stress
