@@ -58,11 +58,13 @@ func kindOfRow(augmented bool) string {
 // table makes a table of width columns, filled row by row: fill gets a place in the
 // order and the row there.
 func (r replay) table(width int, fill func(place int, values []float32)) *tensors.Tensor {
-	flat := make([]float32, len(r.order)*width)
-	for place := range r.order {
-		fill(place, flat[place*width:(place+1)*width])
-	}
-	return tensors.FromFlatDataAndDimensions(flat, len(r.order), width)
+	table := tensors.FromShape(shapes.Make(dtypes.Float32, len(r.order), width))
+	tensors.MustMutableFlatData(table, func(flat []float32) {
+		for place := range r.order {
+			fill(place, flat[place*width:(place+1)*width])
+		}
+	})
+	return table
 }
 
 // ids draws places in the order, the original rows' before the augmented ones'.

@@ -137,6 +137,7 @@ func (t *trainer) run(ctx context.Context, result *Result) error {
 		return err
 	}
 	defer t.loop.finalize()
+	t.data = &Data{ObservationDim: t.data.ObservationDim, ActionDim: t.data.ActionDim} // the loop has a table of its rows
 	if result.ResumedFrom, err = t.resume(); err != nil {
 		return err
 	}
