@@ -67,7 +67,7 @@ func TestEvaluate(t *testing.T) {
 	}
 }
 
-// TestEvaluateReadsDataOnce spoils what the data holds behind its footer: nobody reads
+// TestEvaluateReadsDataOnce spoils what opening the data does not look at: nobody reads
 // it once the policies are there, unless the file was changed since.
 func TestEvaluateReadsDataOnce(t *testing.T) {
 	o := evaluating(t)
@@ -87,7 +87,7 @@ func TestEvaluateReadsDataOnce(t *testing.T) {
 	first := evaluate(t, o)
 
 	spoilt := slices.Clone(content)
-	clear(spoilt[len(spoilt)/2 : len(spoilt)/2+1000])
+	clear(spoilt[3*len(spoilt)/4:][:1000]) // of the next observations
 	write(spoilt, then)
 	evaluate(t, o)
 	o.Episodes++
