@@ -41,7 +41,7 @@ func newDemo() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.Dir, "dir", o.Dir, "folder of all that the demo makes")
-	flags.StringVar(&o.Backend, "backend", o.Backend, "engine of the models: auto, go or xla")
+	addBackend(flags, &o.Backend)
 	flags.Uint64Var(&o.Seed, "seed", o.Seed, "seed of every random number")
 	addWatching(flags, &metricsAddress)
 	addBeam(flags)

@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"diffstitch/io/dataset"
+	"diffstitch/modelops/backend"
 	"diffstitch/modelops/training"
 	"diffstitch/pipelines"
 
@@ -42,11 +44,31 @@ func methodNames() string {
 }
 
 // addModels offers where the models are and what runs them.
-func addModels(flags *pflag.FlagSet, models, backend *string, seed *uint64) {
+func addModels(flags *pflag.FlagSet, models, engine *string, seed *uint64) {
 	flags.StringVar(models, "models", "", "folder of the models (required)")
-	flags.StringVar(backend, "backend", "auto", "engine of the models: auto, go or xla")
+	addBackend(flags, engine)
 	flags.Uint64Var(seed, "seed", 0, "seed of every random number")
 }
+
+// addBackend offers what runs the models.
+func addBackend(flags *pflag.FlagSet, name *string) {
+	*name = backend.Auto
+	flags.Var(engineFlag{name}, "backend", "engine of the models: "+strings.Join(backend.Names, ", "))
+}
+
+// engineFlag takes the names of engines alone.
+type engineFlag struct{ name *string }
+
+func (f engineFlag) Set(name string) error {
+	if !slices.Contains(backend.Names, name) {
+		return fmt.Errorf("it takes %s", strings.Join(backend.Names, ", "))
+	}
+	*f.name = name
+	return nil
+}
+
+func (f engineFlag) String() string { return *f.name }
+func (f engineFlag) Type() string   { return "string" }
 
 // required fails where a flag is empty.
 func required(flags *pflag.FlagSet, names ...string) error {

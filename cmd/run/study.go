@@ -55,7 +55,7 @@ func newStudyOf(name string) *cobra.Command {
 	flags.StringVar(&o.Scale, "scale", o.Scale, "sizes, where no flag says otherwise: "+scaleNames())
 	addStudySizes(flags, o)
 	flags.StringVar(&o.Python, "python", "", "Python that has gymnasium[mujoco], for Gymnasium's environments (default python3)")
-	flags.StringVar(&o.Backend, "backend", o.Backend, "engine of the models: auto, go or xla")
+	addBackend(flags, &o.Backend)
 	flags.Uint64Var(&o.Seed, "seed", 0, "seed of every random number; that of the first policy")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print the steps, which of them are finished, and what the others cost, and do nothing")
 	flags.BoolVar(&f.asJSON, "json", false, "print the plan or the result as JSON")

@@ -23,6 +23,9 @@ const (
 	XLA  = "xla"  // XLA by a PJRT plugin, CPU or CUDA
 )
 
+// Names lists what Open takes.
+var Names = []string{Auto, Go, XLA}
+
 // Info describes an opened backend.
 type Info struct {
 	Name        string // as asked for: auto, go or xla
@@ -48,7 +51,7 @@ func Open(name string) (compute.Backend, Info, error) {
 	case Auto:
 		return openAuto()
 	default:
-		return nil, Info{}, fmt.Errorf("backend: unknown name %q: it is one of auto, go, xla", name)
+		return nil, Info{}, fmt.Errorf("backend: unknown name %q: it is one of %s", name, strings.Join(Names, ", "))
 	}
 }
 
