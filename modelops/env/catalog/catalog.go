@@ -4,7 +4,9 @@ package catalog
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os/exec"
 
 	"diffstitch/modelops/env"
 	"diffstitch/modelops/env/gymnasium"
@@ -22,7 +24,7 @@ func Open(ctx context.Context, python, name string, n int) (env.Vector, error) {
 	}
 	v, err := gymnasium.Open(ctx, python, name, n)
 	if err != nil {
-		return nil, err // not a Vector that is nil
+		return nil, builtIn(err) // not a Vector that is nil
 	}
 	return v, nil
 }
@@ -37,9 +39,18 @@ func OpenSimulator(ctx context.Context, python, name string) (env.Simulator, err
 	}
 	s, err := gymnasium.OpenSimulator(ctx, python, name)
 	if err != nil {
-		return nil, err // not a Simulator that is nil
+		return nil, builtIn(err) // not a Simulator that is nil
 	}
 	return s, nil
+}
+
+// builtIn adds what there is without Gymnasium to an error that may come of a
+// misspelt name.
+func builtIn(err error) error {
+	if errors.Is(err, env.ErrUnknown) || errors.Is(err, exec.ErrNotFound) {
+		return fmt.Errorf("%w (%s is built in)", err, pointmaze.Name)
+	}
+	return err
 }
 
 func noName() error {

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"diffstitch/modelops/env"
@@ -22,6 +23,9 @@ func TestOpen(t *testing.T) {
 	}
 	if v, err := Open(t.Context(), "/no/such/python", "Hopper-v5", 2); v != nil || err == nil {
 		t.Errorf("no Python opens %v: %v", v, err)
+	}
+	if _, err := Open(t.Context(), "no-such-python", "pointmase", 2); err == nil || !strings.Contains(err.Error(), "pointmaze is built in") {
+		t.Errorf("a misspelt name: %v", err)
 	}
 	if s, err := OpenSimulator(t.Context(), "/no/such/python", "Hopper-v5"); s != nil || err == nil {
 		t.Errorf("no Python opens %v: %v", s, err)

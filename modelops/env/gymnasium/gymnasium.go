@@ -59,6 +59,9 @@ func greet(p *process, asked hello) (env.Spec, error) {
 		return env.Spec{}, err
 	}
 	answer, err := p.call(kindHello, question, kindHello, 0)
+	if p.broken != nil {
+		return env.Spec{}, fmt.Errorf("by %s (is it Python 3?): %w", p.python, err)
+	}
 	if err != nil {
 		return env.Spec{}, err
 	}

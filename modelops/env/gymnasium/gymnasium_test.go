@@ -156,6 +156,7 @@ func TestUnknown(t *testing.T) {
 func TestFailures(t *testing.T) {
 	tests := []struct{ name, script, want string }{
 		{"dies at once", `echo "cannot open shared object" >&2; exit 3`, "exit status 3"},
+		{"is no Python", `exit 0`, "is it Python 3?"},
 		{"says why", `echo "cannot open shared object" >&2; exit 3`, "it said last:\ncannot open shared object"},
 		{"no gymnasium", `exec python3 -S "$@"`, `-m pip install "gymnasium[mujoco]"`},
 		{"prints", `head -c 1 >/dev/null; echo hello to you`, "a frame of kind 'o' has"},

@@ -94,14 +94,17 @@ func (p *process) call(kind byte, question []byte, wanted byte, size int) ([]byt
 
 // breaks ends the program, of which err is all that is known so far.
 func (p *process) breaks(err error) error {
-	ended := p.end()
+	ended := "exit status 0"
+	if failed := p.end(); failed != nil {
+		ended = failed.Error()
+	}
 	switch said := p.said.String(); {
 	case p.ctx.Err() != nil:
 		p.broken = p.ctx.Err()
 	case said != "":
-		p.broken = fmt.Errorf("the Python program broke off: %w (%v); it said last:\n%s", err, ended, said)
+		p.broken = fmt.Errorf("the Python program broke off: %w (%s); it said last:\n%s", err, ended, said)
 	default:
-		p.broken = fmt.Errorf("the Python program broke off: %w (%v)", err, ended)
+		p.broken = fmt.Errorf("the Python program broke off: %w (%s)", err, ended)
 	}
 	return p.broken
 }
