@@ -126,6 +126,9 @@ func Evaluate(ctx context.Context, o EvaluateOptions, progress func(Progress)) (
 		return e, environmentError(err)
 	}
 	defer func() { err = errors.Join(err, r.vector.Close()) }()
+	if err := errors.Join(ends(r.vector.Spec()), o.unoccupied()); err != nil {
+		return e, err
+	}
 	if o.Policy == "" {
 		if err := o.train(ctx, r.vector.Spec(), r.progress); err != nil {
 			return e, err
@@ -147,6 +150,20 @@ func Evaluate(ctx context.Context, o EvaluateOptions, progress func(Progress)) (
 	}
 	e.conclude()
 	return e, o.keep(e)
+}
+
+// CheckEnvironment fails where there is no such environment, or where policies that
+// learn from the data cannot be rolled out in it.
+func CheckEnvironment(ctx context.Context, data Data, python, name string) (err error) {
+	_, shape, err := data.open()
+	if err != nil {
+		return err
+	}
+	v, err := catalog.Open(ctx, python, name, 1)
+	if err != nil {
+		return environmentError(err)
+	}
+	return errors.Join(ends(v.Spec()), fits("the data has", shape, v.Spec()), v.Close())
 }
 
 // policies is the folder of the policies.
@@ -185,7 +202,7 @@ func (o EvaluateOptions) config(s env.Spec, augmented bool) (learners.Config, er
 	}
 	switch none := (learners.Ratio{}); {
 	case o.Ratio.Augmented > 0 && !augmented:
-		return cfg, fmt.Errorf("%w: the ratio %v asks for augmented rows, of which %q has none: it is no D*", ErrUsage, o.Ratio, o.Data.Path)
+		return cfg, fmt.Errorf("%w: the ratio %v asks for augmented rows, of which %q has none: it is no D*, or nothing was accepted; --ratio 1:0 does without", ErrUsage, o.Ratio, o.Data.Path)
 	case o.Ratio != none:
 		cfg.Ratio = o.Ratio
 	case augmented:
@@ -196,6 +213,9 @@ func (o EvaluateOptions) config(s env.Spec, augmented bool) (learners.Config, er
 	}
 	if cfg.DT != nil {
 		cfg.DT.EpisodeSteps = max(cfg.DT.EpisodeSteps, s.MaxSteps)
+	}
+	if err := cfg.Validate(); err != nil {
+		return cfg, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
 	return cfg, nil
 }
@@ -251,7 +271,7 @@ func (o EvaluateOptions) trained(s env.Spec, backendKind string) (e Evaluation, 
 	e = Evaluation{Env: s, Data: o.Data.Path, Backend: backendKind, Episodes: o.Episodes}
 	m, hash, err := checkpoint.Describe(o.policies())
 	if errors.Is(err, checkpoint.ErrUnfinished) {
-		return e, fmt.Errorf("%w: %q holds no finished policies, which an evaluation keeps in the folder policy of its --out: %w", ErrUsage, o.policies(), err)
+		return e, fmt.Errorf("%w: %q holds no finished policies: --policy takes the folder %s in the --out of a finished evaluation", ErrUsage, o.policies(), PolicyDir)
 	}
 	if err != nil {
 		return e, fmt.Errorf("pipelines: %w", err)
@@ -260,20 +280,39 @@ func (o EvaluateOptions) trained(s env.Spec, backendKind string) (e Evaluation, 
 		return e, fmt.Errorf("pipelines: reading the configuration of %q: %w", o.policies(), err)
 	}
 	if s.Name != "" {
-		err = fits(s, datasetio.Shape{ObservationDim: m.ObservationDim, ActionDim: m.ActionDim})
+		err = fits(fmt.Sprintf("the policies in %q take", o.policies()), datasetio.Shape{ObservationDim: m.ObservationDim, ActionDim: m.ActionDim}, s)
 	}
 	e.Policy = hash
 	return e, err
 }
 
-// finished is the evaluation that the folder holds, if it is this one.
-func (o EvaluateOptions) finished(e Evaluation) (made Evaluation, ok bool) {
+// kept is the evaluation that the folder holds, if there is one.
+func (o EvaluateOptions) kept() (made Evaluation, ok bool) {
 	if o.Out == "" {
 		return made, false
 	}
-	text, err := os.ReadFile(filepath.Join(o.Out, evaluationFile))
-	if err != nil || json.Unmarshal(text, &made) != nil {
-		return made, false // then it is made
+	text, err := os.ReadFile(o.file())
+	ok = err == nil && json.Unmarshal(text, &made) == nil // otherwise it is made
+	return made, ok
+}
+
+// file is what the evaluation is kept in.
+func (o EvaluateOptions) file() string { return filepath.Join(o.Out, evaluationFile) }
+
+// unoccupied fails where the folder holds the evaluation of other policies, which
+// would be lost, or would seem to be that of those about to be trained.
+func (o EvaluateOptions) unoccupied() error {
+	made, ok := o.kept()
+	if _, hash, err := checkpoint.Describe(o.policies()); !ok || err == nil && hash == made.Policy {
+		return nil
+	}
+	return fmt.Errorf("pipelines: %q is not of the policies in %q: give another --out, or delete it", o.file(), o.policies())
+}
+
+// finished is the evaluation that the folder holds, if it is this one.
+func (o EvaluateOptions) finished(e Evaluation) (made Evaluation, ok bool) {
+	if made, ok = o.kept(); !ok {
+		return made, false
 	}
 	same := made.Policy == e.Policy && made.Env.Name == e.Env.Name && maps.Equal(made.Env.Versions, e.Env.Versions) &&
 		made.Backend == e.Backend && made.Episodes == e.Episodes
@@ -288,7 +327,7 @@ func (o EvaluateOptions) keep(e Evaluation) error {
 	if err := os.MkdirAll(o.Out, 0o755); err != nil {
 		return fmt.Errorf("pipelines: %w", err)
 	}
-	return storage.WriteJSON(filepath.Join(o.Out, evaluationFile), e)
+	return storage.WriteJSON(o.file(), e)
 }
 
 // training tells how a learner's training goes.

@@ -174,6 +174,7 @@ func TestEvaluateRejects(t *testing.T) {
 		{"no augmented rows", func(o *pipelines.EvaluateOptions) { o.Ratio = learners.Ratio{Original: 2, Augmented: 1} }, "it is no D*"},
 		{"another environment's data", func(o *pipelines.EvaluateOptions) { o.Data.Path = walks }, "observations of 3 values"},
 		{"no policies", func(o *pipelines.EvaluateOptions) { o.Policy = filepath.Join(world.dir, "nothing") }, "holds no finished policies"},
+		{"a configuration that cannot be", func(o *pipelines.EvaluateOptions) { o.Seeds = []uint64{3, 3} }, "seed"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -183,6 +184,71 @@ func TestEvaluateRejects(t *testing.T) {
 				t.Errorf("error %v, want %q", err, test.want)
 			}
 		})
+	}
+}
+
+// TestEvaluateKeepsOthers has folders that hold other policies, or the evaluation of
+// others, stay as they are.
+func TestEvaluateKeepsOthers(t *testing.T) {
+	first := evaluating(t)
+	first.Steps = 1
+	evaluate(t, first)
+	other := first
+	other.Out, other.Steps = filepath.Join(t.TempDir(), "out"), 2
+	evaluate(t, other)
+	tests := []struct {
+		name string
+		set  func(*pipelines.EvaluateOptions)
+		want string
+	}{
+		{"another learner", func(o *pipelines.EvaluateOptions) { o.Learner = learners.IQL }, "learner td3bc against iql"},
+		{"other updates", func(o *pipelines.EvaluateOptions) { o.Steps = 5 }, "steps 1 against 5"},
+		{"other policies", func(o *pipelines.EvaluateOptions) { o.Policy = filepath.Join(other.Out, "policy") }, "is not of the policies in"},
+	}
+	before := modified(t, first.Out)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			o := first
+			test.set(&o)
+			if _, err := pipelines.Evaluate(t.Context(), o, nil); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %v, want %q", err, test.want)
+			}
+			if modified(t, first.Out) != before {
+				t.Error("the evaluation was written over")
+			}
+		})
+	}
+	if err := os.RemoveAll(filepath.Join(first.Out, "policy")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pipelines.Evaluate(t.Context(), first, nil); err == nil || !strings.Contains(err.Error(), "is not of the policies in") {
+		t.Errorf("of policies that are gone: error %v", err)
+	}
+}
+
+// TestCheckEnvironment looks at data before it is learnt from.
+func TestCheckEnvironment(t *testing.T) {
+	walks := filepath.Join(t.TempDir(), "walks.parquet")
+	fixture.Write(t, walks, fixture.RandomWalks(fixture.Shape{Episodes: 5, MaxSteps: 20, ObservationDim: 3, ActionDim: 1}, 1)...)
+	for path, fine := range map[string]bool{world.data: true, walks: false} {
+		err := pipelines.CheckEnvironment(t.Context(), pipelines.Data{Path: path}, "", "pointmaze")
+		if fine && err != nil || !fine && !errors.Is(err, pipelines.ErrUsage) {
+			t.Errorf("%s: error %v", path, err)
+		}
+	}
+}
+
+// TestEndless has an environment without a time limit refused before anything else.
+func TestEndless(t *testing.T) {
+	o := evaluating(t)
+	o.Python, o.Env = fixture.Python(t, "gymnasium"), "endless:Endless-v0"
+	t.Chdir(t.TempDir()) // where Python looks for modules
+	module := `import gymnasium; gymnasium.register("Endless-v0", entry_point="gymnasium.envs.classic_control:PendulumEnv")`
+	if err := os.WriteFile("endless.py", []byte(module), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pipelines.Evaluate(t.Context(), o, nil); !errors.Is(err, pipelines.ErrUsage) || !strings.Contains(err.Error(), "no time limit") {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -62,7 +62,7 @@ func (o EvaluateOptions) train(ctx context.Context, s env.Spec, progress *teller
 	if err != nil {
 		return err
 	}
-	if err := fits(s, shape); err != nil {
+	if err := fits("the data has", shape, s); err != nil {
 		return err
 	}
 	from := learnt{Data: o.Data}

@@ -29,11 +29,16 @@ type rollout struct {
 	progress *teller
 }
 
+// ends checks that every episode does.
+func ends(s env.Spec) error {
+	if s.MaxSteps == 0 {
+		return fmt.Errorf("%w: episodes of %s have no time limit, so they may never end", ErrUsage, s.Name)
+	}
+	return nil
+}
+
 // run fills in what came of the episodes.
 func (r rollout) run(ctx context.Context, policy learners.Policy, e *Evaluation) error {
-	if e.Env.MaxSteps == 0 {
-		return fmt.Errorf("%w: episodes of %s have no time limit, so they may never end", ErrUsage, e.Env.Name)
-	}
 	if aiming, ok := policy.(learners.Conditioned); ok && len(e.Env.TargetReturns) > 0 {
 		e.TargetReturn = e.Env.TargetReturns[0]
 		aiming.Aim(e.TargetReturn)

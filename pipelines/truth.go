@@ -103,7 +103,7 @@ func JudgeTruth(ctx context.Context, o TruthOptions, progress func(Progress)) (t
 		return t, environmentError(err)
 	}
 	defer func() { err = errors.Join(err, sim.Close()) }()
-	if err := fits(sim.Spec(), shape); err != nil {
+	if err := fits("the data has", shape, sim.Spec()); err != nil {
 		return t, err
 	}
 	j := &judge{
@@ -136,11 +136,11 @@ func environmentError(err error) error {
 	return err
 }
 
-// fits checks that data of a shape can be of an environment.
-func fits(s env.Spec, shape datasetio.Shape) error {
+// fits checks that what has a shape can be of an environment.
+func fits(whatHas string, shape datasetio.Shape, s env.Spec) error {
 	if s.ObservationDim != shape.ObservationDim || s.ActionDim != shape.ActionDim {
-		return fmt.Errorf("%w: the data has observations of %d values and actions of %d, %s has %d and %d: is it another environment's?",
-			ErrUsage, shape.ObservationDim, shape.ActionDim, s.Name, s.ObservationDim, s.ActionDim)
+		return fmt.Errorf("%w: %s observations of %d values and actions of %d, %s has %d and %d: is it another environment's?",
+			ErrUsage, whatHas, shape.ObservationDim, shape.ActionDim, s.Name, s.ObservationDim, s.ActionDim)
 	}
 	return nil
 }

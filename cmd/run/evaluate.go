@@ -1,8 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"diffstitch/modelops/learners"
@@ -28,7 +28,7 @@ type evaluation struct {
 func newEvaluate() *cobra.Command {
 	var e evaluation
 	cmd := &cobra.Command{
-		Use:   "evaluate --data PATH --learner NAME --env NAME --out DIR",
+		Use:   "evaluate --env NAME (--data PATH --learner NAME --out DIR | --policy DIR | --truth D*)",
 		Short: "Train a learner on a dataset and roll it out; or judge a D* by a simulator",
 		Long: `Train a policy for each of several seeds on D or D*, and roll them out.
 
@@ -40,6 +40,9 @@ The environment is pointmaze, the built-in maze, or any of Gymnasium's with vect
 of numbers for observations and actions, where Python has it.`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := oneSubject(cmd.Flags()); err != nil {
+				return err
+			}
 			if e.truth.Data.Path != "" {
 				return e.judge(cmd)
 			}
@@ -47,8 +50,32 @@ of numbers for observations and actions, where Python has it.`,
 		},
 	}
 	e.addFlags(cmd.Flags())
-	cmd.MarkFlagsMutuallyExclusive("data", "policy", "truth")
 	return cmd
+}
+
+// subjects are what can be evaluated, by their flags.
+var subjects = []string{"data", "policy", "truth"}
+
+// subjectsOf are those that a flag says something of; of all where it is not here.
+var subjectsOf = map[string][]string{
+	"learner": {"data"}, "preset": {"data"}, "steps": {"data"}, "ratio": {"data"}, "seeds": {"data"},
+	"seed": {"data", "truth"}, "layout": {"data", "truth"}, "column": {"data", "truth"}, "max-reject-share": {"data", "truth"},
+	"episodes": {"data", "policy"}, "backend": {"data", "policy"},
+	"dimensions": {"truth"},
+}
+
+// oneSubject fails where there is not one subject, or a flag that says nothing of it.
+func oneSubject(flags *pflag.FlagSet) (err error) {
+	given := slices.DeleteFunc(slices.Clone(subjects), func(name string) bool { return flags.Lookup(name).Value.String() == "" })
+	if len(given) != 1 {
+		return usage(fmt.Errorf("evaluate takes one of --%s; %d are given", strings.Join(subjects, ", --"), len(given)))
+	}
+	flags.Visit(func(f *pflag.Flag) {
+		if of := subjectsOf[f.Name]; of != nil && !slices.Contains(of, given[0]) && err == nil {
+			err = usage(fmt.Errorf("--%s goes with --%s, and means nothing to --%s", f.Name, strings.Join(of, " and --"), given[0]))
+		}
+	})
+	return err
 }
 
 func (e *evaluation) addFlags(flags *pflag.FlagSet) {
@@ -67,7 +94,7 @@ func (e *evaluation) addFlags(flags *pflag.FlagSet) {
 	flags.IntVar(&e.seeds, "seeds", 3, "how many policies")
 	flags.Uint64Var(&e.seed, "seed", 0, "seed of the first policy; the others' follow it. With --truth, of the sample of real transitions")
 	flags.IntVar(&o.Episodes, "episodes", 10, "episodes a policy")
-	flags.StringVar(&o.Backend, "backend", "auto", "engine of the models: auto, go or xla")
+	addBackend(flags, &o.Backend)
 	flags.IntSliceVar(&e.truth.Dimensions, "dimensions", nil, "with --truth: dimensions of the observation, from 0, that errors are taken over, such as 0,1 (default all)")
 	flags.BoolVar(&e.asJSON, "json", false, "print the result as JSON")
 	addWatching(flags, &e.metricsAddress)
@@ -91,6 +118,9 @@ func (e *evaluation) score(cmd *cobra.Command) (err error) {
 		return err
 	}
 	o.Learner = learners.Learner(e.learner)
+	if o.Preset != "" && !learners.HasPreset(o.Preset) {
+		return usage(fmt.Errorf("--preset %s: there are settings for names that begin with %s", o.Preset, strings.Join(learners.PresetNames(), ", ")))
+	}
 	for i := range e.seeds {
 		o.Seeds = append(o.Seeds, e.seed+uint64(i))
 	}
@@ -115,9 +145,6 @@ func (e *evaluation) score(cmd *cobra.Command) (err error) {
 func (e *evaluation) judge(cmd *cobra.Command) error {
 	if err := required(cmd.Flags(), "env"); err != nil {
 		return err
-	}
-	if e.learner != "" {
-		return usage(errors.New("--truth needs no --learner: nothing is trained"))
 	}
 	o := &e.truth
 	o.Data.Options, o.Data.MaxRejectShare = e.options.Data.Options, e.options.Data.MaxRejectShare

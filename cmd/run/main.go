@@ -77,7 +77,7 @@ func run(ctx context.Context, args []string) int {
 		return exitDone
 	}
 	if pipelines.Interrupted(err) {
-		fmt.Fprintln(os.Stderr, "diffstitch: interrupted")
+		fmt.Fprintln(os.Stderr, "diffstitch: interrupted: run the same command again, what is finished stays")
 		return exitFailed
 	}
 	fmt.Fprintln(os.Stderr, "diffstitch:", err)

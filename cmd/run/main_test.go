@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -39,6 +40,14 @@ func TestExitCodes(t *testing.T) {
 		{"stitches of a baseline", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--method", "tatu"}, exitUsage},
 		{"an empty batch", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--batch", "0"}, exitUsage},
 		{"training for an unknown method", []string{"train", "--data", maze, "--models", t.TempDir(), "--method", "diffstitch,mixup"}, exitUsage},
+		{"unknown engine", []string{"train", "--data", maze, "--models", t.TempDir(), "--backend", "tpu"}, exitUsage},
+		{"unknown engine of a study", []string{"study", "main", "--dry-run", "--backend", "tpu"}, exitUsage},
+		{"nothing to evaluate", []string{"evaluate", "--env", "pointmaze"}, exitUsage},
+		{"two things to evaluate", []string{"evaluate", "--env", "pointmaze", "--data", maze, "--policy", "p"}, exitUsage},
+		{"a learner for what is trained", []string{"evaluate", "--env", "pointmaze", "--policy", "p", "--learner", "iql"}, exitUsage},
+		{"episodes of a D*", []string{"evaluate", "--env", "pointmaze", "--truth", maze, "--episodes", "3"}, exitUsage},
+		{"settings of no environment", []string{"evaluate", "--env", "pointmaze", "--data", maze, "--learner", "iql", "--out", "o", "--preset", "hoper"}, exitUsage},
+		{"the truth of what is no D*", []string{"evaluate", "--env", "pointmaze", "--truth", maze}, exitRejected},
 		{"unknown plugin", []string{"backends", "install", "tpu"}, exitUsage},
 		{"export", []string{"export", "--layout", "minari-arrow", "--data", maze, "--out", filepath.Join(filepath.Dir(maze), "maze-v0")}, exitDone},
 		{"import", []string{"import", "--data", filepath.Join(filepath.Dir(maze), "maze-v0"), "--out", filepath.Join(filepath.Dir(maze), "back.parquet")}, exitDone},
@@ -53,6 +62,29 @@ func TestExitCodes(t *testing.T) {
 				t.Errorf("exit code %d, want %d", got, test.want)
 			}
 		})
+	}
+}
+
+// TestInterrupted has a command end before it has begun.
+func TestInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	maze := filepath.Join(dir, "maze.parquet")
+	if _, err := pipelines.GeneratePointMaze(t.Context(), pipelines.GenerateOptions{Out: maze, Episodes: 3}); err != nil {
+		t.Fatal(err)
+	}
+	said, err := os.Create(filepath.Join(dir, "said"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer said.Close()
+	defer func(standard *os.File) { os.Stderr = standard }(os.Stderr)
+	os.Stderr = said
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	code := run(ctx, []string{"evaluate", "--data", maze, "--learner", "iql", "--env", "pointmaze", "--out", filepath.Join(dir, "out"), "--backend", "go"})
+	text, err := os.ReadFile(said.Name())
+	if code != exitFailed || err != nil || !strings.Contains(string(text), "run the same command again") {
+		t.Errorf("exit code %d, %v: %s", code, err, text)
 	}
 }
 

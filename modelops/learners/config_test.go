@@ -35,6 +35,9 @@ func TestPresets(t *testing.T) {
 			t.Errorf("%q: %+v, %+v", tc.environment, got, cfg.Rewards)
 		}
 	}
+	if HasPreset("pointmaze") || !HasPreset("Hopper-v5") {
+		t.Error("it is not told which environments have settings")
+	}
 	if _, err := Preset("sac", ""); err == nil {
 		t.Error("a learner that is none has a preset")
 	}

@@ -36,7 +36,7 @@ func Preset(learner Learner, environment string) (Config, error) {
 		Learner: learner, Seeds: []uint64{0}, Steps: 1_000_000, Batch: 256, Ratio: Ratio{Original: 1},
 		LearningRate: 3e-4, ObservationEpsilon: 1e-3, Rewards: Rewards{Scale: 1}, MaxAction: 1, SaveEvery: 20_000,
 	}
-	special := settingOf(environment)
+	special := settings[presetOf(environment)]
 	change := special.iql
 	switch learner {
 	case IQL:
@@ -60,15 +60,17 @@ func Preset(learner Learner, environment string) (Config, error) {
 	return cfg, nil
 }
 
-// settingOf finds an environment's, or none.
-func settingOf(environment string) setting {
-	longest := ""
+// HasPreset says whether one of PresetNames begins an environment's name.
+func HasPreset(environment string) bool { return presetOf(environment) != "" }
+
+// presetOf finds the longest of PresetNames that begins a name, or "".
+func presetOf(environment string) (longest string) {
 	for name := range settings {
 		if strings.HasPrefix(strings.ToLower(environment), name) && len(name) > len(longest) {
 			longest = name
 		}
 	}
-	return settings[longest]
+	return longest
 }
 
 // scaleByReturns has the returns span 1000.

@@ -118,11 +118,21 @@ func (t *trainer) reuse(result *Result) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if d := m.Identity.Difference(t.identity); d != "" {
+	if d := t.difference(m.Identity); d != "" {
 		return false, fmt.Errorf("%s holds a policy trained differently (%s): give another folder, or delete this one", t.dir, d)
 	}
 	result.Hash, result.Reused = hash, true
 	return true, nil
+}
+
+// difference says where what is in the folder differs from this training. Another
+// learner comes before the parts of the two.
+func (t *trainer) difference(there checkpoint.Identity) string {
+	var cfg Config
+	if err := json.Unmarshal(there.Config, &cfg); err == nil && cfg.Learner != t.cfg.Learner {
+		return fmt.Sprintf("learner %s against %s", cfg.Learner, t.cfg.Learner)
+	}
+	return there.Difference(t.identity)
 }
 
 // run trains from the start, or from the state in the folder, to the finished policy
@@ -157,7 +167,7 @@ func (t *trainer) resume() (int, error) {
 	if err != nil || !found {
 		return 0, err
 	}
-	if d := state.Identity.Difference(t.identity); d != "" {
+	if d := t.difference(state.Identity); d != "" {
 		return 0, fmt.Errorf("%s holds an unfinished training of something else (%s): give another folder, or delete this one", t.dir, d)
 	}
 	if err := json.Unmarshal(state.Progress, &t.saved); err != nil {

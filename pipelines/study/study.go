@@ -150,11 +150,8 @@ func (o Options) settle() (s Settings, err error) {
 // learnerSettings are those of the dataset where learners have some for it, such as
 // hopper-medium-replay.parquet, and otherwise of the environment.
 func learnerSettings(data, environment string) string {
-	name := strings.ToLower(filepath.Base(data))
-	for _, known := range learners.PresetNames() {
-		if strings.HasPrefix(name, known) {
-			return strings.TrimSuffix(name, filepath.Ext(name))
-		}
+	if name := strings.ToLower(filepath.Base(data)); learners.HasPreset(name) {
+		return strings.TrimSuffix(name, filepath.Ext(name))
 	}
 	return environment
 }
