@@ -22,12 +22,14 @@ type Tools struct {
 	Train    func(context.Context, pipelines.TrainOptions, func(pipelines.Progress)) (session.Info, error)
 	Augment  func(context.Context, pipelines.AugmentOptions, pipelines.Judge, func(pipelines.Progress)) (snapshot.Snapshot, error)
 	Evaluate func(context.Context, pipelines.EvaluateOptions, func(pipelines.Progress)) (pipelines.Evaluation, error)
+	// Check fails where a dataset is not of an environment, or there is none.
+	Check func(ctx context.Context, data pipelines.Data, python, environment string) error
 }
 
 // Pipelines are the tools that commands use too.
 var Pipelines = Tools{
 	Generate: pipelines.GeneratePointMaze, Sample: pipelines.Sample, Train: pipelines.Train, Augment: pipelines.Augment,
-	Evaluate: pipelines.Evaluate,
+	Evaluate: pipelines.Evaluate, Check: pipelines.CheckEnvironment,
 }
 
 // Watch is told how a study goes; its parts may be nil.
@@ -96,6 +98,9 @@ func Run(ctx context.Context, o Options, tools Tools, watch Watch, command strin
 		return Result{}, err
 	}
 	r.tools, r.watch = tools, watch
+	if err := r.check(ctx); err != nil {
+		return Result{}, err
+	}
 	if err := os.MkdirAll(r.steps(), 0o755); err != nil {
 		return Result{}, fmt.Errorf("study: %w", err)
 	}
@@ -113,7 +118,8 @@ func Run(ctx context.Context, o Options, tools Tools, watch Watch, command strin
 		if err != nil {
 			r.failed[step.Key] = err
 			r.say("failed: %v", err)
-			failed = errors.Join(failed, fmt.Errorf("study: %s (%s): %w", step.Title, step.Key, err))
+			// What kind of error stopped a step is nothing of the study, which went on.
+			failed = errors.Join(failed, fmt.Errorf("study: %s (%s): %v", step.Title, step.Key, err))
 		}
 	}
 	result, err := r.result()
@@ -121,6 +127,18 @@ func Run(ctx context.Context, o Options, tools Tools, watch Watch, command strin
 		return result, err
 	}
 	return result, errors.Join(failed, result.write(command))
+}
+
+// check looks at the environment of given data before anything is trained for it.
+func (r *run) check(ctx context.Context) error {
+	left := slices.ContainsFunc(r.plan.Steps, func(s Step) bool {
+		_, done := r.finished[s.Key]
+		return s.Kind == CellStep && !done
+	})
+	if r.given == "" || !left {
+		return nil
+	}
+	return r.tools.Check(ctx, r.options.Data, r.options.Python, r.options.Env)
 }
 
 // do does a step, unless it is finished or what it needs has failed.

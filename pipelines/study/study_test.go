@@ -211,6 +211,9 @@ func (f *fakes) tools() Tools {
 		Evaluate: func(_ context.Context, o pipelines.EvaluateOptions, _ func(pipelines.Progress)) (pipelines.Evaluation, error) {
 			return pipelines.Evaluation{Score: 2, ScoreSD: 1}, f.call("evaluate %s %v", o.Learner, o.Ratio)
 		},
+		Check: func(_ context.Context, data pipelines.Data, _, environment string) error {
+			return f.call("check %s of %s", filepath.Base(data.Path), environment)
+		},
 	}
 }
 
@@ -230,8 +233,8 @@ func TestFinishedStepsAreKept(t *testing.T) {
 	o.Methods, o.Learners = []string{Original, DiffStitch}, []string{IQL}
 	f := &fakes{fail: "augment"}
 	result, err := doStudy(t, o, f)
-	if !errors.Is(err, errFake) {
-		t.Fatalf("error %v, want the augmentation's", err)
+	if err == nil || !strings.Contains(err.Error(), "D* by DiffStitch") || errors.Is(err, errFake) {
+		t.Fatalf("error %v, want the augmentation's in words", err)
 	}
 	want := []string{"generate 500 episodes", "train tiny [diffstitch]", "augment diffstitch δ 0.37 constant 0 reference", "evaluate iql 1:0"}
 	if d := cmp.Diff(want, f.done); d != "" {
@@ -271,6 +274,33 @@ func TestFinishedStepsAreKept(t *testing.T) {
 	}
 	if p := look(t, o); !strings.Contains(p.Text(), "all of the 13 steps are finished") {
 		t.Errorf("the plan of a finished study:\n%s", p.Text())
+	}
+}
+
+// TestEnvironmentComesFirst has a study of given data do nothing where there is not
+// its environment, nor look for it when all is finished.
+func TestEnvironmentComesFirst(t *testing.T) {
+	o := onGo(t, Main)
+	o.Methods, o.Learners = []string{Original}, []string{IQL}
+	o.Data.Path, o.Env = filepath.Join(t.TempDir(), "d.parquet"), "Hopper-v5"
+	if err := os.WriteFile(o.Data.Path, []byte("data"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f := &fakes{fail: "check"}
+	if _, err := doStudy(t, o, f); !errors.Is(err, errFake) {
+		t.Errorf("error %v, want the check's", err)
+	}
+	if left, _ := os.ReadDir(o.Out); len(left) > 0 {
+		t.Errorf("%v are left behind", left)
+	}
+	for _, want := range [][]string{{"check d.parquet of Hopper-v5", "evaluate iql 1:0"}, nil} {
+		f.fail = ""
+		if _, err := doStudy(t, o, f); err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, f.done); d != "" {
+			t.Errorf("done (-want +got):\n%s", d)
+		}
 	}
 }
 
