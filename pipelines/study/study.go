@@ -195,6 +195,8 @@ func (o Options) validate() error {
 		return errors.New("--data needs --env, the environment that it is of, such as Hopper-v5")
 	case o.Data.Path == "" && o.Env != "" && o.Env != Maze:
 		return fmt.Errorf("--env %s needs --data: %s alone is built in", o.Env, Maze)
+	case !slices.Contains(pipelines.Runners, o.Runner):
+		return fmt.Errorf("no runner %q: it is one of %s", o.Runner, strings.Join(pipelines.Runners, ", "))
 	case o.Updates < 0 || o.Seeds < 0 || o.Episodes < 0 || o.Stitches < 0 || o.Transitions < 0:
 		return errors.New("a negative amount is asked for")
 	}

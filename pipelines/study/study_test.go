@@ -160,6 +160,7 @@ func TestWrongUsage(t *testing.T) {
 		"method":            func(o *Options) { o.Methods = []string{"copying"} },
 		"data without env":  func(o *Options) { o.Data.Path = "data.parquet" },
 		"env without data":  func(o *Options) { o.Env = "Hopper-v5" },
+		"runner":            func(o *Options) { o.Runner = "heron" },
 		"a negative amount": func(o *Options) { o.Updates = -1 },
 	}
 	for name, change := range tests {

@@ -82,6 +82,32 @@ func checkHDF5(t *testing.T, root, python string) {
 	}
 }
 
+// TestConverterSaysWhy has the converter of HDF5 fail without a traceback.
+func TestConverterSaysWhy(t *testing.T) {
+	tests := []struct {
+		name    string
+		flags   []string // of Python
+		modules []string
+		want    string
+	}{
+		{"no packages", []string{"-S"}, nil, "pip install -r "},
+		{"no source", nil, []string{"h5py", "numpy", "pyarrow"}, "making out.parquet of nothing.hdf5: "},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			convert := exec.Command(fixture.Python(t, test.modules...), append(test.flags, filepath.Join(fixture.Root(t), "tools/hdf5/convert.py"), "import", "nothing.hdf5", "out.parquet")...)
+			convert.Dir = t.TempDir()
+			out, err := convert.CombinedOutput()
+			if err == nil || !strings.Contains(string(out), test.want) || strings.Contains(string(out), "Traceback") {
+				t.Errorf("%v: printed %q, want %q in it", err, out, test.want)
+			}
+			if left, _ := os.ReadDir(convert.Dir); len(left) > 0 {
+				t.Errorf("%v are left behind", left)
+			}
+		})
+	}
+}
+
 // workplace is a folder in which the page's commands make sense.
 func workplace(t *testing.T, root string) string {
 	dir := t.TempDir()

@@ -23,10 +23,13 @@ import shutil
 import sys
 import tempfile
 
-import h5py
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+try:
+    import h5py
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+except ImportError as error:
+    sys.exit(f"{error}: {sys.executable} -m pip install -r {pathlib.Path(__file__).with_name('requirements.txt')}")
 
 ROW_GROUP = 20_000
 BATCH = 20_000
@@ -372,10 +375,13 @@ def main():
     writing.add_argument("out")
     writing.add_argument("--id", help="what Minari calls the dataset (default the name of OUT_FOLDER)")
     given = parser.parse_args()
-    if given.command == "import":
-        write_parquet(hdf5_episodes(given.source, given.observations), given.out)
-    else:
-        write_hdf5(given.layout, given.source, given.out, given.id or pathlib.Path(given.out).name)
+    try:
+        if given.command == "import":
+            write_parquet(hdf5_episodes(given.source, given.observations), given.out)
+        else:
+            write_hdf5(given.layout, given.source, given.out, given.id or pathlib.Path(given.out).name)
+    except (OSError, ValueError) as error:  # pyarrow's are among these
+        sys.exit(f"making {given.out} of {given.source}: {error}")
 
 
 if __name__ == "__main__":
