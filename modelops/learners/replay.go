@@ -233,12 +233,3 @@ func (s *streams) normal(dims ...int) *Node {
 		return RandomNormal(state, shapes.Make(dtypes.Float32, dims...))
 	})
 }
-
-// uniform draws numbers from [0, 1).
-//
-//	result: [seeds, dims...]
-func (s *streams) uniform(dims ...int) *Node {
-	return s.each(func(state *Node) (after, values *Node) {
-		return RandomUniform(state, shapes.Make(dtypes.Float32, dims...))
-	})
-}

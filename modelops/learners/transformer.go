@@ -93,7 +93,7 @@ func (d *decisionTransformer) perCall() int { return contextCallUpdates }
 // update learns the actions of one batch of contexts.
 func (d *decisionTransformer) update(u *update) {
 	c := d.replay.drawContexts(u.table, u.streams, d.cfg.Batch, d.cfg.DT.Context)
-	d.learn(u, c, &dropout{rate: d.cfg.DT.Dropout, streams: u.streams})
+	d.learn(u, c, newDropout(d.cfg.DT.Dropout, u.streams))
 }
 
 // learn takes one step by a batch of contexts.
@@ -211,21 +211,4 @@ func norm(values arrays, name string, x *Node) *Node {
 // gelu is x·Φ(x) (Hendrycks and Gimpel 2016).
 func gelu(x *Node) *Node {
 	return Mul(x, MulScalar(AddScalar(Erf(MulScalar(x, 1/math.Sqrt2)), 1), 0.5))
-}
-
-// dropout drops a share of numbers, at random, and scales up the others.
-type dropout struct {
-	rate    float64
-	streams *streams
-}
-
-// apply drops some of x; nothing where d is nil, as when acting.
-//
-//	x: [seeds, …]
-func (d *dropout) apply(x *Node) *Node {
-	if d == nil || d.rate == 0 {
-		return x
-	}
-	kept := GreaterOrEqual(d.streams.uniform(x.Shape().Dimensions[1:]...), constantLike(x, d.rate))
-	return Where(kept, MulScalar(x, 1/(1-d.rate)), ZerosLike(x))
 }
