@@ -122,15 +122,18 @@ func (d *decisionTransformer) loss(values arrays, c contexts, drop *dropout) *No
 //	result: [seeds, batch, context, A], in [-1, 1]
 func (d *decisionTransformer) actions(values arrays, c contexts, drop *dropout) *Node {
 	seeds, size, context := c.returns.Shape().Dim(0), c.returns.Shape().Dim(1), c.returns.Shape().Dim(2)
-	width := d.cfg.DT.Width
 	x := drop.apply(norm(values, "embedded_norm", d.embed(values, c))) // [seeds, batch·context·tokens, width]
-	for _, block := range d.blocks() {
-		x = Add(x, drop.apply(d.attend(values, block, norm(values, block+"/attention_norm", x), drop)))
+	blocks := d.blocks()
+	for i, block := range blocks {
+		seen, asking := norm(values, block+"/attention_norm", x), allTokens
+		if i == len(blocks)-1 {
+			asking = observationTokens // the others' results would not be looked at
+			x = asking.of(x)
+		}
+		x = Add(x, drop.apply(d.attend(values, block, seen, asking, drop)))
 		hidden := gelu(dense(values, block+"/hidden", norm(values, block+"/hidden_norm", x)))
 		x = Add(x, drop.apply(dense(values, block+"/output", hidden)))
 	}
-	x = Reshape(x, seeds, size*context, tokens, width)
-	x = Squeeze(SliceAxis(x, 2, AxisElem(1)), 2) // the observations' tokens
 	x = Tanh(dense(values, "head", norm(values, "output_norm", x)))
 	return Reshape(x, seeds, size, context, d.replay.actionDim)
 }
@@ -163,32 +166,53 @@ func (d *decisionTransformer) embedTime(values arrays, times *Node) *Node {
 	return Gather(Reshape(table, seeds*entries, width), InsertAxes(rows, -1))
 }
 
-// attend has each token gather from itself and those before it in its context.
+// selection is tokens of every step: the one at first, and each stride after it.
+type selection struct{ first, stride int }
+
+var allTokens, observationTokens = selection{0, 1}, selection{1, tokens}
+
+// of takes them out of all.
 //
-//	x:      [seeds, batch·context·tokens, width]
-//	result: the same
-func (d *decisionTransformer) attend(values arrays, block string, x *Node, drop *dropout) *Node {
-	width, length := d.cfg.DT.Width, d.cfg.DT.Context*tokens
-	seeds, batches := x.Shape().Dim(0), x.Shape().Size()/(length*width)
-	all := Reshape(dense(values, block+"/attention", x), batches, length, 3*width)
-	part := func(i int) *Node { return SliceAxis(all, 2, AxisRange(i*width, (i+1)*width)) }
-	query, key, value := part(0), part(1), part(2)
-	scores := Dot(query, key).General([]int{2}, []int{0}, []int{2}, []int{0}) // [batches, length, length]
-	scores = MulScalar(scores, 1/math.Sqrt(float64(width)))
-	hidden := constantLike(scores, -1e9)
-	weights := Softmax(Where(earlier(scores), scores, hidden), -1)
-	weights = Reshape(weights, seeds, batches/seeds, length, length)
-	weights = Reshape(drop.apply(weights), batches, length, length)
-	return dense(values, block+"/projection", Reshape(product(weights, value), seeds, batches/seeds*length, width))
+//	x:      [seeds, rows, width]
+//	result: [seeds, rows/stride, width]
+func (s selection) of(x *Node) *Node {
+	if s.stride == 1 {
+		return x
+	}
+	seeds, rows, width := x.Shape().Dim(0), x.Shape().Dim(1), x.Shape().Dim(2)
+	return Squeeze(SliceAxis(Reshape(x, seeds, rows/s.stride, s.stride, width), 2, AxisElem(s.first)), 2)
 }
 
-// earlier tells which tokens each may look at: itself and those before.
+// earlier tells which tokens each of the selected may look at: itself and those before.
 //
-//	scores: [batches, length, length]
+//	scores: [batches, selected, length]
 //	result: the same, bool
-func earlier(scores *Node) *Node {
+func (s selection) earlier(scores *Node) *Node {
 	g, shape := scores.Graph(), shapes.Make(dtypes.Int32, scores.Shape().Dimensions...)
-	return GreaterOrEqual(Iota(g, shape, 1), Iota(g, shape, 2))
+	place := AddScalar(MulScalar(Iota(g, shape, 1), s.stride), s.first)
+	return GreaterOrEqual(place, Iota(g, shape, 2))
+}
+
+// attend has the asking tokens gather from themselves and those before in their context.
+//
+//	x:      [seeds, batch·context·tokens, width]
+//	result: [seeds, …, width], of the asking
+func (d *decisionTransformer) attend(values arrays, block string, x *Node, asking selection, drop *dropout) *Node {
+	width, length := d.cfg.DT.Width, d.cfg.DT.Context*tokens
+	seeds, batches := x.Shape().Dim(0), x.Shape().Size()/(length*width)
+	part := func(x *Node, i int) *Node {
+		columns := AxisRange(i*width, (i+1)*width)
+		weights, bias := values[block+"/attention/weights"], values[block+"/attention/bias"]
+		return Reshape(linear(x, SliceAxis(weights, 2, columns), SliceAxis(bias, 2, columns)), batches, -1, width)
+	}
+	query, key, value := part(asking.of(x), 0), part(x, 1), part(x, 2)
+	scores := Dot(query, key).General([]int{2}, []int{0}, []int{2}, []int{0}) // [batches, asking, length]
+	scores = MulScalar(scores, 1/math.Sqrt(float64(width)))
+	hidden := constantLike(scores, -1e9)
+	weights := Softmax(Where(asking.earlier(scores), scores, hidden), -1)
+	dims := weights.Shape().Dimensions
+	weights = Reshape(drop.apply(Reshape(weights, seeds, batches/seeds, dims[1], length)), dims...)
+	return dense(values, block+"/projection", Reshape(product(weights, value), seeds, -1, width))
 }
 
 // dense is the linear layer of a name.
