@@ -41,21 +41,7 @@ type AugmentOptions struct {
 	// failed.
 	MaxFailedShare float64 `json:"max_failed_share"`
 
-	// What follows up to RequireGain is of DiffStitch alone.
-	Scoring trajectory.Scoring `json:"scoring,omitzero"`
-	Pools   rank.Config        `json:"pools,omitzero"`
-	Pairing string             `json:"pairing,omitempty"`
-	// Candidates is how many high-return states a batch chooses its entries from.
-	Candidates int             `json:"candidates,omitempty"`
-	Estimate   estimate.Config `json:"estimate,omitzero"`
-
-	Sampler diffusion.Sampler `json:"sampler,omitzero"`
-	Delta   Delta             `json:"delta,omitzero"`
-	// MaxDisagreement, RejectTerminal and RequireGain are those of qualify.Config.
-	MaxDisagreement float64 `json:"max_disagreement,omitempty"`
-	RejectTerminal  bool    `json:"reject_terminal,omitempty"`
-	RequireGain     bool    `json:"require_gain,omitempty"`
-
+	StitchingOptions
 	SynthER synthesize.Config `json:"synther,omitzero"`
 	TATU    tatu.Config       `json:"tatu,omitzero"`
 
@@ -69,6 +55,38 @@ type AugmentOptions struct {
 	// depend on them.
 	GPUConcurrency int `json:"-"`
 	CacheMB        int `json:"-"`
+}
+
+// StitchingOptions are the settings of DiffStitch alone.
+type StitchingOptions struct {
+	Scoring trajectory.Scoring `json:"scoring,omitzero"`
+	Pools   rank.Config        `json:"pools,omitzero"`
+	Pairing string             `json:"pairing,omitempty"`
+	// Candidates is how many high-return states a batch chooses its entries from.
+	Candidates int             `json:"candidates,omitempty"`
+	Estimate   estimate.Config `json:"estimate,omitzero"`
+
+	Sampler diffusion.Sampler `json:"sampler,omitzero"`
+	Delta   Delta             `json:"delta,omitzero"`
+	// MaxDisagreement, RejectTerminal and RequireGain are those of qualify.Config.
+	MaxDisagreement float64 `json:"max_disagreement,omitempty"`
+	RejectTerminal  bool    `json:"reject_terminal,omitempty"`
+	RequireGain     bool    `json:"require_gain,omitempty"`
+}
+
+// forgetOthers drops the settings of other methods, so that the run's configuration
+// says what mattered.
+func (o *AugmentOptions) forgetOthers() {
+	if o.Method != training.MethodDiffStitch {
+		// Reading scores episodes all the same.
+		o.StitchingOptions = StitchingOptions{Scoring: trajectory.Scoring{Kind: trajectory.ScoreReturn}}
+	}
+	if o.Method != training.MethodSynthER {
+		o.SynthER = synthesize.Config{}
+	}
+	if o.Method != training.MethodTATU {
+		o.TATU = tatu.Config{}
+	}
 }
 
 // Validate reports the first setting that cannot be, or that contradicts
@@ -198,6 +216,7 @@ func checked(o AugmentOptions) (*augmentation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
+	o.forgetOthers()
 	if o.Batch == 0 {
 		o.Batch = m.batch()
 	}

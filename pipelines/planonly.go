@@ -24,6 +24,8 @@ type Amounts struct {
 	Batches    int64 `json:"batches"`
 	Partitions int64 `json:"partitions"`
 	FirstRound bool  `json:"first_round"`
+	// Wanted is how many transitions D_aug must then hold.
+	Wanted int64 `json:"wanted,omitempty"`
 
 	// What is fetched for the states left and for the run's pool of candidates.
 	// Entries are known only once models have chosen them: a window of the high
@@ -31,6 +33,13 @@ type Amounts struct {
 	LowEnds    datasetio.Weight `json:"low_ends"`
 	Candidates datasetio.Weight `json:"candidates"`
 	HighPool   datasetio.Weight `json:"high_pool"`
+
+	// What follows is of a method that generates episodes whole: the transitions that
+	// they have, and the runs of a model on a batch that those take, at most; and what
+	// is fetched for the states that they begin in.
+	Generated int64            `json:"generated,omitempty"`
+	ModelRuns int64            `json:"model_runs,omitempty"`
+	Starts    datasetio.Weight `json:"starts,omitzero"`
 }
 
 // MeasureAugment reads, ranks and plans as Augment does, says how much there is
@@ -61,6 +70,9 @@ func (run *augmentation) amounts(count int64) Amounts {
 		Transitions: originalRows(run.metas),
 		Pairs:       count,
 		FirstRound:  run.options.Stitches == 0,
+	}
+	if a.FirstRound {
+		a.Wanted = run.wanted()
 	}
 	for _, f := range run.files {
 		a.Bytes += f.Bytes

@@ -21,8 +21,7 @@ func (rolling) words() words {
 
 func (rolling) validate(o AugmentOptions) error { return o.TATU.Validate() }
 
-func (m rolling) settle(run *augmentation) error {
-	m.forget(&run.options)
+func (rolling) settle(run *augmentation) error {
 	if run.models.DynamicsNets < 2 || run.models.MaxDisagreement == 0 {
 		return fmt.Errorf("--method tatu: the dynamics model in %q is one net, which has none to disagree with: train with --method tatu, in another folder or together with other methods", run.options.Models)
 	}
@@ -51,6 +50,17 @@ func (rolling) attempt(ctx context.Context, run *augmentation, round int, first,
 
 func (rolling) funnel() []funnelPart {
 	return []funnelPart{{"roll out", []string{"starts", "rollout", "stage"}}}
+}
+
+// measure plans, and adds up what would be fetched.
+func (m rolling) measure(run *augmentation, count int64, a *Amounts) {
+	m.synthetic.measure(run, count, a)
+	o := run.options
+	a.Generated = count * int64(o.TATU.Length)
+	a.ModelRuns = a.Batches * o.TATU.Runs()
+	for _, b := range tatu.Plan(run.metas, o.Seed, 0, count, o.Batch) {
+		a.Starts = a.Starts.Add(datasetio.WeighStarts(run.shape, b))
+	}
 }
 
 func (m rolling) summary(run *augmentation) []report.Fact {

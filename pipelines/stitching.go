@@ -19,8 +19,6 @@ import (
 	"diffstitch/transforms/pair"
 	"diffstitch/transforms/qualify"
 	"diffstitch/transforms/rank"
-	tatu "diffstitch/transforms/rollout"
-	"diffstitch/transforms/synthesize"
 	"diffstitch/transforms/wrapup"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -50,7 +48,6 @@ func (o AugmentOptions) plan(first, count int64) pair.Config {
 
 func (stitching) settle(run *augmentation) error {
 	o := &run.options
-	o.SynthER, o.TATU = synthesize.Config{}, tatu.Config{} // of other methods
 	if err := o.Sampler.Validate(run.models.DenoisingSteps); err != nil {
 		return err
 	}

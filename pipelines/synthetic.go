@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -8,7 +9,7 @@ import (
 	"diffstitch/io/datasetio"
 	"diffstitch/io/report"
 	"diffstitch/io/trajectory"
-	"diffstitch/modelops/training"
+	"diffstitch/modelops/edm"
 	"diffstitch/pipelines/observe"
 	"diffstitch/transforms/synthesize"
 
@@ -26,25 +27,6 @@ func (synthetic) prepare(*augmentation) error { return nil }
 // rejects are counted by reason alone, in the stages.
 func (synthetic) rejects(*augmentation) error { return nil }
 
-// forget drops the settings that are DiffStitch's, so that the run's configuration
-// says what mattered.
-func (synthetic) forget(o *AugmentOptions) {
-	kept := AugmentOptions{
-		Method: o.Method, Data: o.Data, Models: o.Models, Out: o.Out,
-		Transitions: o.Transitions, Batch: o.Batch, MaxFailedShare: o.MaxFailedShare,
-		Mix: o.Mix, Seed: o.Seed, Backend: o.Backend, Runner: o.Runner,
-		GPUConcurrency: o.GPUConcurrency, CacheMB: o.CacheMB,
-	}
-	switch o.Method {
-	case training.MethodSynthER:
-		kept.SynthER = o.SynthER
-	case training.MethodTATU:
-		kept.TATU = o.TATU
-	}
-	kept.Scoring.Kind = trajectory.ScoreReturn // what reading scores by
-	*o = kept
-}
-
 // picture draws a sample of the generated transitions.
 func (synthetic) picture(run *augmentation, page *report.Report, of sources) error {
 	accepted := slices.DeleteFunc(slices.Clone(run.outcomes), func(o trajectory.Outcome) bool { return o.Rejected != "" })
@@ -60,9 +42,12 @@ func (synthetic) picture(run *augmentation, page *report.Report, of sources) err
 	return nil
 }
 
+// measure counts the batches, and the shares that planned makes of them.
 func (synthetic) measure(run *augmentation, count int64, a *Amounts) {
-	a.Batches = int64(len(trajectory.SampleBatches(0, count, run.options.Batch)))
-	a.Partitions = a.Batches
+	batch := int64(run.options.Batch)
+	a.Batches = (count + batch - 1) / batch
+	together := trajectory.Together(a.Batches)
+	a.Partitions = (a.Batches + together - 1) / together
 }
 
 // facts are said of all methods.
@@ -96,10 +81,7 @@ func (synthesizing) words() words {
 
 func (synthesizing) validate(o AugmentOptions) error { return o.SynthER.Validate() }
 
-func (m synthesizing) settle(run *augmentation) error {
-	m.forget(&run.options)
-	return nil
-}
+func (synthesizing) settle(*augmentation) error { return nil }
 
 // guess is just as many: hardly any is rejected.
 func (synthesizing) guess(_ AugmentOptions, wanted int64) int64 { return wanted }
@@ -121,10 +103,17 @@ func (synthesizing) funnel() []funnelPart {
 	return []funnelPart{{"sample", []string{"synthesize", "stage"}}}
 }
 
+// steps are those of the sampler.
+func (synthesizing) steps(run *augmentation) int {
+	return cmp.Or(run.options.SynthER.Steps, run.models.SamplerSteps)
+}
+
+func (m synthesizing) measure(run *augmentation, count int64, a *Amounts) {
+	m.synthetic.measure(run, count, a)
+	a.Generated = count
+	a.ModelRuns = a.Batches * edm.Runs(m.steps(run))
+}
+
 func (m synthesizing) summary(run *augmentation) []report.Fact {
-	steps := run.options.SynthER.Steps
-	if steps == 0 {
-		steps = run.models.SamplerSteps
-	}
-	return m.facts(run, report.Fact{Name: "sampler", Value: fmt.Sprintf("Heun, %d steps", steps)})
+	return m.facts(run, report.Fact{Name: "sampler", Value: fmt.Sprintf("Heun, %d steps", m.steps(run))})
 }

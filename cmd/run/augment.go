@@ -138,11 +138,15 @@ func measure(cmd *cobra.Command, o pipelines.AugmentOptions, show func(pipelines
 	}
 	round := ""
 	if a.FirstRound {
-		round = " in the first round"
+		round = fmt.Sprintf(" in the first round; %d transitions are wanted", a.Wanted)
 	}
 	fmt.Fprintf(out, "read        %d transitions of %d episodes in %d files (%s); %d rejected\n", a.Transitions, a.Episodes, a.Files, mib(a.Bytes), a.Rejected)
 	if o.Method != training.MethodDiffStitch {
-		fmt.Fprintf(out, "plan        %d episodes to generate in %d batches%s\n", a.Pairs, a.Batches, round)
+		fmt.Fprintf(out, "plan        %d episodes of %d transitions at most, in %d batches and %d partitions%s\n", a.Pairs, a.Generated, a.Batches, a.Partitions, round)
+		if a.Starts.States > 0 {
+			fmt.Fprintf(out, "starts      %d states: %d windows, %s\n", a.Starts.States, a.Starts.Windows, mib(a.Starts.Bytes))
+		}
+		fmt.Fprintf(out, "models      %d runs at most, each on a batch\n", a.ModelRuns)
 		return nil
 	}
 	fmt.Fprintf(out, "pools       %d low and %d high episodes\n", a.LowEpisodes, a.HighEpisodes)

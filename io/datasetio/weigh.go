@@ -24,6 +24,11 @@ func WeighLowEnds(shape Shape, batch trajectory.PairBatch) Weight {
 	return weigh(shape, refs, true)
 }
 
+// WeighStarts is the Weight of what Starts fetches for a batch, on its own.
+func WeighStarts(shape Shape, batch trajectory.SampleBatch) Weight {
+	return weigh(shape, batch.Starts, false)
+}
+
 // WeighCandidates is the Weight of what StageCandidates fetches for a block.
 func WeighCandidates(shape Shape, block trajectory.CandidateBlock) Weight {
 	return weigh(shape, block.Refs, false)

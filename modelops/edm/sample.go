@@ -73,6 +73,9 @@ func Draw(seeds []uint64, rows, dim, steps int) []float32 {
 	return noise
 }
 
+// Runs is how often Sample runs the net: at both ends of each step.
+func Runs(steps int) int64 { return 2 * int64(steps) }
+
 // Sample denoises rows in one loop of the graph.
 //
 // The net's variables, all below scope, must exist; see nets.Carried.

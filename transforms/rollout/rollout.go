@@ -66,6 +66,11 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// Runs is how many runs of a model a batch takes, at most: one of each in a step.
+func (c Config) Runs() int64 {
+	return int64(c.Length) * int64(len(training.KindsOf(training.MethodTATU)))
+}
+
 // Episodes rolls out the episodes of a PCollection<trajectory.Starts>, each with a
 // random stream of its own. It gives a PCollection<trajectory.SyntheticBatch>, in
 // which those are rejected whose first step is too uncertain, and a
