@@ -25,10 +25,15 @@ import (
 var (
 	data     = []string{"--data", "maze.parquet", "--backend", "go"}
 	training = with([]string{"train", "--preset", "tiny", "--steps", "20", "--seed", "2"}, data...)
-	stitches = with([]string{
-		"augment", "--stitches", "40", "--batch", "16", "--candidates", "64", "--sampler-steps", "4",
-		"--delta", "off", "--row-group-rows", "500", "--part-rows", "3000", "--seed", "7",
-	}, data...)
+	making   = with([]string{"augment", "--row-group-rows", "500", "--part-rows", "3000", "--seed", "7"}, data...)
+	stitches = with(making,
+		"--stitches", "40", "--batch", "16", "--candidates", "64", "--sampler-steps", "4", "--delta", "off")
+	// augmentations by method; the models can do with some lenience.
+	augmentations = map[string][]string{
+		"diffstitch": stitches,
+		"synther":    with(making, "--method", "synther", "--transitions", "700", "--batch", "96", "--heun-steps", "4"),
+		"tatu":       with(making, "--method", "tatu", "--transitions", "700", "--batch", "48", "--truncation", "9"),
+	}
 )
 
 // with adds arguments to some that others use too.
@@ -42,34 +47,44 @@ func maze(t *testing.T) (dir string) {
 	return dir
 }
 
-// made is what a way of running the product made: models and D*.
+// made is what a way of running the product made: models, and D* by each method.
 type made struct {
 	models map[string]string // hash by kind
-	parts  []snapshot.Part
+	parts  map[string][]snapshot.Part
 }
 
-// times are how long it took, seconds.
-type times struct{ train, augment float64 }
+// seconds that things took.
+type seconds map[string]float64
 
-// makeAll trains, augments and verifies.
-func makeAll(t *testing.T, p flink.Product, dir string) (m made, took times) {
+func (took seconds) String() (text string) {
+	for _, what := range slices.Sorted(maps.Keys(took)) {
+		text += fmt.Sprintf(", %s %.1f s", what, took[what])
+	}
+	return strings.TrimPrefix(text, ", ")
+}
+
+// makeAll trains, augments by each method and verifies.
+func makeAll(t *testing.T, p flink.Product, dir string) (m made, took seconds) {
 	t.Helper()
-	models, out := t.TempDir(), t.TempDir()
+	models := t.TempDir()
+	m, took = made{map[string]string{}, map[string][]snapshot.Part{}}, seconds{}
 	start := time.Now()
-	info := flink.RunJSON[session.Info](t, p, dir, with(training, "--models", models)...)
-	took.train = time.Since(start).Seconds()
-	m.models = map[string]string{}
+	methods := strings.Join(slices.Sorted(maps.Keys(augmentations)), ",")
+	info := flink.RunJSON[session.Info](t, p, dir, with(training, "--method", methods, "--models", models)...)
+	took["train"] = time.Since(start).Seconds()
 	for kind, model := range info.Models {
 		m.models[string(kind)] = model.Hash
 	}
-	start = time.Now()
-	manifest := flink.RunJSON[snapshot.Manifest](t, p, dir, with(stitches, "--models", models, "--out", out)...)
-	took.augment = time.Since(start).Seconds()
-	m.parts = manifest.Parts
-	if manifest.Stitched.Episodes != 40 || len(m.parts) < 2 {
-		t.Errorf("%s: D* has %d stitched episodes in %d parts", p.Name, manifest.Stitched.Episodes, len(m.parts))
+	for method, args := range augmentations {
+		start, out := time.Now(), t.TempDir()
+		manifest := flink.RunJSON[snapshot.Manifest](t, p, dir, with(args, "--models", models, "--out", out)...)
+		took[method] = time.Since(start).Seconds()
+		m.parts[method] = manifest.Parts
+		if manifest.Stitched.Episodes < 40 || len(manifest.Parts) < 2 {
+			t.Errorf("%s: D* by %s has %d augmented episodes in %d parts", p.Name, method, manifest.Stitched.Episodes, len(manifest.Parts))
+		}
+		flink.Product{Name: "verify"}.Run(t, dir, "inspect", "--verify", out)
 	}
-	flink.Product{Name: "verify"}.Run(t, dir, "inspect", "--verify", out)
 	return m, took
 }
 
@@ -102,7 +117,7 @@ func compare(t *testing.T, want made, p flink.Product, dir string) {
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(made{})); d != "" {
 		t.Errorf("%s makes something else than prism (-want +got):\n%s", p.Name, d)
 	}
-	t.Logf("%s: train %.1f s, augment %.1f s%s", p.Name, took.train, took.augment, mebibytes(memory()))
+	t.Logf("%s: %v%s", p.Name, took, mebibytes(memory()))
 }
 
 func mebibytes(m flink.Memory) (text string) {
