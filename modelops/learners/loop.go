@@ -21,7 +21,7 @@ import (
 )
 
 // How many updates a call of the graph makes at most: of perceptrons, and of the
-// Decision Transformer, whose update takes fifty times as long. The number is part of
+// Decision Transformer, whose update takes thirty times as long. The number is part of
 // the graph's shape.
 const callUpdates, contextCallUpdates = 240, 24
 
