@@ -26,20 +26,20 @@ func smallDisk(t *testing.T, bytes string) string {
 // then into one that is large enough.
 func TestFullDisk(t *testing.T) {
 	setup(t)
-	l := newTally(t)
+	l := stitching.tally(t)
 	sizes := []string{"64k", "256k"}
 	if kills > 25 {
 		sizes = append(sizes, "16k", "128k", "192k", "320k", "400k")
 	}
 	for _, size := range sizes {
 		out := filepath.Join(smallDisk(t, size), "out")
-		mustFail(t, augment(t, "", out), "no space left on device")
+		mustFail(t, stitching.augment(t, "", out), "no space left on device")
 		l.runs++
 		l.faults++
 		checkNothingPublished(t, out)
 	}
 	out := filepath.Join(smallDisk(t, "16m"), "out")
-	must(t, augment(t, "", out))
+	must(t, stitching.augment(t, "", out))
 	l.runs++
 	l.checkDataset(t, out)
 }
@@ -48,7 +48,7 @@ func TestFullDisk(t *testing.T) {
 // when there is room.
 func TestFullDiskOfModels(t *testing.T) {
 	setup(t)
-	l := newTally(t)
+	l := stitching.tally(t)
 	models := filepath.Join(smallDisk(t, "100k"), "models")
 	mustFail(t, train(t, "", models), "no space left on device")
 	l.runs++

@@ -28,14 +28,14 @@ func TestKillOnFlink(t *testing.T) {
 	must(t, command(t, "go", "build", "-o", filepath.Join(world.dir, "boot"), "github.com/apache/beam/sdks/v2/go/container"))
 	flags := cluster.On("PROCESS").Flags
 	start := time.Now()
-	must(t, augment(t, "", filepath.Join(t.TempDir(), "out"), flags...))
+	must(t, stitching.augment(t, "", filepath.Join(t.TempDir(), "out"), flags...))
 	whole := time.Since(start)
 
 	rng := rand.New(rand.NewPCG(3, 3))
 	lines := map[string]*tally{}
 	for _, victim := range victims {
 		if lines[victim] == nil {
-			lines[victim] = newTally(t)
+			lines[victim] = stitching.tally(t)
 			lines[victim].name += "/" + victim
 		}
 	}
@@ -60,7 +60,7 @@ func TestKillOnFlink(t *testing.T) {
 // it come to its end. It says whether there was something to kill.
 func killOne(t *testing.T, cluster *flink.Flink, victim string, after time.Duration, out string, flags []string) (hit bool) {
 	t.Helper()
-	driver := exec.CommandContext(t.Context(), world.binary, augmentArgs(out, flags...)...)
+	driver := exec.CommandContext(t.Context(), world.binary, stitching.augmentArgs(out, flags...)...)
 	var said bytes.Buffer
 	driver.Stderr = &said
 	if err := driver.Start(); err != nil {
@@ -87,7 +87,7 @@ func killOne(t *testing.T, cluster *flink.Flink, victim string, after time.Durat
 	case err := <-ended:
 		checkWhole(t, out)
 		if victim == "driver" && hit {
-			must(t, augment(t, "", out, flags...))
+			must(t, stitching.augment(t, "", out, flags...))
 		} else if err != nil {
 			t.Errorf("the %s was killed after %v: %v\n%s", victim, after, err, said.String())
 		}
@@ -138,19 +138,26 @@ func TestFaultsOnFlink(t *testing.T) {
 	if os.Getenv("DIFFSTITCH_FLINK") == "" {
 		t.Skip("DIFFSTITCH_FLINK does not ask for Flink")
 	}
-	tests := []struct{ name, plan string }{
-		{"errors and panics", "limit=1 " + everywhere("", "error", 0.3) + " " + everywhere("-done", "panic", 0.3)},
-		{"workers that die", "inpaint:kill=1 stage-done:kill=1 part:kill=1"},
+	everyStage := "limit=1 " + everywhere("", "error", 0.3) + " " + everywhere("-done", "panic", 0.3)
+	tests := []struct {
+		name string
+		of   *work
+		plan string
+	}{
+		{"errors and panics", stitching, everyStage},
+		{"workers that die", stitching, "inpaint:kill=1 stage-done:kill=1 part:kill=1"},
+		{"errors and panics of SynthER", sampling, everyStage},
+		{"workers of TATU that die", rolling, "rollout:kill=1 stage-done:kill=1 part:kill=1"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			l, log := newTally(t), t.TempDir()
+			l, log := test.of.tally(t), t.TempDir()
 			// Workers have the environment of the TaskManager.
 			t.Setenv("DIFFSTITCH_FAULTS", fmt.Sprintf("seed=1 log=%s %s", log, test.plan))
 			cluster := flink.Start(t, flink.Cluster, "FLINK_RESTARTS=10")
 			must(t, command(t, "go", "build", "-o", filepath.Join(world.dir, "boot"), "github.com/apache/beam/sdks/v2/go/container"))
 			out := filepath.Join(t.TempDir(), "out")
-			must(t, augment(t, "", out, cluster.On("PROCESS").Flags...))
+			must(t, test.of.augment(t, "", out, cluster.On("PROCESS").Flags...))
 			l.runs++
 			if l.injected(t, log) == 0 {
 				t.Error("nothing was injected")

@@ -9,29 +9,42 @@ import (
 	"diffstitch/io/snapshot"
 )
 
-// TestKillTheDriver kills augment at random points. CURRENT stays as it was, or
-// names the whole new snapshot; the run that follows publishes the undisturbed
-// D*.
+// TestKillTheDriver kills augment at random points: by a baseline, which shares all
+// but its own stages, fewer times.
 func TestKillTheDriver(t *testing.T) {
 	setup(t)
-	l, rng := newTally(t), rand.New(rand.NewPCG(1, 1))
+	for _, w := range works {
+		t.Run(w.method, func(t *testing.T) {
+			if w == stitching {
+				killTheDriver(t, w, kills)
+			} else {
+				killTheDriver(t, w, max(1, kills/4))
+			}
+		})
+	}
+}
+
+// killTheDriver kills augmentations. CURRENT stays as it was, or names the whole new
+// snapshot; the run that follows publishes the undisturbed D*.
+func killTheDriver(t *testing.T, w *work, kills int) {
+	l, rng := w.tally(t), rand.New(rand.NewPCG(1, 1))
 	out := filepath.Join(t.TempDir(), "out")
-	must(t, augment(t, "", out, "--stitches", "8"))
+	must(t, w.augment(t, "", out, w.less...))
 	for l.faults < kills && l.runs < 8*kills {
 		before, err := snapshot.Current(out)
 		if err != nil {
 			t.Fatal(err)
 		}
-		hit := killed(t, moment(rng, world.augmenting), augmentArgs(out)...)
+		hit := killed(t, moment(rng, w.took), w.augmentArgs(out)...)
 		l.runs++
 		checkWhole(t, out)
 		after, err := snapshot.Current(out)
-		if err != nil || hit && after.ID != before.ID && !slices.Equal(partHashes(t, out), world.hashes) {
+		if err != nil || hit && after.ID != before.ID && !slices.Equal(partHashes(t, out), w.hashes) {
 			t.Errorf("CURRENT names %q, named %q (%v)", after.ID, before.ID, err)
 		}
 		checkClean(t, out)
 		if hit {
-			must(t, augment(t, "", out))
+			must(t, w.augment(t, "", out))
 			l.runs++
 			l.faults++
 		}
@@ -46,9 +59,9 @@ func TestKillTheDriver(t *testing.T) {
 // it has had its effects.
 func TestKillTheDriverInEveryStage(t *testing.T) {
 	setup(t)
-	l := newTally(t)
+	l := stitching.tally(t)
 	out := filepath.Join(t.TempDir(), "out")
-	must(t, augment(t, "", out, "--stitches", "8"))
+	must(t, stitching.augment(t, "", out, "--stitches", "8"))
 	before, err := snapshot.Current(out)
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +71,7 @@ func TestKillTheDriverInEveryStage(t *testing.T) {
 		points = append(points, "ends", "ends-done", "estimate-done", "contexts-done", "wrapup", "qualify-done", "part-done", "create", "write")
 	}
 	for _, point := range points {
-		r := augment(t, point+":kill=1", out)
+		r := stitching.augment(t, point+":kill=1", out)
 		l.runs++
 		if r.code != -1 {
 			t.Errorf("at %s it went on: exit code %d\n%s", point, r.code, r.output)
@@ -70,7 +83,7 @@ func TestKillTheDriverInEveryStage(t *testing.T) {
 			t.Errorf("killed at %s, CURRENT names %q, named %q (%v)", point, after.ID, before.ID, err)
 		}
 	}
-	must(t, augment(t, "", out))
+	must(t, stitching.augment(t, "", out))
 	l.runs++
 	l.checkDataset(t, out)
 }
@@ -79,7 +92,7 @@ func TestKillTheDriverInEveryStage(t *testing.T) {
 // they are those of an undisturbed training.
 func TestKillTheTraining(t *testing.T) {
 	setup(t)
-	l, rng := newTally(t), rand.New(rand.NewPCG(2, 2))
+	l, rng := stitching.tally(t), rand.New(rand.NewPCG(2, 2))
 	for range max(1, kills/5) {
 		models := filepath.Join(t.TempDir(), "models")
 		if killed(t, moment(rng, world.training), trainArgs(models)...) {

@@ -23,14 +23,45 @@ import (
 var kills int
 
 // world is what the tests share: a binary with faults built in, a small dataset,
-// models, and what an undisturbed run made of them.
+// models, and how long those of DiffStitch trained.
 var world struct {
 	dir, binary, data, models string
-	dataset                   rows
-	hashes                    []string // of D*'s files
 	modelHashes               []string
-	augmenting, training      time.Duration
+	training                  time.Duration
 }
+
+// work is what is disturbed: an augmentation by a method.
+type work struct {
+	method   string
+	attempts int64 // made in one round
+	batch    int64
+	args     []string
+	less     []string // for an earlier snapshot, which is another
+	models   string
+
+	// What an undisturbed run made.
+	out     string
+	dataset rows
+	hashes  []string // of D*'s files
+	took    time.Duration
+}
+
+// The methods, and all of them.
+var (
+	stitching = &work{
+		method: "diffstitch", attempts: 40, batch: 8, less: []string{"--stitches", "8"},
+		args: []string{"--stitches", "40", "--candidates", "64", "--sampler-steps", "4", "--delta", "off"},
+	}
+	sampling = &work{
+		method: "synther", attempts: 768, batch: 96, less: []string{"--transitions", "90"},
+		args: []string{"--transitions", "700", "--heun-steps", "4"},
+	}
+	rolling = &work{
+		method: "tatu", attempts: 160, batch: 32, less: []string{"--transitions", "90"},
+		args: []string{"--transitions", "700", "--truncation", "9"}, // in models that were hardly trained
+	}
+	works = []*work{stitching, sampling, rolling}
+)
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
@@ -61,8 +92,8 @@ func setup(t *testing.T) {
 		t.Skip("set FAULTS to the number of kills (make faults)")
 	}
 	prepare.Do(func() { makeWorld(t) })
-	if world.hashes == nil {
-		t.Fatal("the undisturbed run failed")
+	if rolling.hashes == nil {
+		t.Fatal("an undisturbed run failed")
 	}
 }
 
@@ -75,16 +106,22 @@ func makeWorld(t *testing.T) {
 	must(t, train(t, "", world.models))
 	world.training = time.Since(start)
 	world.modelHashes = modelHashes(t, world.models)
-	out := filepath.Join(world.dir, "undisturbed")
-	start = time.Now()
-	must(t, augment(t, "", out))
-	world.augmenting = time.Since(start)
-	world.dataset, world.hashes = readRows(t, out), partHashes(t, out)
+	baselines := filepath.Join(world.dir, "baselines")
+	must(t, train(t, "", baselines, "--method", sampling.method+","+rolling.method))
+	stitching.models, sampling.models, rolling.models = world.models, baselines, baselines
+	for _, w := range works {
+		w.out = filepath.Join(world.dir, "undisturbed-"+w.method)
+		start := time.Now()
+		must(t, w.augment(t, "", w.out))
+		w.took = time.Since(start)
+		w.dataset, w.hashes = readRows(t, w.out), partHashes(t, w.out)
+	}
 }
 
 // tally is a line of the table that ends the suite.
 type tally struct {
 	name                        string
+	of                          *work
 	runs, faults, lost, doubled int
 }
 
@@ -93,9 +130,9 @@ var (
 	talliesMu sync.Mutex
 )
 
-// newTally begins a line.
-func newTally(t *testing.T) *tally {
-	l := &tally{name: strings.TrimPrefix(t.Name(), "Test")}
+// tally begins a line on runs of a work.
+func (w *work) tally(t *testing.T) *tally {
+	l := &tally{name: strings.TrimPrefix(t.Name(), "Test"), of: w}
 	talliesMu.Lock()
 	defer talliesMu.Unlock()
 	tallies = append(tallies, l)

@@ -18,10 +18,10 @@ const rounding = 1e-3
 // halves, and D* is the undisturbed one up to rounding.
 func TestOutOfMemory(t *testing.T) {
 	setup(t)
-	l := newTally(t)
+	l := stitching.tally(t)
 	t.Setenv("DIFFSTITCH_FAULTS_WINDOWS", "3") // of a batch of 8
 	out := filepath.Join(t.TempDir(), "out")
-	must(t, augment(t, "", out))
+	must(t, stitching.augment(t, "", out))
 	l.runs++
 	s, err := snapshot.Current(out)
 	if err != nil {
@@ -40,7 +40,7 @@ func TestOutOfMemory(t *testing.T) {
 	if l.lost+l.doubled > 0 {
 		t.Errorf("%d rows are lost and %d doubled", l.lost, l.doubled)
 	}
-	compareRounded(t, episodes(t, filepath.Join(world.dir, "undisturbed")), episodes(t, out))
+	compareRounded(t, episodes(t, stitching.out), episodes(t, out))
 	if r := command(t, world.binary, "inspect", "--verify", out); r.code != 0 {
 		t.Errorf("it does not verify:\n%s", r.output)
 	}

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -88,26 +89,26 @@ func killed(t *testing.T, after time.Duration, args ...string) bool {
 	return !cmd.ProcessState.Exited() && cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL
 }
 
-func augmentArgs(out string, more ...string) []string {
-	return append([]string{
-		"augment", "--data", world.data, "--models", world.models, "--out", out, "--stitches", "40", "--batch", "8",
-		"--candidates", "64", "--sampler-steps", "4", "--delta", "off", "--row-group-rows", "500", "--part-rows", "3000",
-		"--backend", "go", "--seed", "7",
-	}, more...)
+// augmentArgs are the arguments of an augmentation, of which the last ones prevail.
+func (w *work) augmentArgs(out string, more ...string) []string {
+	return slices.Concat([]string{
+		"augment", "--method", w.method, "--data", world.data, "--models", w.models, "--out", out,
+		"--batch", strconv.FormatInt(w.batch, 10), "--row-group-rows", "500", "--part-rows", "3000", "--backend", "go", "--seed", "7",
+	}, w.args, more)
 }
 
-func augment(t *testing.T, plan, out string, more ...string) result {
+func (w *work) augment(t *testing.T, plan, out string, more ...string) result {
 	t.Helper()
-	return diffstitch(t, plan, augmentArgs(out, more...)...)
+	return diffstitch(t, plan, w.augmentArgs(out, more...)...)
 }
 
-func trainArgs(models string) []string {
-	return []string{"train", "--data", world.data, "--models", models, "--steps", "40", "--seed", "2", "--backend", "go"}
+func trainArgs(models string, more ...string) []string {
+	return append([]string{"train", "--data", world.data, "--models", models, "--steps", "40", "--seed", "2", "--backend", "go"}, more...)
 }
 
-func train(t *testing.T, plan, models string) result {
+func train(t *testing.T, plan, models string, more ...string) result {
 	t.Helper()
-	return diffstitch(t, plan, trainArgs(models)...)
+	return diffstitch(t, plan, trainArgs(models, more...)...)
 }
 
 // moment is a random point of a run, from before its start to after its end.
@@ -153,8 +154,8 @@ func modelHashes(t *testing.T, dir string) (sums []string) {
 func (l *tally) checkDataset(t *testing.T, out string) {
 	t.Helper()
 	l.count(readRows(t, out))
-	if got := partHashes(t, out); !slices.Equal(got, world.hashes) {
-		t.Errorf("D* differs from the undisturbed one: %q, want %q", got, world.hashes)
+	if got := partHashes(t, out); !slices.Equal(got, l.of.hashes) {
+		t.Errorf("D* differs from the undisturbed one: %q, want %q", got, l.of.hashes)
 	}
 	if r := command(t, world.binary, "inspect", "--verify", out); r.code != 0 {
 		t.Errorf("it does not verify:\n%s", r.output)
@@ -164,11 +165,11 @@ func (l *tally) checkDataset(t *testing.T, out string) {
 }
 
 func (l *tally) count(got rows) {
-	for id, want := range world.dataset {
+	for id, want := range l.of.dataset {
 		l.lost += max(0, want-got[id])
 	}
 	for id, n := range got {
-		l.doubled += max(0, n-world.dataset[id])
+		l.doubled += max(0, n-l.of.dataset[id])
 	}
 }
 
