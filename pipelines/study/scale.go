@@ -28,7 +28,7 @@ var Scales = []Scale{
 	{
 		Name: "small", Preset: "tiny", MazeEpisodes: 500, Stitches: 512, Transitions: 20_000,
 		TinyLearners: true, Seeds: 3, Episodes: 20,
-		Updates: map[string]int{IQL: 12_000, TD3BC: 30_000, DT: 1500}, GoUpdates: map[string]int{IQL: 1500, TD3BC: 3000, DT: 200},
+		Updates: map[string]int{IQL: 12_000, TD3BC: 30_000, DT: 4000}, GoUpdates: map[string]int{IQL: 1500, TD3BC: 3000, DT: 200},
 	},
 	{
 		Name: "paper", Preset: "paper", MazeEpisodes: 5000, Stitches: 10_000, Transitions: 5_000_000,
