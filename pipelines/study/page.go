@@ -90,7 +90,7 @@ func (r Result) paperScore(dataset string, row Row, learner string) string {
 	if i < 0 {
 		return ""
 	}
-	text := fmt.Sprintf("%.1f", r.Paper[i].Score)
+	text := r.Paper[i].text()
 	if r.Settings.Study == Delta && row.Label != "δ = "+row.ID {
 		text += fmt.Sprintf(" (δ = %s)", row.ID)
 	}
@@ -116,7 +116,7 @@ func (r Result) paperTable() *report.PaperTable {
 			at[place] = i
 			t.Rows = append(t.Rows, append([]string{p.Dataset, rowName(p.Row)}, make([]string, len(Learners))...))
 		}
-		t.Rows[i][2+slices.Index(Learners, p.Learner)] = strings.Replace(fmt.Sprintf("%.1f", p.Score), "-", "−", 1)
+		t.Rows[i][2+slices.Index(Learners, p.Learner)] = p.text()
 	}
 	return t
 }

@@ -29,6 +29,11 @@ type PaperScore struct {
 	Score   float64 `json:"score"`
 }
 
+// text is the score as the tables have it.
+func (s PaperScore) text() string {
+	return strings.Replace(fmt.Sprintf("%.1f", s.Score), "-", "−", 1)
+}
+
 // paperScores are all of them, in the file's order.
 var paperScores = sync.OnceValues(func() (scores []PaperScore, err error) {
 	reader := csv.NewReader(bytes.NewReader(paperFile))

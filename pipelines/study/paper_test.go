@@ -1,7 +1,6 @@
 package study
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -19,8 +18,8 @@ walker2d-medium | 81.1 85.9 76.6 83.2 | 81.4 84.9 75.8 83.4 | 70.5 72.0
 halfcheetah-medium-replay | 44.1 46.6 44.2 44.7 | 44.5 45.2 44.5 44.7 | 39.8 41.0
 hopper-medium-replay | 91.4 102.4 79.6 102.1 | 64.8 56.8 64.1 79.6 | 83.6 96.1
 walker2d-medium-replay | 80.7 85.7 75.0 86.6 | 82.4 89.1 62.1 89.7 | 53.3 60.2
-pen-human | 79.1 88.9 96.8 87.4 | -3.3 -2.8 7.3 29.8 | 62.8 70.0
-pen-cloned | 45.8 52.5 45.3 64.0 | -3.1 -2.8 -3.0 11.3 | 57.7 59.7`
+pen-human | 79.1 88.9 96.8 87.4 | −3.3 −2.8 7.3 29.8 | 62.8 70.0
+pen-cloned | 45.8 52.5 45.3 64.0 | −3.1 −2.8 −3.0 11.3 | 57.7 59.7`
 
 const table4 = `
 halfcheetah-medium-expert | 89.3 62.5 91.5 91.5 | 81.2 65.1 80.2 91.6 | 88.7 92.6
@@ -28,7 +27,7 @@ hopper-medium-replay | 51.0 13.0 49.6 67.8 | 52.0 13.5 6.7 64.0 | 49.3 75.1`
 
 // Tables 2 and 3 have TD3+BC, IQL and DT on halfcheetah-medium-expert.
 const table2 = `
-0:1 | 0.1 -0.5 1.2
+0:1 | 0.1 −0.5 1.2
 1:2 | 91.7 91.5 92.6
 1:1 | 94.1 91.7 92.5
 2:1 | 93.2 93.9 91.5
@@ -80,7 +79,7 @@ func TestPaperScores(t *testing.T) {
 		}
 		got := map[string]string{}
 		for _, s := range scores {
-			got[strings.Join([]string{s.Study, s.Dataset, s.Row, s.Learner}, " ")] = fmt.Sprintf("%.1f", s.Score)
+			got[strings.Join([]string{s.Study, s.Dataset, s.Row, s.Learner}, " ")] = s.text()
 		}
 		if d := cmp.Diff(want, got); d != "" || len(got) != len(scores) {
 			t.Errorf("%s: %d scores (-want +got):\n%s", study, len(scores), d)

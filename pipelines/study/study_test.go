@@ -351,12 +351,13 @@ func TestOneStudyAtATime(t *testing.T) {
 	o := onGo(t, Main)
 	f := &fakes{}
 	tools := f.tools()
+	var second error
 	tools.Generate = func(context.Context, pipelines.GenerateOptions) (int64, error) {
-		_, err := Run(t.Context(), o, f.tools(), Watch{}, "")
-		return 0, err
+		_, second = Run(t.Context(), o, f.tools(), Watch{}, "")
+		return 0, second
 	}
-	if _, err := Run(t.Context(), o, tools, Watch{}, ""); !errors.Is(err, snapshot.ErrLocked) {
-		t.Errorf("error %v, want that the folder is locked", err)
+	if _, err := Run(t.Context(), o, tools, Watch{}, ""); err == nil || !errors.Is(second, snapshot.ErrLocked) {
+		t.Errorf("errors %v and %v, want that the folder is locked", err, second)
 	}
 }
 
