@@ -90,6 +90,7 @@ func (e *evaluation) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&e.learner, "learner", "", "learner: "+strings.Join(names(learners.Learners), ", "))
 	flags.StringVar(&o.Preset, "preset", "", "environment whose settings the learner has, such as hopper-medium-replay (default --env)")
 	flags.IntVar(&o.Steps, "steps", 0, "updates, in place of the preset's")
+	flags.BoolVar(&o.Tiny, "tiny", false, "small nets and batches with fast schedules in place of the preset's, as in studies of --scale small")
 	flags.StringVar(&e.ratio, "ratio", "", "original:augmented rows in every batch (default "+pipelines.DefaultRatio.String()+", or 1:0 where the data has no augmented rows)")
 	flags.IntVar(&e.seeds, "seeds", 3, "how many policies")
 	flags.Uint64Var(&e.seed, "seed", 0, "seed of the first policy; the others' follow it. With --truth, of the sample of real transitions")

@@ -3,28 +3,40 @@
 
     pip install d3rlpy "gymnasium[mujoco]" pyarrow
     python3 tools/bench/learners_peer.py speed
-    python3 tools/bench/learners_peer.py scores --data hopper-medium-replay.parquet --learner iql --steps 10000
+    python3 tools/bench/learners_peer.py scores --data hopper-medium-replay.parquet --learner iql --steps 10000 --seeds 5
 
 speed runs the Go benchmark and d3rlpy's updates in turn, twice, on made-up data of Hopper's dimensions with the sizes of CORL's defaults, d3rlpy with one thread and with one a core, and prints the best of each: updates a second, and CPU milliseconds an update.
 
-scores trains d3rlpy's learner on a dataset of one row a transition, with the settings of the preset for Hopper, and prints the mean return of each seed's episodes in Gymnasium's Hopper-v5, as `diffstitch evaluate` does of its own.
+scores trains both on a dataset of one row a transition, for the same seeds and updates, and rolls both out in Gymnasium's Hopper-v5 from the same beginnings: ours by `diffstitch evaluate` (make build), d3rlpy with the settings that the evaluation says it had. It prints each seed's mean return, and whether Welch's t-test over the seeds tells the two apart (p < 0.05). Where the preset has IQL's actor deterministic, d3rlpy's has a spread that stays as it began: its likelihood is then the squared error, scaled.
 """
 
 import argparse
+import json
+import logging
 import os
 import pathlib
 import re
 import resource
 import subprocess
+import sys
+import tempfile
 import time
 
 import d3rlpy
 import numpy as np
 import pyarrow.parquet as pq
+import structlog
 import torch
+from scipy import stats
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+ENVIRONMENT = "Hopper-v5"
 LEARNERS = ["iql", "td3bc", "dt"]
+sys.path.append(str(ROOT / "modelops/env/gymnasium"))
+import server  # noqa: E402
+
+server.load()
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))  # d3rlpy tells much
 HIDDEN = d3rlpy.models.VectorEncoderFactory([256, 256])
 
 
@@ -113,50 +125,120 @@ def read(path):
     return d3rlpy.dataset.MDPDataset(*columns)
 
 
-def hopper(learner, steps):
-    """The settings of the preset for Hopper that d3rlpy has as well."""
-    scaler = d3rlpy.preprocessing.StandardObservationScaler
-    if learner == "iql":
-        falling = d3rlpy.optimizers.AdamFactory(lr_scheduler_factory=d3rlpy.optimizers.CosineAnnealingLRFactory(T_max=steps))
-        return configuration(learner, actor_optim_factory=falling, observation_scaler=scaler(eps=1e-3),
-                             reward_scaler=d3rlpy.preprocessing.ReturnBasedRewardScaler(multiplier=1000))
-    if learner == "td3bc":
-        return configuration(learner, observation_scaler=scaler(eps=1e-3))
-    return configuration(learner, observation_scaler=scaler(eps=1e-6), reward_scaler=d3rlpy.preprocessing.MultiplyRewardScaler(0.001))
+def own_scores(arguments, out):
+    """The evaluation of `diffstitch evaluate`."""
+    command = [
+        arguments.diffstitch, "evaluate", "--data", arguments.data, "--learner", arguments.learner, "--steps", str(arguments.steps),
+        "--env", ENVIRONMENT, "--preset", arguments.preset, f"--tiny={str(arguments.tiny).lower()}", "--python", sys.executable,
+        "--seed", str(arguments.seed), "--seeds", str(arguments.seeds), "--episodes", str(arguments.episodes),
+        "--backend", arguments.backend, "--out", out, "--json"]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
 
-def rollout(environment, act, seed):
-    """The return of one episode."""
-    observation, _ = environment.reset(seed=seed)
-    reward, total, over = 0.0, 0.0, False
-    while not over:
-        observation, reward, terminated, truncated, _ = environment.step(act(observation, reward))
-        total, over = total + reward, terminated or truncated
-    return total
+def like(settings, actions):
+    """d3rlpy's algorithm with the settings of an evaluation's learner."""
+    part, rewards = settings[settings["learner"]], settings["rewards"]
+    scaler = d3rlpy.preprocessing.MultiplyRewardScaler(rewards["scale"])
+    if rewards.get("by_returns"):
+        scaler = d3rlpy.preprocessing.ReturnBasedRewardScaler(multiplier=rewards["scale"])
+    common = {
+        "batch_size": settings["batch"], "reward_scaler": scaler,
+        "observation_scaler": d3rlpy.preprocessing.StandardObservationScaler(eps=settings["observation_epsilon"])}
+    if settings["learner"] == "dt":
+        return like_dt(settings, part, common, actions)
+    hidden, rate = d3rlpy.models.VectorEncoderFactory([part["hidden"]] * 2), settings["learning_rate"]
+    common |= {
+        "gamma": part["discount"], "tau": part["tau"], "actor_learning_rate": rate, "critic_learning_rate": rate,
+        "actor_encoder_factory": hidden, "critic_encoder_factory": hidden}
+    if settings["learner"] == "td3bc":
+        return d3rlpy.algos.TD3PlusBCConfig(
+            alpha=part["alpha"], update_actor_interval=part["policy_delay"],
+            target_smoothing_sigma=part["policy_noise"], target_smoothing_clip=part["noise_clip"], **common)
+    falling = d3rlpy.optimizers.CosineAnnealingLRFactory(T_max=settings["steps"])
+    return d3rlpy.algos.IQLConfig(
+        value_encoder_factory=hidden, actor_optim_factory=d3rlpy.optimizers.AdamFactory(lr_scheduler_factory=falling),
+        expectile=part["expectile"], weight_temp=part["beta"], max_weight=part["max_advantage"], **common)
 
 
-def scores(path, learner, steps, seeds, episodes, batch, target):
-    import gymnasium
+def like_dt(settings, part, common, actions):
+    """The Decision Transformer, whose loss d3rlpy sums over an action's numbers: its gradients are as many times as large, and so is their bound."""
+    optimizer = d3rlpy.optimizers.AdamWFactory(
+        weight_decay=part["weight_decay"], clip_grad_norm=part["gradient_clip"] * actions,
+        lr_scheduler_factory=d3rlpy.optimizers.WarmupSchedulerFactory(part["warmup_steps"]))
+    return d3rlpy.algos.DecisionTransformerConfig(
+        encoder_factory=d3rlpy.models.VectorEncoderFactory([part["width"]], exclude_last_activation=True), activation_type="gelu",
+        optim_factory=optimizer, learning_rate=settings["learning_rate"], context_size=part["context"], num_layers=part["layers"],
+        max_timestep=part["episode_steps"], attn_dropout=part["dropout"], resid_dropout=part["dropout"], embed_dropout=part["dropout"], **common)
 
-    data, environment = read(path), gymnasium.make("Hopper-v5")
-    for seed in range(seeds):
-        d3rlpy.seed(seed)
-        algorithm = hopper(learner, steps)
-        algorithm.batch_size = batch or algorithm.batch_size
-        if learner == "dt":
-            algorithm.optim_factory.lr_scheduler_factory = d3rlpy.optimizers.WarmupSchedulerFactory(max(steps // 10, 1))
-        algorithm = algorithm.create(device="cpu")
-        algorithm.fit(data, n_steps=steps, n_steps_per_epoch=steps, show_progress=False, logger_adapter=d3rlpy.logging.NoopAdapterFactory())
-        returns = []
-        for episode in range(episodes):
-            if learner == "dt":
-                actor = algorithm.as_stateful_wrapper(target_return=target)
-                act = actor.predict
-            else:
-                def act(observation, _):
-                    return algorithm.predict(observation[None].astype(np.float32))[0]
-            returns.append(rollout(environment, act, episode))
-        print(f"d3rlpy {learner} seed {seed}: {np.mean(returns):.1f} (episodes {np.std(returns):.1f})", flush=True)
+
+def trained(settings, data, seed):
+    """d3rlpy's algorithm after as many updates."""
+    d3rlpy.seed(seed)
+    algorithm = like(settings, data.episodes[0].actions.shape[1]).create(device="cpu")
+    algorithm.build_with_dataset(data)
+    if settings["learner"] == "iql" and settings["iql"]["deterministic"]:
+        algorithm.impl.policy._logstd.requires_grad_(False)
+    steps = settings["steps"]
+    algorithm.fit(data, n_steps=steps, n_steps_per_epoch=steps, show_progress=False, logger_adapter=d3rlpy.logging.NoopAdapterFactory())
+    return algorithm
+
+
+def actor(algorithm, copies, target):
+    """What gives the actions for the observations, and the rewards before them, of episodes at once."""
+    if not target:
+        return lambda observations, _: algorithm.predict(observations)
+    each = [algorithm.as_stateful_wrapper(target_return=target) for _ in range(copies)]
+    return lambda observations, rewards: np.stack([one.predict(o.copy(), r) for one, o, r in zip(each, observations, rewards)])
+
+
+def rollouts(act, seed, episodes):
+    """The returns of a policy's episodes, which begin as those of diffstitch do."""
+    copies = server.Copies(ENVIRONMENT, episodes)
+    copies.reset(np.array([start(seed, episode) for episode in range(episodes)], "<u8").tobytes())
+    totals, rewards = np.zeros(episodes), np.zeros(episodes, np.float32)
+    while not (copies.terminals | copies.timeouts).all():
+        actions = np.asarray(act(copies.observations, rewards), "<f4")
+        _, answer = copies.step(actions.tobytes())
+        rewards = np.frombuffer(answer, "<f4", episodes, copies.observations.nbytes)
+        totals += rewards  # 0 of those that ended before
+    copies.close()
+    return totals
+
+
+def start(seed, episode):
+    """The seed of an episode: trajectory.StreamSeed of the stage StageEvaluate."""
+    return mixed(mixed(mixed(seed) ^ 8) ^ episode)
+
+
+def mixed(z):
+    """The finaliser of SplitMix64."""
+    bits = (1 << 64) - 1
+    z = (z + 0x9E3779B97F4A7C15) & bits
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & bits
+    z = (z ^ z >> 27) * 0x94D049BB133111EB & bits
+    return z ^ z >> 31
+
+
+def scores(arguments):
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as scratch:
+        evaluation = own_scores(arguments, scratch)
+    settings, data, own, peer = evaluation["learner"], read(arguments.data), [], []
+    for seed in evaluation["seeds"]:
+        algorithm = trained(settings, data, seed["seed"])
+        act = actor(algorithm, arguments.episodes, evaluation.get("target_return"))
+        own.append(seed["return"])
+        peer.append(np.mean(rollouts(act, seed["seed"], arguments.episodes)))
+        print(f"seed {seed['seed']}: diffstitch {own[-1]:.0f}, d3rlpy {peer[-1]:.0f}", file=sys.stderr, flush=True)
+    print(f"{json.dumps(settings)}\n\n| | " + " | ".join(f"seed {seed['seed']}" for seed in evaluation["seeds"]) + " | mean ± sd |")
+    print("| --- " * (len(own) + 2) + "|")
+    for name, returns in (("diffstitch", own), ("d3rlpy", peer)):
+        cells = [f"{value:.0f}" for value in returns] + [f"{np.mean(returns):.0f} ± {np.std(returns, ddof=1):.0f}"]
+        print(f"| {name} | {' | '.join(cells)} |")
+    welch = stats.ttest_ind(own, peer, equal_var=False)
+    low, high = welch.confidence_interval()
+    verdict = "they differ" if welch.pvalue < 0.05 else "alike within noise"
+    print(f"\ndiffstitch - d3rlpy: {np.mean(own) - np.mean(peer):.0f}, in [{low:.0f}, {high:.0f}] with 95 %, p = {welch.pvalue:.2f}: {verdict}")
 
 
 if __name__ == "__main__":
@@ -167,12 +249,15 @@ if __name__ == "__main__":
     peer.add_argument("--data", required=True)
     peer.add_argument("--learner", required=True, choices=LEARNERS)
     peer.add_argument("--steps", type=int, required=True)
+    peer.add_argument("--seed", type=int, default=0, help="the first")
     peer.add_argument("--seeds", type=int, default=3)
     peer.add_argument("--episodes", type=int, default=10)
-    peer.add_argument("--batch", type=int, default=0, help="0 keeps the learner's default")
-    peer.add_argument("--target", type=float, default=3600, help="return that the Decision Transformer aims at")
+    peer.add_argument("--preset", default="hopper-medium-replay")
+    peer.add_argument("--tiny", action="store_true", help="small nets and fast schedules")
+    peer.add_argument("--backend", default="xla", choices=["go", "xla"])
+    peer.add_argument("--diffstitch", default=str(ROOT / "bin/diffstitch"), help="the program")
     given = parser.parse_args()
     if given.command == "speed":
         speed(given.backend)
     else:
-        scores(given.data, given.learner, given.steps, given.seeds, given.episodes, given.batch, given.target)
+        scores(given)

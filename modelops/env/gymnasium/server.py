@@ -263,4 +263,5 @@ def main():
     serve(sys.stdin.buffer, sink)
 
 
-main()
+if __name__ == "__main__":
+    main()
