@@ -225,9 +225,9 @@ const unbounded = 1e6
 
 // loadLearning reads the whole dataset into memory. Augmented are the rows of every
 // source but the original one.
-func loadLearning(ctx context.Context, d Data, in datasetio.Input, shape datasetio.Shape) (*learners.Data, error) {
+func loadLearning(ctx context.Context, d Data, in datasetio.Input, shape datasetio.Shape, learner learners.Learner) (*learners.Data, error) {
 	data := &learners.Data{ObservationDim: shape.ObservationDim, ActionDim: shape.ActionDim}
-	metas, rejects, err := read(ctx, in, shape, func(e *trajectory.Episode) { addLearning(data, e) })
+	metas, rejects, err := read(ctx, in, shape, func(e *trajectory.Episode) { addLearning(data, e, learner) })
 	if err != nil {
 		return nil, err
 	}
@@ -235,10 +235,12 @@ func loadLearning(ctx context.Context, d Data, in datasetio.Input, shape dataset
 }
 
 // addLearning adds an episode, less a last transition whose next observation is not
-// known and matters: as in D4RL's qlearning_dataset.
-func addLearning(data *learners.Data, e *trajectory.Episode) {
+// known and matters: as in D4RL's qlearning_dataset. To a Decision Transformer none
+// matters.
+func addLearning(data *learners.Data, e *trajectory.Episode, learner learners.Learner) {
 	n := e.Len()
-	if _, known := nextObservation(e, n-1); !known && e.End != trajectory.Terminal { // after a terminal one nothing is learnt from it
+	_, known := nextObservation(e, n-1)
+	if !known && e.End != trajectory.Terminal && learner != learners.DT { // after a terminal one nothing is learnt from it
 		n--
 	}
 	if n == 0 {

@@ -269,7 +269,7 @@ func TestLearningData(t *testing.T) {
 		episode(trajectory.Timeout, []float32{2}), // as D* writes the one before
 		episode(trajectory.Terminal, nil),
 	} {
-		pipelines.AddLearning(data, e)
+		pipelines.AddLearning(data, e, learners.IQL)
 	}
 	want := &learners.Data{
 		ObservationDim: 1, ActionDim: 1,
@@ -282,5 +282,11 @@ func TestLearningData(t *testing.T) {
 	}
 	if err := data.Validate(); err != nil {
 		t.Error(err)
+	}
+
+	contexts := &learners.Data{ObservationDim: 1, ActionDim: 1}
+	pipelines.AddLearning(contexts, episode(trajectory.Timeout, nil), learners.DT)
+	if d := cmp.Diff([]float32{5, 6}, contexts.Rewards); d != "" {
+		t.Errorf("rewards for a Decision Transformer (-want +got):\n%s", d)
 	}
 }

@@ -72,7 +72,7 @@ func (o EvaluateOptions) train(ctx context.Context, s env.Spec, progress *teller
 	if done, err := o.learntFrom(from, info.Kind, s); done || err != nil {
 		return err
 	}
-	data, err := loadLearning(ctx, o.Data, in, shape)
+	data, err := loadLearning(ctx, o.Data, in, shape, o.Learner)
 	if err != nil {
 		return err
 	}
