@@ -104,7 +104,7 @@ def own_speed(learner, backend):
 
 def speed(backend):
     data = made_up(100_000)
-    print("| learner | d3rlpy | d3rlpy without drawing | one seed | three seeds at once, each |")
+    print("| learner | d3rlpy | d3rlpy without drawing | one seed | three seeds at once, together |")
     print("| --- | --- | --- | --- | --- |")
     for learner in LEARNERS:
         own, peer = [], []
