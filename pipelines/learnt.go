@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
-	"time"
 
 	"diffstitch/io/storage"
 	"diffstitch/modelops/backend"
@@ -23,30 +22,10 @@ const learntFile = "learnt.json"
 // learnt says what finished policies learnt from, so that they are taken up without
 // reading it again.
 type learnt struct {
-	Policy    string       `json:"policy"` // hash of the policies
-	Data      Data         `json:"data"`
-	Files     []fileOnDisk `json:"files"`
-	Augmented bool         `json:"augmented"` // whether any row is
-}
-
-// fileOnDisk tells a file from what its path held before.
-type fileOnDisk struct {
-	Path     string    `json:"path"`
-	Bytes    int64     `json:"bytes"`
-	Modified time.Time `json:"modified"`
-}
-
-// onDisk looks at files, and opens none.
-func onDisk(paths []string) ([]fileOnDisk, error) {
-	files := make([]fileOnDisk, len(paths))
-	for i, path := range paths {
-		info, err := os.Stat(path)
-		if err != nil {
-			return nil, fmt.Errorf("pipelines: %w", err)
-		}
-		files[i] = fileOnDisk{Path: path, Bytes: info.Size(), Modified: info.ModTime().UTC()}
-	}
-	return files, nil
+	Policy    string `json:"policy"` // hash of the policies
+	Data      Data   `json:"data"`
+	Version   string `json:"version"`   // of the data's files
+	Augmented bool   `json:"augmented"` // whether any row is
 }
 
 // train trains the policies, unless the folder has them.
@@ -65,10 +44,7 @@ func (o EvaluateOptions) train(ctx context.Context, s env.Spec, progress *teller
 	if err := fits("the data has", shape, s); err != nil {
 		return err
 	}
-	from := learnt{Data: o.Data}
-	if from.Files, err = onDisk(in.Files); err != nil {
-		return err
-	}
+	from := learnt{Data: o.Data, Version: in.Version()}
 	if done, err := o.learntFrom(from, info.Kind, s); done || err != nil {
 		return err
 	}

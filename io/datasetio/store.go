@@ -75,7 +75,7 @@ var (
 func OpenStore(in Input) *Store {
 	storesMu.Lock()
 	defer storesMu.Unlock()
-	key := in.key()
+	key := in.Version()
 	st := stores[key]
 	if st == nil {
 		st = &Store{
@@ -269,9 +269,10 @@ func (in Input) cacheBytes() int64 {
 	return int64(in.CacheMB) << 20
 }
 
-// key tells inputs apart: what is read, how, and which version of each file, so
-// that a file that was written anew is not taken for the old one.
-func (in Input) key() string {
+// Version tells inputs apart: what is read, how, and which version of each file, by
+// its size and the time of its last change, so that a file that was written anew is
+// not taken for the old one. No file is opened.
+func (in Input) Version() string {
 	key := &strings.Builder{}
 	fmt.Fprintf(key, "%q %v", in.Options.Layout, in.Options.Columns)
 	for _, path := range in.Files {
