@@ -14,7 +14,9 @@ import (
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/diffusion"
 	"diffstitch/modelops/training"
-	"diffstitch/pipelines"
+	"diffstitch/pipelines/augment"
+	"diffstitch/pipelines/augment/method"
+	"diffstitch/pipelines/observe"
 	"diffstitch/transforms/estimate"
 	"diffstitch/transforms/mix"
 	"diffstitch/transforms/pair"
@@ -26,14 +28,14 @@ import (
 // augmentFlags are the flags of augment as they are given, and the options that
 // come of them.
 type augmentFlags struct {
-	options                     pipelines.AugmentOptions
+	options                     augment.Options
 	method, delta, mix, batch   string
 	metricsAddress              string
 	asJSON, dryRun, onlyPlanned bool
 }
 
 func newAugment() *cobra.Command {
-	f := &augmentFlags{options: pipelines.DefaultAugment()}
+	f := &augmentFlags{options: augment.DefaultOptions()}
 	cmd := &cobra.Command{
 		Use:   "augment --data PATH --models DIR --out DIR (--stitches N | --transitions M)",
 		Short: "Stitch episodes, or generate some by a baseline, and publish the mixed dataset D*",
@@ -88,7 +90,7 @@ func (f *augmentFlags) settle(cmd *cobra.Command) (err error) {
 	if err := refuseOthers(cmd.Flags(), f.options.Method); err != nil {
 		return err
 	}
-	if f.options.Delta, err = pipelines.ParseDelta(f.delta); err != nil {
+	if f.options.Delta, err = method.ParseDelta(f.delta); err != nil {
 		return usage(err)
 	}
 	if f.options.Mix.Ratio, err = mix.ParseRatio(f.mix); err != nil {
@@ -101,7 +103,7 @@ func (f *augmentFlags) settle(cmd *cobra.Command) (err error) {
 // run does what the flags ask for, and prints what came of it.
 func (f *augmentFlags) run(cmd *cobra.Command) error {
 	if f.dryRun {
-		plan, err := pipelines.PlanAugment(f.options)
+		plan, err := augment.PlanOf(f.options)
 		if err != nil {
 			return err
 		}
@@ -115,7 +117,7 @@ func (f *augmentFlags) run(cmd *cobra.Command) error {
 	if f.onlyPlanned {
 		return measure(cmd, f.options, show, f.asJSON)
 	}
-	published, err := pipelines.Augment(cmd.Context(), f.options, nil, show)
+	published, err := augment.Run(cmd.Context(), f.options, nil, show)
 	if err != nil {
 		return err
 	}
@@ -127,8 +129,8 @@ func (f *augmentFlags) run(cmd *cobra.Command) error {
 }
 
 // measure prints how much there is to do.
-func measure(cmd *cobra.Command, o pipelines.AugmentOptions, show func(pipelines.Progress), asJSON bool) error {
-	a, err := pipelines.MeasureAugment(cmd.Context(), o, show)
+func measure(cmd *cobra.Command, o augment.Options, show func(observe.Progress), asJSON bool) error {
+	a, err := augment.Measure(cmd.Context(), o, show)
 	if err != nil {
 		return err
 	}
@@ -160,7 +162,7 @@ func measure(cmd *cobra.Command, o pipelines.AugmentOptions, show func(pipelines
 func mib(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
 
 // addAmounts offers what all methods take.
-func addAmounts(flags *pflag.FlagSet, o *pipelines.AugmentOptions) {
+func addAmounts(flags *pflag.FlagSet, o *augment.Options) {
 	flags.Int64Var(&o.Transitions, "transitions", 0, "how many transitions D_aug must hold; attempts go on until it does")
 	flags.IntVar(&o.GPUConcurrency, "gpu-concurrency", o.GPUConcurrency, "batches that may run at once on the device of a worker process")
 	flags.Float64Var(&o.MaxFailedShare, "max-failed-share", 0, "share of the attempts that may be missing because their batch failed")
@@ -193,7 +195,7 @@ func refuseOthers(flags *pflag.FlagSet, method training.Method) (err error) {
 	return err
 }
 
-func addStitching(flags *pflag.FlagSet, o *pipelines.AugmentOptions) {
+func addStitching(flags *pflag.FlagSet, o *augment.Options) {
 	flags.Int64Var(&o.Stitches, "stitches", 0, "how many stitches to attempt")
 	flags.StringVar(&o.Pairing, "pairing", o.Pairing, "how pairs are drawn: "+pair.Uniform+" (the paper), "+pair.Reference+" (the authors' retrieval) or "+pair.Reachable+" (entries nearest to what is imagined)")
 	flags.IntVar(&o.Candidates, "candidates", o.Candidates, "high-return states that a batch chooses its entries from, with reference pairing; reachable looks at 32 times as many")
@@ -215,7 +217,7 @@ func addStitching(flags *pflag.FlagSet, o *pipelines.AugmentOptions) {
 }
 
 // settleBatch reads --batch, or measures it and says what was chosen.
-func settleBatch(w io.Writer, batch string, o *pipelines.AugmentOptions) (err error) {
+func settleBatch(w io.Writer, batch string, o *augment.Options) (err error) {
 	if batch == "" {
 		return nil // the method's own
 	}
@@ -228,7 +230,7 @@ func settleBatch(w io.Writer, batch string, o *pipelines.AugmentOptions) (err er
 		}
 		return nil
 	}
-	measured, err := pipelines.ChooseBatch(*o)
+	measured, err := augment.ChooseBatch(*o)
 	if err != nil {
 		return err
 	}
@@ -251,7 +253,7 @@ func printSnapshot(w io.Writer, s snapshot.Snapshot) {
 		}
 		fmt.Fprintln(w)
 	}
-	var o pipelines.AugmentOptions
+	var o augment.Options
 	made := "stitched ones"
 	switch err := json.Unmarshal(m.Configuration, &o); {
 	case err == nil && o.Method == training.MethodDiffStitch:

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"diffstitch/pipelines"
+	"diffstitch/pipelines/augment"
 
 	"github.com/spf13/cobra"
 )
@@ -22,7 +22,7 @@ and neither is anything while a run is at work there.`,
 			if out == "" && models == "" {
 				return usage(errors.New("give --out, --models or both"))
 			}
-			removed, err := pipelines.Clean(out, models)
+			removed, err := augment.Clean(out, models)
 			for _, r := range removed {
 				fmt.Fprintf(cmd.OutOrStdout(), "removed %s: %d files, %d bytes\n", r.Path, r.Files, r.Bytes)
 			}

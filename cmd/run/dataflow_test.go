@@ -174,7 +174,7 @@ func TestDataflowJobs(t *testing.T) {
 	}{
 		"train": {
 			args:  []string{"train", "--data", walks, "--models", filepath.Join(t.TempDir(), "models"), "--backend", "xla"},
-			steps: [][]string{{"pipelines.Train"}},
+			steps: [][]string{{"train.Models"}},
 		},
 		"augment": {
 			args: []string{"augment", "--data", walks, "--models", models, "--out", out, "--stitches", "200", "--batch", "4", "--sampler-steps", "4", "--backend", "xla"},

@@ -3,13 +3,13 @@ package main
 import (
 	"fmt"
 
-	"diffstitch/pipelines"
+	"diffstitch/pipelines/demo"
 
 	"github.com/spf13/cobra"
 )
 
 func newDemo() *cobra.Command {
-	o := pipelines.DefaultDemo()
+	o := demo.DefaultOptions()
 	var metricsAddress string
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -22,7 +22,7 @@ func newDemo() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			made, err := pipelines.RunDemo(cmd.Context(), o, show)
+			made, err := demo.Run(cmd.Context(), o, show)
 			if err != nil {
 				return err
 			}

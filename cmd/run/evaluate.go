@@ -6,7 +6,8 @@ import (
 	"strings"
 
 	"diffstitch/modelops/learners"
-	"diffstitch/pipelines"
+	"diffstitch/pipelines/evaluate"
+	"diffstitch/pipelines/evaluate/truth"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -14,8 +15,8 @@ import (
 
 // evaluation is what the flags of evaluate say.
 type evaluation struct {
-	options pipelines.EvaluateOptions
-	truth   pipelines.TruthOptions
+	options evaluate.Options
+	truth   truth.Options
 	learner string
 	ratio   string
 	seeds   int
@@ -91,7 +92,7 @@ func (e *evaluation) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Preset, "preset", "", "environment whose settings the learner has, such as hopper-medium-replay (default --env)")
 	flags.IntVar(&o.Steps, "steps", 0, "updates, in place of the preset's")
 	flags.BoolVar(&o.Tiny, "tiny", false, "small nets and batches with fast schedules in place of the preset's, as in studies of --scale small")
-	flags.StringVar(&e.ratio, "ratio", "", "original:augmented rows in every batch (default "+pipelines.DefaultRatio.String()+", or 1:0 where the data has no augmented rows)")
+	flags.StringVar(&e.ratio, "ratio", "", "original:augmented rows in every batch (default "+evaluate.DefaultRatio.String()+", or 1:0 where the data has no augmented rows)")
 	flags.IntVar(&e.seeds, "seeds", 3, "how many policies")
 	flags.Uint64Var(&e.seed, "seed", 0, "seed of the first policy; the others' follow it. With --truth, of the sample of real transitions")
 	flags.IntVar(&o.Episodes, "episodes", 10, "episodes a policy")
@@ -135,7 +136,7 @@ func (e *evaluation) score(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
-	result, err := pipelines.Evaluate(cmd.Context(), *o, show)
+	result, err := evaluate.Run(cmd.Context(), *o, show)
 	if err != nil {
 		return err
 	}
@@ -154,7 +155,7 @@ func (e *evaluation) judge(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	truth, err := pipelines.JudgeTruth(cmd.Context(), *o, show)
+	truth, err := truth.Judge(cmd.Context(), *o, show)
 	if err == nil && e.options.Out != "" {
 		err = truth.Write(e.options.Out, o.Data.Path)
 	}

@@ -5,14 +5,15 @@ import (
 	"strings"
 
 	"diffstitch/io/dataset"
-	"diffstitch/pipelines"
+	"diffstitch/pipelines/exchange"
+	"diffstitch/pipelines/input"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
 func newExport() *cobra.Command {
-	var o pipelines.ExportOptions
+	var o exchange.ExportOptions
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "export --layout NAME --data PATH --out DIR",
@@ -22,7 +23,7 @@ func newExport() *cobra.Command {
 			if err := required(cmd.Flags(), "layout", "data", "out"); err != nil {
 				return err
 			}
-			x, err := pipelines.ExportDataset(cmd.Context(), o)
+			x, err := exchange.Export(cmd.Context(), o)
 			return showExchanged(cmd, x, err, asJSON)
 		},
 	}
@@ -37,7 +38,7 @@ func newExport() *cobra.Command {
 }
 
 func newImport() *cobra.Command {
-	var o pipelines.ImportOptions
+	var o exchange.ImportOptions
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "import --data PATH --out FILE|DIR",
@@ -47,7 +48,7 @@ func newImport() *cobra.Command {
 			if err := required(cmd.Flags(), "data", "out"); err != nil {
 				return err
 			}
-			x, err := pipelines.ImportDataset(cmd.Context(), o)
+			x, err := exchange.Import(cmd.Context(), o)
 			return showExchanged(cmd, x, err, asJSON)
 		},
 	}
@@ -58,13 +59,13 @@ func newImport() *cobra.Command {
 	return cmd
 }
 
-func addExchange(flags *pflag.FlagSet, data *pipelines.Data, asJSON *bool) {
+func addExchange(flags *pflag.FlagSet, data *input.Data, asJSON *bool) {
 	addPath(flags, data)
 	addColumns(flags, &data.Options)
 	flags.BoolVar(asJSON, "json", false, "print the result as JSON")
 }
 
-func showExchanged(cmd *cobra.Command, x pipelines.Exchanged, err error, asJSON bool) error {
+func showExchanged(cmd *cobra.Command, x exchange.Exchanged, err error, asJSON bool) error {
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 	"diffstitch/io/dataset"
 	"diffstitch/modelops/backend"
 	"diffstitch/modelops/training"
-	"diffstitch/pipelines"
+	"diffstitch/pipelines/input"
 
 	"github.com/spf13/pflag"
 )
@@ -24,12 +24,12 @@ func addColumns(flags *pflag.FlagSet, opts *dataset.Options) {
 }
 
 // addData offers which dataset is read, and how.
-func addData(flags *pflag.FlagSet, data *pipelines.Data) {
+func addData(flags *pflag.FlagSet, data *input.Data) {
 	addPath(flags, data)
 	addReading(flags, &data.Options)
 }
 
-func addPath(flags *pflag.FlagSet, data *pipelines.Data) {
+func addPath(flags *pflag.FlagSet, data *input.Data) {
 	flags.StringVar(&data.Path, "data", "", "dataset: a Parquet file, a folder (of LeRobot or Minari, too), a glob, or a published folder (required)")
 	flags.Float64Var(&data.MaxRejectShare, "max-reject-share", 0.01, "share of episodes, or of files, that may be rejected")
 }

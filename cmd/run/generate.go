@@ -3,14 +3,14 @@ package main
 import (
 	"fmt"
 
-	"diffstitch/pipelines"
+	"diffstitch/pipelines/exchange"
 
 	"github.com/spf13/cobra"
 )
 
 func newGenerate() *cobra.Command {
 	cmd := &cobra.Command{Use: "generate", Short: "Make a built-in dataset", Args: cobra.ArbitraryArgs, RunE: helpOrUnknown}
-	var o pipelines.GenerateOptions
+	var o exchange.GenerateOptions
 	maze := &cobra.Command{
 		Use:   "pointmaze --out FILE",
 		Short: "A point mass in a maze: many wandering episodes, few experts",
@@ -19,7 +19,7 @@ func newGenerate() *cobra.Command {
 			if err := required(cmd.Flags(), "out"); err != nil {
 				return err
 			}
-			rows, err := pipelines.GeneratePointMaze(cmd.Context(), o)
+			rows, err := exchange.GeneratePointMaze(cmd.Context(), o)
 			if err != nil {
 				return err
 			}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"diffstitch/io/dataset"
-	"diffstitch/pipelines"
+	"diffstitch/pipelines/exchange"
 
 	"github.com/spf13/cobra"
 )
@@ -17,7 +17,7 @@ func newInspect() *cobra.Command {
 		Short: "Show what a dataset holds, or verify a D*",
 		Args:  args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			result, err := pipelines.Inspect(cmd.Context(), given[0], opts, verify)
+			result, err := exchange.Inspect(cmd.Context(), given[0], opts, verify)
 			if err != nil {
 				return err
 			}

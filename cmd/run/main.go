@@ -14,7 +14,7 @@ import (
 	"slices"
 	"syscall"
 
-	"diffstitch/pipelines"
+	"diffstitch/pipelines/failure"
 	"diffstitch/pipelines/observe"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -72,11 +72,11 @@ func run(ctx context.Context, args []string) int {
 	if err == nil {
 		return exitDone
 	}
-	if errors.Is(err, pipelines.ErrNotRun) {
+	if errors.Is(err, failure.ErrNotRun) {
 		fmt.Fprintln(os.Stderr, "diffstitch:", err)
 		return exitDone
 	}
-	if pipelines.Interrupted(err) {
+	if failure.Interrupted(err) {
 		fmt.Fprintln(os.Stderr, "diffstitch: interrupted: run the same command again, what is finished stays")
 		return exitFailed
 	}
@@ -86,9 +86,9 @@ func run(ctx context.Context, args []string) int {
 
 func exitCode(err error) int {
 	switch {
-	case errors.Is(err, pipelines.ErrUsage):
+	case errors.Is(err, failure.ErrUsage):
 		return exitUsage
-	case errors.Is(err, pipelines.ErrData):
+	case errors.Is(err, failure.ErrData):
 		return exitRejected
 	}
 	return exitFailed

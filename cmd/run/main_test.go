@@ -8,7 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"diffstitch/pipelines"
+	"diffstitch/pipelines/exchange"
+	"diffstitch/pipelines/observe"
 )
 
 func TestExitCodes(t *testing.T) {
@@ -69,7 +70,7 @@ func TestExitCodes(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	dir := t.TempDir()
 	maze := filepath.Join(dir, "maze.parquet")
-	if _, err := pipelines.GeneratePointMaze(t.Context(), pipelines.GenerateOptions{Out: maze, Episodes: 3}); err != nil {
+	if _, err := exchange.GeneratePointMaze(t.Context(), exchange.GenerateOptions{Out: maze, Episodes: 3}); err != nil {
 		t.Fatal(err)
 	}
 	said, err := os.Create(filepath.Join(dir, "said"))
@@ -90,7 +91,7 @@ func TestInterrupted(t *testing.T) {
 
 func TestInspectPrintsJSON(t *testing.T) {
 	maze := filepath.Join(t.TempDir(), "maze.parquet")
-	if _, err := pipelines.GeneratePointMaze(t.Context(), pipelines.GenerateOptions{Out: maze, Episodes: 3}); err != nil {
+	if _, err := exchange.GeneratePointMaze(t.Context(), exchange.GenerateOptions{Out: maze, Episodes: 3}); err != nil {
 		t.Fatal(err)
 	}
 	root := newRoot()
@@ -111,7 +112,7 @@ func TestIsWorker(t *testing.T) {
 }
 
 func TestPlainLine(t *testing.T) {
-	got := plainLine(pipelines.Progress{Task: "training reward", Done: 50, Total: 100, Unit: "steps", Rate: 10, Note: "loss 0.5"})
+	got := plainLine(observe.Progress{Task: "training reward", Done: 50, Total: 100, Unit: "steps", Rate: 10, Note: "loss 0.5"})
 	if want := "training reward (loss 0.5): 50 of 100 steps, 10.0 a second, 5s left"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
@@ -121,9 +122,9 @@ func TestPlainProgressIsSaidOnce(t *testing.T) {
 	var out bytes.Buffer
 	r := &reporter{out: &out, seen: map[task]stand{}}
 	for _, done := range []int64{10, 20, 100, 100} {
-		r.show(pipelines.Progress{Job: "j", Task: "stitching", Done: done, Total: 100, Unit: "stitches"})
+		r.show(observe.Progress{Job: "j", Task: "stitching", Done: done, Total: 100, Unit: "stitches"})
 	}
-	r.show(pipelines.Progress{Job: "j", Task: "reading", Done: 7, Unit: "episodes"})
+	r.show(observe.Progress{Job: "j", Task: "reading", Done: 7, Unit: "episodes"})
 	want := "stitching: 10 of 100 stitches\nstitching: 100 of 100 stitches\nreading: 7 episodes\n"
 	if out.String() != want {
 		t.Errorf("%q, want %q", out.String(), want)
@@ -134,7 +135,7 @@ func TestPlainProgressIsSaidOnce(t *testing.T) {
 func TestBarsFollowEachOther(t *testing.T) {
 	var out bytes.Buffer
 	r := &reporter{out: &out, terminal: true, seen: map[task]stand{}}
-	for _, p := range []pipelines.Progress{
+	for _, p := range []observe.Progress{
 		{Job: "1", Task: "reading", Done: 300},
 		{Job: "2", Task: "stitching", Done: 0, Total: 64},
 		{Job: "2", Task: "stitching", Done: 60, Total: 64, Rate: 12.5},

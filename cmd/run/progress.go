@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"diffstitch/pipelines"
 	"diffstitch/pipelines/observe"
 
 	"github.com/schollz/progressbar/v3"
@@ -44,7 +43,7 @@ func addWatching(flags *pflag.FlagSet, address *string) {
 }
 
 // watching shows progress here, and to Prometheus if there is an address.
-func watching(cmd *cobra.Command, address string) (show func(pipelines.Progress), err error) {
+func watching(cmd *cobra.Command, address string) (show func(observe.Progress), err error) {
 	here := newReporter()
 	if address == "" {
 		return here.show, nil
@@ -55,7 +54,7 @@ func watching(cmd *cobra.Command, address string) (show func(pipelines.Progress)
 		return nil, usage(err)
 	}
 	fmt.Fprintln(cmd.ErrOrStderr(), "metrics:", url)
-	return func(p pipelines.Progress) { exporter.Show(p); here.show(p) }, nil
+	return func(p observe.Progress) { exporter.Show(p); here.show(p) }, nil
 }
 
 func newReporter() *reporter {
@@ -64,7 +63,7 @@ func newReporter() *reporter {
 }
 
 // show takes one report of progress. It may be called from several goroutines.
-func (r *reporter) show(p pipelines.Progress) {
+func (r *reporter) show(p observe.Progress) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	key := task{p.Job, p.Task}
@@ -84,7 +83,7 @@ func (r *reporter) show(p pipelines.Progress) {
 	}
 }
 
-func (r *reporter) draw(key task, p pipelines.Progress) {
+func (r *reporter) draw(key task, p observe.Progress) {
 	same := r.bar != nil && r.task == key
 	if r.bar != nil && !same && !r.bar.IsFinished() {
 		if r.task.job == p.Job {
@@ -103,7 +102,7 @@ func (r *reporter) draw(key task, p pipelines.Progress) {
 }
 
 // newBar is a bar, or a turning mark where the total is not known.
-func newBar(out io.Writer, p pipelines.Progress) *progressbar.ProgressBar {
+func newBar(out io.Writer, p observe.Progress) *progressbar.ProgressBar {
 	total := p.Total
 	if total == 0 {
 		total = -1
@@ -115,7 +114,7 @@ func newBar(out io.Writer, p pipelines.Progress) *progressbar.ProgressBar {
 }
 
 // plainLine says the rate and the time left in one line.
-func plainLine(p pipelines.Progress) string {
+func plainLine(p observe.Progress) string {
 	line := fmt.Sprintf("%s: %d %s", describe(p), p.Done, p.Unit)
 	if p.Total > 0 {
 		line = fmt.Sprintf("%s: %d of %d %s", describe(p), p.Done, p.Total, p.Unit)
@@ -129,14 +128,14 @@ func plainLine(p pipelines.Progress) string {
 }
 
 // rate is left out where it is not known yet.
-func rate(p pipelines.Progress) string {
+func rate(p observe.Progress) string {
 	if p.Rate <= 0 {
 		return ""
 	}
 	return fmt.Sprintf(", %.1f a second", p.Rate)
 }
 
-func describe(p pipelines.Progress) string {
+func describe(p observe.Progress) string {
 	if p.Note == "" {
 		return p.Task
 	}

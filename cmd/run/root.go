@@ -10,8 +10,10 @@ import (
 	"slices"
 	"strings"
 
-	"diffstitch/pipelines"
+	"diffstitch/pipelines/engine"
+	"diffstitch/pipelines/failure"
 	"diffstitch/pipelines/observe"
+	"diffstitch/pipelines/version"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners"
@@ -23,7 +25,7 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "diffstitch",
 		Short:         "Grow a trajectory dataset by stitching low-return episodes to high-return ones",
-		Version:       pipelines.Version,
+		Version:       version.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
@@ -53,7 +55,7 @@ func helpOrUnknown(cmd *cobra.Command, given []string) error {
 }
 
 // usage marks an error as one of wrong usage.
-func usage(err error) error { return fmt.Errorf("%w: %w", pipelines.ErrUsage, err) }
+func usage(err error) error { return fmt.Errorf("%w: %w", failure.ErrUsage, err) }
 
 // args wraps a check of positional arguments, so that it fails as wrong usage.
 func args(check cobra.PositionalArgs) cobra.PositionalArgs {
@@ -92,8 +94,8 @@ func addBeam(flags *pflag.FlagSet) {
 			added.NoOptDefVal = "true"
 		}
 	})
-	flags.Lookup("runner").Usage = "Beam runner: " + strings.Join(pipelines.Runners, ", ") + "; Beam's own flags for it are taken too (see deploy/)"
-	flags.Lookup("runner").DefValue = pipelines.Runners[0]
+	flags.Lookup("runner").Usage = "Beam runner: " + strings.Join(engine.Runners, ", ") + "; Beam's own flags for it are taken too (see deploy/)"
+	flags.Lookup("runner").DefValue = engine.Runners[0]
 }
 
 // beamFlag sets a flag in the standard flag set, where Beam looks for those that
@@ -106,7 +108,7 @@ func (f beamFlag) Type() string           { return "string" }
 
 // runner is the runner that was chosen.
 func runner() string {
-	return cmp.Or(*runners.Runner, pipelines.Runners[0])
+	return cmp.Or(*runners.Runner, engine.Runners[0])
 }
 
 func printJSON(w io.Writer, v any) error {

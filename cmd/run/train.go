@@ -5,13 +5,13 @@ import (
 	"strings"
 
 	"diffstitch/modelops/training"
-	"diffstitch/pipelines"
+	"diffstitch/pipelines/train"
 
 	"github.com/spf13/cobra"
 )
 
 func newTrain() *cobra.Command {
-	var o pipelines.TrainOptions
+	var o train.Options
 	var methods []string
 	var metricsAddress string
 	var asJSON bool
@@ -41,7 +41,7 @@ saved step, with the same result as if they had not been interrupted.`,
 			if err != nil {
 				return err
 			}
-			models, err := pipelines.Train(cmd.Context(), o, show)
+			models, err := train.Run(cmd.Context(), o, show)
 			if err != nil {
 				return err
 			}

@@ -22,6 +22,9 @@ func init() {
 	beam.RegisterDoFn(&writeFn{})
 }
 
+// DefaultPartRows is how many rows a data file has, at least, where nothing is said.
+const DefaultPartRows = 1 << 20
+
 // Output says where and how D* is written.
 type Output struct {
 	Dir     string `json:"dir"`     // of the data files

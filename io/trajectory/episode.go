@@ -137,6 +137,14 @@ func (e *Episode) NextObservation(step int) ([]float32, bool) {
 	}
 }
 
+// KnownNext is NextObservation, which takes one that is the same as that before the
+// last step for unknown: D* repeats it where the data that it was made from does not
+// hold the next.
+func (e *Episode) KnownNext(step int) ([]float32, bool) {
+	next, known := e.NextObservation(step)
+	return next, known && (step < e.Len()-1 || !slices.Equal(next, e.Observation(step)))
+}
+
 // Return is the sum of rewards.
 func (e *Episode) Return() float64 {
 	sum := 0.0

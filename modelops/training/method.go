@@ -1,6 +1,9 @@
 package training
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // Method is a way to make more data: DiffStitch, or one of the baselines it is
 // compared with.
@@ -45,4 +48,12 @@ func (c Config) For(methods ...Method) Config {
 		c.Reward.Terminals = true
 	}
 	return c
+}
+
+// Validate reports a method that there is not.
+func (m Method) Validate() error {
+	if !slices.Contains(Methods, m) {
+		return fmt.Errorf("unknown method %q: it is one of %v", m, Methods)
+	}
+	return nil
 }

@@ -12,7 +12,10 @@ import (
 
 	"diffstitch/io/snapshot"
 	"diffstitch/modelops/session"
-	"diffstitch/pipelines"
+	"diffstitch/pipelines/augment"
+	"diffstitch/pipelines/augment/method"
+	"diffstitch/pipelines/observe"
+	"diffstitch/pipelines/train"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 )
@@ -27,15 +30,15 @@ func TestMain(m *testing.M) {
 // any stitch of which is accepted.
 func hasty() Tools {
 	tools := Pipelines
-	tools.Train = func(ctx context.Context, o pipelines.TrainOptions, show func(pipelines.Progress)) (session.Info, error) {
+	tools.Train = func(ctx context.Context, o train.Options, show func(observe.Progress)) (session.Info, error) {
 		o.Steps = 20
-		return pipelines.Train(ctx, o, show)
+		return train.Run(ctx, o, show)
 	}
-	tools.Augment = func(ctx context.Context, o pipelines.AugmentOptions, judge pipelines.Judge, show func(pipelines.Progress)) (snapshot.Snapshot, error) {
+	tools.Augment = func(ctx context.Context, o augment.Options, judge augment.Judge, show func(observe.Progress)) (snapshot.Snapshot, error) {
 		if string(o.Method) == DiffStitch {
-			o.Delta, o.Sampler.Steps, o.Batch = pipelines.Delta{Off: true}, 2, 8
+			o.Delta, o.Sampler.Steps, o.Batch = method.Delta{Off: true}, 2, 8
 		}
-		return pipelines.Augment(ctx, o, judge, show)
+		return augment.Run(ctx, o, judge, show)
 	}
 	return tools
 }

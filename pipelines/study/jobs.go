@@ -9,11 +9,15 @@ import (
 	"diffstitch/io/snapshot"
 	"diffstitch/modelops/learners"
 	"diffstitch/modelops/training"
-	"diffstitch/pipelines"
+	"diffstitch/pipelines/augment"
+	"diffstitch/pipelines/augment/method"
+	"diffstitch/pipelines/evaluate"
+	"diffstitch/pipelines/failure"
+	"diffstitch/pipelines/train"
 )
 
-// train trains the models of a method.
-type train struct {
+// trainJob trains the models of a method.
+type trainJob struct {
 	Data    string `json:"data"`
 	Method  string `json:"method"`
 	Preset  string `json:"preset"`
@@ -23,17 +27,17 @@ type train struct {
 	steps int64 // optimizer steps, of the preset
 }
 
-func (train) kind() Kind { return ModelsStep }
-func (t train) title() string {
+func (trainJob) kind() Kind { return ModelsStep }
+func (t trainJob) title() string {
 	return fmt.Sprintf("models of %s, preset %s", methodNames[t.Method], t.Preset)
 }
-func (t train) needs() []string { return []string{t.Data} }
-func (t train) work() Work {
+func (t trainJob) needs() []string { return []string{t.Data} }
+func (t trainJob) work() Work {
 	return Work{Amount: t.steps, Unit: "optimizer steps", Alike: fmt.Sprintf("models %s %s %s", t.Method, t.Preset, t.Backend)}
 }
 
-func (t train) do(ctx context.Context, r *run, dir string) (Outcome, error) {
-	_, err := r.tools.Train(ctx, pipelines.TrainOptions{
+func (t trainJob) do(ctx context.Context, r *run, dir string) (Outcome, error) {
+	_, err := r.tools.Train(ctx, train.Options{
 		Data: r.dataset(t.Data), Models: output(dir, string(ModelsStep)), Methods: []training.Method{training.Method(t.Method)}, Preset: t.Preset,
 		Seed: t.Seed, Backend: t.Backend, Runner: r.options.Runner,
 	}, r.show)
@@ -44,7 +48,7 @@ func (t train) do(ctx context.Context, r *run, dir string) (Outcome, error) {
 func optimizerSteps(preset, method string) (int64, error) {
 	cfg, err := training.Preset(preset)
 	if err != nil {
-		return 0, fmt.Errorf("%w: %w", pipelines.ErrUsage, err)
+		return 0, fmt.Errorf("%w: %w", failure.ErrUsage, err)
 	}
 	cfg = cfg.For(training.Method(method))
 	steps := map[training.Kind]int{
@@ -58,17 +62,17 @@ func optimizerSteps(preset, method string) (int64, error) {
 	return int64(sum), nil
 }
 
-// augment makes D*.
-type augment struct {
+// augmentJob makes D*.
+type augmentJob struct {
 	Data   string `json:"data"`
 	Models string `json:"models"`
 	Method string `json:"method"`
 
 	// Of DiffStitch.
-	Pairing       string          `json:"pairing,omitempty"`
-	Delta         pipelines.Delta `json:"delta,omitzero"`
-	ConstantSteps int             `json:"constant_steps,omitempty"` // Δ, instead of estimating it
-	Stitches      int64           `json:"stitches,omitempty"`
+	Pairing       string       `json:"pairing,omitempty"`
+	Delta         method.Delta `json:"delta,omitzero"`
+	ConstantSteps int          `json:"constant_steps,omitempty"` // Δ, instead of estimating it
+	Stitches      int64        `json:"stitches,omitempty"`
 	// Of the baselines.
 	Transitions int64 `json:"transitions,omitempty"`
 
@@ -78,16 +82,16 @@ type augment struct {
 	label string // what sets it apart from others of its method
 }
 
-func (augment) kind() Kind        { return AugmentStep }
-func (a augment) needs() []string { return []string{a.Data, a.Models} }
-func (a augment) title() string {
+func (augmentJob) kind() Kind        { return AugmentStep }
+func (a augmentJob) needs() []string { return []string{a.Data, a.Models} }
+func (a augmentJob) title() string {
 	if a.label == "" {
 		return "D* by " + methodNames[a.Method]
 	}
 	return fmt.Sprintf("D* by %s, %s", methodNames[a.Method], a.label)
 }
 
-func (a augment) work() Work {
+func (a augmentJob) work() Work {
 	alike := fmt.Sprintf("D* %s %s", a.Method, a.Backend)
 	if a.Method == DiffStitch {
 		return Work{Amount: a.Stitches, Unit: "stitches", Alike: alike + " " + a.Pairing}
@@ -96,7 +100,7 @@ func (a augment) work() Work {
 }
 
 // do publishes D*, unless an earlier run got as far as that.
-func (a augment) do(ctx context.Context, r *run, dir string) (Outcome, error) {
+func (a augmentJob) do(ctx context.Context, r *run, dir string) (Outcome, error) {
 	out := output(dir, string(AugmentStep))
 	published, err := snapshot.Current(out)
 	if errors.Is(err, snapshot.ErrNoSnapshot) {
@@ -110,8 +114,8 @@ func (a augment) do(ctx context.Context, r *run, dir string) (Outcome, error) {
 	return Outcome{Augmented: &made}, nil
 }
 
-func (a augment) options(r *run, out string) pipelines.AugmentOptions {
-	o := pipelines.DefaultAugment()
+func (a augmentJob) options(r *run, out string) augment.Options {
+	o := augment.DefaultOptions()
 	o.Method = training.Method(a.Method)
 	o.Data, o.Models, o.Out = r.dataset(a.Data), output(r.dir(a.Models), a.Models), out
 	if a.Method == DiffStitch {
@@ -122,8 +126,8 @@ func (a augment) options(r *run, out string) pipelines.AugmentOptions {
 	return o
 }
 
-// evaluate trains a learner on a dataset, one policy a seed, and scores them.
-type evaluate struct {
+// evaluateJob trains a learner on a dataset, one policy a seed, and scores them.
+type evaluateJob struct {
 	Data     string   `json:"data"`
 	Learner  string   `json:"learner"`
 	Settings string   `json:"settings"` // the environment whose settings the learner has
@@ -138,16 +142,16 @@ type evaluate struct {
 	on string // the title of what it learns from
 }
 
-func (evaluate) kind() Kind        { return CellStep }
-func (e evaluate) needs() []string { return []string{e.Data} }
-func (e evaluate) title() string {
+func (evaluateJob) kind() Kind        { return CellStep }
+func (e evaluateJob) needs() []string { return []string{e.Data} }
+func (e evaluateJob) title() string {
 	if e.Ratio == allOriginal {
 		return fmt.Sprintf("%s on %s", learnerNames[e.Learner], e.on)
 	}
 	return fmt.Sprintf("%s on %s, %s", learnerNames[e.Learner], e.on, e.Ratio)
 }
 
-func (e evaluate) work() Work {
+func (e evaluateJob) work() Work {
 	size := "full"
 	if e.Tiny {
 		size = "tiny"
@@ -157,7 +161,7 @@ func (e evaluate) work() Work {
 
 // do trains and scores, unless there is nothing to draw from beside the original
 // data.
-func (e evaluate) do(ctx context.Context, r *run, dir string) (Outcome, error) {
+func (e evaluateJob) do(ctx context.Context, r *run, dir string) (Outcome, error) {
 	if made := r.finished[e.Data].Outcome.Augmented; made != nil && made.Added.Transitions == 0 {
 		return Outcome{Nothing: "nothing was accepted"}, nil
 	}
@@ -165,13 +169,13 @@ func (e evaluate) do(ctx context.Context, r *run, dir string) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	evaluation, err := r.tools.Evaluate(ctx, pipelines.EvaluateOptions{
+	evaluation, err := r.tools.Evaluate(ctx, evaluate.Options{
 		Data: r.dataset(e.Data), Learner: learners.Learner(e.Learner), Preset: e.Settings, Tiny: e.Tiny, Steps: e.Updates,
 		Seeds: e.Seeds, Ratio: ratio, Out: dir, Env: e.Env, Python: r.options.Python, Episodes: e.Episodes, Backend: e.Backend,
 	}, r.show)
 	if err != nil {
 		return Outcome{}, err
 	}
-	curves, err := curvesOf(filepath.Join(dir, pipelines.PolicyDir))
+	curves, err := curvesOf(filepath.Join(dir, evaluate.PolicyDir))
 	return Outcome{Scores: &Scores{Evaluation: evaluation, Curves: curves}}, err
 }

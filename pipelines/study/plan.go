@@ -5,7 +5,9 @@ import (
 	"slices"
 
 	"diffstitch/modelops/training"
-	"diffstitch/pipelines"
+	"diffstitch/pipelines/augment"
+	"diffstitch/pipelines/augment/method"
+	"diffstitch/pipelines/failure"
 	"diffstitch/transforms/pair"
 )
 
@@ -50,14 +52,14 @@ func plan(s Settings, given string) (Plan, error) {
 	p := &planner{Plan: Plan{Settings: s}, titles: map[string]string{given: "the data"}}
 	data := given
 	if given == "" {
-		data = p.add(maze{Episodes: s.Scale.MazeEpisodes, Seed: s.Seed})
+		data = p.add(mazeJob{Episodes: s.Scale.MazeEpisodes, Seed: s.Seed})
 		p.titles[data] = "the data"
 	}
 	switch s.Study {
 	case Main:
 		p.methods(data)
 	case Small:
-		small := p.add(sample{Data: data, Share: sampleShare, Seed: s.Seed})
+		small := p.add(sampleJob{Data: data, Share: sampleShare, Seed: s.Seed})
 		p.titles[small] = "the sample"
 		p.methods(small)
 	case Ratio:
@@ -91,7 +93,7 @@ func (p *planner) row(id, label, data, ratio string) {
 	s := p.Settings
 	r := Row{ID: id, Label: label, Data: data, Cells: map[string]string{}}
 	for _, learner := range s.Learners {
-		r.Cells[learner] = p.add(evaluate{
+		r.Cells[learner] = p.add(evaluateJob{
 			Data: data, Learner: learner, Settings: s.LearnerSettings, Tiny: s.Scale.TinyLearners, Ratio: ratio, Env: s.Env, Seeds: s.seeds(),
 			Updates: s.Scale.Updates[learner], Episodes: s.Scale.Episodes, Backend: s.Backend,
 			on: p.titles[data],
@@ -114,18 +116,18 @@ func (p *planner) models(data, method string) string {
 	if err != nil && p.err == nil {
 		p.err = err
 	}
-	return p.add(train{
+	return p.add(trainJob{
 		Data: data, Method: method, Preset: p.Settings.Scale.Preset, Seed: p.Settings.Seed, Backend: p.Settings.Backend,
 		steps: steps,
 	})
 }
 
 // augmented is D* by a method; of DiffStitch, in the form that change makes of it.
-func (p *planner) augmented(data, method, label string, change func(*augment)) string {
+func (p *planner) augmented(data, method, label string, change func(*augmentJob)) string {
 	s := p.Settings
-	a := augment{Data: data, Models: p.models(data, method), Method: method, Seed: s.Seed, Backend: s.Backend, label: label}
+	a := augmentJob{Data: data, Models: p.models(data, method), Method: method, Seed: s.Seed, Backend: s.Backend, label: label}
 	if method == DiffStitch {
-		a.Pairing, a.Delta, a.Stitches = pipelines.DefaultAugment().Pairing, thresholdsOf(s.Env).usual, s.Scale.Stitches
+		a.Pairing, a.Delta, a.Stitches = augment.DefaultOptions().Pairing, thresholdsOf(s.Env).usual, s.Scale.Stitches
 	} else {
 		a.Transitions = s.Scale.Transitions
 	}
@@ -166,12 +168,12 @@ func (p *planner) ratios(data string) {
 func (p *planner) deltas(data string) {
 	for i, delta := range thresholdsOf(p.Settings.Env).compared {
 		label := deltaLabel(delta)
-		from := p.augmented(data, DiffStitch, label, func(a *augment) { a.Delta = delta })
+		from := p.augmented(data, DiffStitch, label, func(a *augmentJob) { a.Delta = delta })
 		p.row(fmt.Sprint(i+1), label, from, usualRatio)
 	}
 }
 
-func deltaLabel(d pipelines.Delta) string {
+func deltaLabel(d method.Delta) string {
 	if d.Quantile > 0 {
 		return fmt.Sprintf("δ = q%g", d.Quantile)
 	}
@@ -182,23 +184,23 @@ func deltaLabel(d pipelines.Delta) string {
 func (p *planner) ablations(data string) {
 	cfg, err := training.Preset(p.Settings.Scale.Preset)
 	if err != nil {
-		p.err = fmt.Errorf("%w: %w", pipelines.ErrUsage, err)
+		p.err = fmt.Errorf("%w: %w", failure.ErrUsage, err)
 		return
 	}
 	constant := constantSteps(cfg.Denoiser.Diffusion.UNet.Horizon)
 	p.row("diffstitch", methodNames[DiffStitch], p.augmented(data, DiffStitch, "", nil), usualRatio)
 	p.row("augmentation", "− augmentation", data, allOriginal)
-	p.row("estimation", fmt.Sprintf("− step estimation (Δ = %d)", constant), p.augmented(data, DiffStitch, fmt.Sprintf("Δ = %d", constant), func(a *augment) {
+	p.row("estimation", fmt.Sprintf("− step estimation (Δ = %d)", constant), p.augmented(data, DiffStitch, fmt.Sprintf("Δ = %d", constant), func(a *augmentJob) {
 		a.ConstantSteps = constant
 	}), usualRatio)
-	p.row("qualification", "− qualification", p.augmented(data, DiffStitch, "δ off", func(a *augment) {
-		a.Delta = pipelines.Delta{Off: true}
+	p.row("qualification", "− qualification", p.augmented(data, DiffStitch, "δ off", func(a *augmentJob) {
+		a.Delta = method.Delta{Off: true}
 	}), usualRatio)
 }
 
 // pairings compares the ways to choose pairs.
 func (p *planner) pairings(data string) {
 	for _, pairing := range pair.Strategies {
-		p.row(pairing, pairing, p.augmented(data, DiffStitch, pairing+" pairs", func(a *augment) { a.Pairing = pairing }), usualRatio)
+		p.row(pairing, pairing, p.augmented(data, DiffStitch, pairing+" pairs", func(a *augmentJob) { a.Pairing = pairing }), usualRatio)
 	}
 }

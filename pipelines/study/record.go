@@ -14,7 +14,8 @@ import (
 	"diffstitch/io/snapshot"
 	"diffstitch/io/storage"
 	"diffstitch/modelops/learners"
-	"diffstitch/pipelines"
+	"diffstitch/pipelines/augment"
+	"diffstitch/pipelines/evaluate"
 
 	"gonum.org/v1/gonum/stat"
 )
@@ -78,7 +79,7 @@ func augmentedBy(s snapshot.Snapshot) Augmented {
 			a.Accepted, a.Dropped = stage.Out, stage.Dropped
 		}
 	}
-	var o pipelines.AugmentOptions
+	var o augment.Options
 	if err := json.Unmarshal(m.Configuration, &o); err == nil && a.Attempted > 0 {
 		a.Delta = o.Delta.String()
 	}
@@ -87,7 +88,7 @@ func augmentedBy(s snapshot.Snapshot) Augmented {
 
 // Scores are those of a learner's policies, one a seed.
 type Scores struct {
-	pipelines.Evaluation
+	evaluate.Evaluation
 	Curves []Curve `json:"curves,omitempty"`
 }
 

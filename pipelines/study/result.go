@@ -13,7 +13,7 @@ import (
 
 	"diffstitch/io/report"
 	"diffstitch/io/storage"
-	"diffstitch/pipelines"
+	"diffstitch/pipelines/version"
 )
 
 // Result is a study as far as it has come.
@@ -32,7 +32,7 @@ type Result struct {
 
 func (r *run) result() (Result, error) {
 	out := Result{
-		Plan: r.plan, Created: time.Now().UTC().Truncate(time.Second), Software: pipelines.Software,
+		Plan: r.plan, Created: time.Now().UTC().Truncate(time.Second), Software: version.Software,
 		Records: map[string]Record{}, Failed: map[string]string{},
 		Page: filepath.Join(r.options.Out, r.options.Study, "index.html"),
 	}

@@ -12,30 +12,37 @@ import (
 
 	"diffstitch/io/snapshot"
 	"diffstitch/modelops/session"
-	"diffstitch/pipelines"
+	"diffstitch/pipelines/augment"
+	"diffstitch/pipelines/evaluate"
+	"diffstitch/pipelines/evaluate/environment"
+	"diffstitch/pipelines/exchange"
+	"diffstitch/pipelines/input"
+	"diffstitch/pipelines/observe"
+	"diffstitch/pipelines/train"
+	"diffstitch/pipelines/version"
 )
 
 // Tools are the pipelines that steps are done by.
 type Tools struct {
-	Generate func(context.Context, pipelines.GenerateOptions) (int64, error)
-	Sample   func(context.Context, pipelines.SampleOptions) (pipelines.Sampled, error)
-	Train    func(context.Context, pipelines.TrainOptions, func(pipelines.Progress)) (session.Info, error)
-	Augment  func(context.Context, pipelines.AugmentOptions, pipelines.Judge, func(pipelines.Progress)) (snapshot.Snapshot, error)
-	Evaluate func(context.Context, pipelines.EvaluateOptions, func(pipelines.Progress)) (pipelines.Evaluation, error)
+	Generate func(context.Context, exchange.GenerateOptions) (int64, error)
+	Sample   func(context.Context, exchange.SampleOptions) (exchange.Sampled, error)
+	Train    func(context.Context, train.Options, func(observe.Progress)) (session.Info, error)
+	Augment  func(context.Context, augment.Options, augment.Judge, func(observe.Progress)) (snapshot.Snapshot, error)
+	Evaluate func(context.Context, evaluate.Options, func(observe.Progress)) (evaluate.Evaluation, error)
 	// Check fails where a dataset is not of an environment, or there is none.
-	Check func(ctx context.Context, data pipelines.Data, python, environment string) error
+	Check func(ctx context.Context, data input.Data, python, environment string) error
 }
 
 // Pipelines are the tools that commands use too.
 var Pipelines = Tools{
-	Generate: pipelines.GeneratePointMaze, Sample: pipelines.Sample, Train: pipelines.Train, Augment: pipelines.Augment,
-	Evaluate: pipelines.Evaluate, Check: pipelines.CheckEnvironment,
+	Generate: exchange.GeneratePointMaze, Sample: exchange.Sample, Train: train.Run, Augment: augment.Run,
+	Evaluate: evaluate.Run, Check: environment.Check,
 }
 
 // Watch is told how a study goes; its parts may be nil.
 type Watch struct {
 	Say  func(string) // a line when a step begins, and when it has failed
-	Show func(pipelines.Progress)
+	Show func(observe.Progress)
 }
 
 // run is a study that is being done.
@@ -70,7 +77,7 @@ func open(o Options) (*run, error) {
 
 func (r *run) steps() string         { return filepath.Join(r.options.Out, "steps") }
 func (r *run) dir(key string) string { return filepath.Join(r.steps(), key) }
-func (r *run) show(p pipelines.Progress) {
+func (r *run) show(p observe.Progress) {
 	if r.watch.Show != nil {
 		r.watch.Show(p)
 	}
@@ -83,11 +90,11 @@ func (r *run) say(format string, values ...any) {
 }
 
 // dataset is how the dataset of a key is read.
-func (r *run) dataset(key string) pipelines.Data {
+func (r *run) dataset(key string) input.Data {
 	if key == r.given {
 		return r.options.Data
 	}
-	return pipelines.Data{Path: output(r.dir(key), key)}
+	return input.Data{Path: output(r.dir(key), key)}
 }
 
 // Run does what a study's plan lacks, and writes its page, also of a part of it
@@ -154,7 +161,7 @@ func (r *run) do(ctx context.Context, i int, step Step) error {
 	dir := r.dir(step.Key)
 	_, err := os.Stat(dir)
 	record := Record{
-		Key: step.Key, Kind: step.Kind, Title: step.Title, Software: pipelines.Software, Work: step.Work, Resumed: err == nil,
+		Key: step.Key, Kind: step.Kind, Title: step.Title, Software: version.Software, Work: step.Work, Resumed: err == nil,
 	}
 	if record.Settings, err = json.Marshal(step.job); err != nil {
 		return fmt.Errorf("study: %w", err)

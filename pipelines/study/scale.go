@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"diffstitch/pipelines"
+	"diffstitch/pipelines/augment/method"
 )
 
 // Scale is how large a study is, where the options do not say.
@@ -50,8 +50,8 @@ func scaleOf(name string) (Scale, error) {
 // thresholds are the δ of an environment: what studies use, and what the study of
 // δ compares, the smallest first.
 type thresholds struct {
-	usual    pipelines.Delta
-	compared []pipelines.Delta
+	usual    method.Delta
+	compared []method.Delta
 }
 
 // paperEnvironments are those of the paper, by how their names begin.
@@ -61,26 +61,26 @@ var paperEnvironments = []string{"hopper", "halfcheetah", "walker2d", "adroithan
 // its own scale, and others are quantiles of the dynamics model's held-out error.
 func thresholdsOf(environment string) thresholds {
 	if environment == Maze {
-		return thresholds{usual: pipelines.Delta{Value: 0.37}, compared: values(0.2, 0.37, 0.8, 1.6)}
+		return thresholds{usual: method.Delta{Value: 0.37}, compared: values(0.2, 0.37, 0.8, 1.6)}
 	}
 	for _, family := range paperEnvironments {
 		if strings.HasPrefix(strings.ToLower(environment), family) {
-			return thresholds{usual: pipelines.Delta{Value: 2}, compared: values(1, 2, 3, 4)}
+			return thresholds{usual: method.Delta{Value: 2}, compared: values(1, 2, 3, 4)}
 		}
 	}
-	return thresholds{usual: pipelines.Delta{Quantile: pipelines.DefaultQuantile}, compared: quantiles(0.9, 0.99, 0.999, 1)}
+	return thresholds{usual: method.Delta{Quantile: method.DefaultQuantile}, compared: quantiles(0.9, 0.99, 0.999, 1)}
 }
 
-func values(numbers ...float64) (deltas []pipelines.Delta) {
+func values(numbers ...float64) (deltas []method.Delta) {
 	for _, v := range numbers {
-		deltas = append(deltas, pipelines.Delta{Value: v})
+		deltas = append(deltas, method.Delta{Value: v})
 	}
 	return deltas
 }
 
-func quantiles(numbers ...float64) (deltas []pipelines.Delta) {
+func quantiles(numbers ...float64) (deltas []method.Delta) {
 	for _, q := range numbers {
-		deltas = append(deltas, pipelines.Delta{Quantile: q})
+		deltas = append(deltas, method.Delta{Quantile: q})
 	}
 	return deltas
 }

@@ -9,7 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"diffstitch/pipelines"
+	"diffstitch/pipelines/exchange"
+	"diffstitch/pipelines/version"
 )
 
 // Kind is what a step makes.
@@ -55,7 +56,7 @@ func hashed(kind Kind, settings any) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("study: the settings of a step: %w", err)
 	}
-	sum := sha256.Sum256(append([]byte(pipelines.Software+"\n"), raw...))
+	sum := sha256.Sum256(append([]byte(version.Software+"\n"), raw...))
 	return string(kind) + "-" + hex.EncodeToString(sum[:6]), nil
 }
 
@@ -73,40 +74,40 @@ func output(dir, key string) string {
 	return dir
 }
 
-// maze generates the built-in dataset.
-type maze struct {
+// mazeJob generates the built-in dataset.
+type mazeJob struct {
 	Episodes int    `json:"episodes"`
 	Seed     uint64 `json:"seed"`
 }
 
-func (maze) kind() Kind      { return DataStep }
-func (m maze) title() string { return fmt.Sprintf("the built-in maze, %d episodes", m.Episodes) }
-func (maze) needs() []string { return nil }
-func (m maze) work() Work {
+func (mazeJob) kind() Kind      { return DataStep }
+func (m mazeJob) title() string { return fmt.Sprintf("the built-in maze, %d episodes", m.Episodes) }
+func (mazeJob) needs() []string { return nil }
+func (m mazeJob) work() Work {
 	return Work{Amount: int64(m.Episodes), Unit: "episodes", Alike: "maze"}
 }
 
-func (m maze) do(ctx context.Context, r *run, dir string) (Outcome, error) {
-	rows, err := r.tools.Generate(ctx, pipelines.GenerateOptions{Out: output(dir, string(DataStep)), Episodes: m.Episodes, Seed: m.Seed})
+func (m mazeJob) do(ctx context.Context, r *run, dir string) (Outcome, error) {
+	rows, err := r.tools.Generate(ctx, exchange.GenerateOptions{Out: output(dir, string(DataStep)), Episodes: m.Episodes, Seed: m.Seed})
 	return Outcome{Dataset: &Dataset{Episodes: int64(m.Episodes), Transitions: rows}}, err
 }
 
-// sample takes a share of a dataset's episodes.
-type sample struct {
+// sampleJob takes a share of a dataset's episodes.
+type sampleJob struct {
 	Data  string  `json:"data"`
 	Share float64 `json:"share"`
 	Seed  uint64  `json:"seed"`
 }
 
-func (sample) kind() Kind        { return DataStep }
-func (s sample) title() string   { return fmt.Sprintf("%g %% of the episodes", 100*s.Share) }
-func (s sample) needs() []string { return []string{s.Data} }
-func (s sample) work() Work {
+func (sampleJob) kind() Kind        { return DataStep }
+func (s sampleJob) title() string   { return fmt.Sprintf("%g %% of the episodes", 100*s.Share) }
+func (s sampleJob) needs() []string { return []string{s.Data} }
+func (s sampleJob) work() Work {
 	return Work{Amount: 1, Unit: "sample", Alike: "sample of " + s.Data}
 }
 
-func (s sample) do(ctx context.Context, r *run, dir string) (Outcome, error) {
-	sampled, err := r.tools.Sample(ctx, pipelines.SampleOptions{
+func (s sampleJob) do(ctx context.Context, r *run, dir string) (Outcome, error) {
+	sampled, err := r.tools.Sample(ctx, exchange.SampleOptions{
 		Data: r.dataset(s.Data), Out: output(dir, string(DataStep)), Share: s.Share, Seed: s.Seed,
 	})
 	return Outcome{Dataset: &Dataset{Episodes: sampled.Episodes, Transitions: sampled.Transitions}}, err

@@ -24,7 +24,9 @@ import (
 	"diffstitch/modelops/env/pointmaze"
 	"diffstitch/modelops/learners"
 	"diffstitch/modelops/training"
-	"diffstitch/pipelines"
+	"diffstitch/pipelines/engine"
+	"diffstitch/pipelines/failure"
+	"diffstitch/pipelines/input"
 )
 
 // The studies.
@@ -79,7 +81,7 @@ type Options struct {
 	Study string
 	Out   string
 	// Data has its path empty for the built-in maze.
-	Data     pipelines.Data
+	Data     input.Data
 	Env      string
 	Learners []string
 	Methods  []string // of main and small, which compare them
@@ -101,8 +103,8 @@ type Options struct {
 // DefaultOptions is what flags change.
 func DefaultOptions(study string) Options {
 	return Options{
-		Study: study, Out: "studies", Data: pipelines.Data{MaxRejectShare: 0.01}, Scale: Scales[0].Name,
-		Learners: Learners, Methods: Methods, Backend: backend.Auto, Runner: pipelines.Runners[0],
+		Study: study, Out: "studies", Data: input.Data{MaxRejectShare: 0.01}, Scale: Scales[0].Name,
+		Learners: Learners, Methods: Methods, Backend: backend.Auto, Runner: engine.Runners[0],
 	}
 }
 
@@ -123,7 +125,7 @@ type Settings struct {
 // settle puts the scale's in place of what was left out.
 func (o Options) settle() (s Settings, err error) {
 	if err := o.validate(); err != nil {
-		return s, fmt.Errorf("%w: %w", pipelines.ErrUsage, err)
+		return s, fmt.Errorf("%w: %w", failure.ErrUsage, err)
 	}
 	s = Settings{Study: o.Study, Data: o.Data.Path, Env: o.Env, Learners: inOrder(o.Learners, Learners), Seed: o.Seed}
 	if o.Study == Main || o.Study == Small {
@@ -139,7 +141,7 @@ func (o Options) settle() (s Settings, err error) {
 	}
 	s.Backend = engine.Kind
 	if s.Scale, err = o.scale(s.Learners, s.Backend); err != nil {
-		return s, fmt.Errorf("%w: %w", pipelines.ErrUsage, err)
+		return s, fmt.Errorf("%w: %w", failure.ErrUsage, err)
 	}
 	if o.Data.Path != "" {
 		s.Scale.MazeEpisodes = 0
@@ -195,8 +197,8 @@ func (o Options) validate() error {
 		return errors.New("--data needs --env, the environment that it is of, such as Hopper-v5")
 	case o.Data.Path == "" && o.Env != "" && o.Env != Maze:
 		return fmt.Errorf("--env %s needs --data: %s alone is built in", o.Env, Maze)
-	case !slices.Contains(pipelines.Runners, o.Runner):
-		return fmt.Errorf("no runner %q: it is one of %s", o.Runner, strings.Join(pipelines.Runners, ", "))
+	case !slices.Contains(engine.Runners, o.Runner):
+		return fmt.Errorf("no runner %q: it is one of %s", o.Runner, strings.Join(engine.Runners, ", "))
 	case o.Updates < 0 || o.Seeds < 0 || o.Episodes < 0 || o.Stitches < 0 || o.Transitions < 0:
 		return errors.New("a negative amount is asked for")
 	}

@@ -12,7 +12,13 @@ import (
 
 	"diffstitch/io/snapshot"
 	"diffstitch/modelops/session"
-	"diffstitch/pipelines"
+	"diffstitch/pipelines/augment"
+	"diffstitch/pipelines/evaluate"
+	"diffstitch/pipelines/exchange"
+	"diffstitch/pipelines/failure"
+	"diffstitch/pipelines/input"
+	"diffstitch/pipelines/observe"
+	"diffstitch/pipelines/train"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -167,7 +173,7 @@ func TestWrongUsage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := onGo(t, Main)
 			change(&o)
-			if _, err := Look(o); !errors.Is(err, pipelines.ErrUsage) {
+			if _, err := Look(o); !errors.Is(err, failure.ErrUsage) {
 				t.Errorf("error %v, want one of wrong usage", err)
 			}
 		})
@@ -193,26 +199,26 @@ func (f *fakes) call(format string, values ...any) error {
 
 func (f *fakes) tools() Tools {
 	return Tools{
-		Generate: func(_ context.Context, o pipelines.GenerateOptions) (int64, error) {
+		Generate: func(_ context.Context, o exchange.GenerateOptions) (int64, error) {
 			return 100, f.call("generate %d episodes", o.Episodes)
 		},
-		Sample: func(_ context.Context, o pipelines.SampleOptions) (pipelines.Sampled, error) {
-			return pipelines.Sampled{Episodes: 1, Transitions: 20}, f.call("sample %g", o.Share)
+		Sample: func(_ context.Context, o exchange.SampleOptions) (exchange.Sampled, error) {
+			return exchange.Sampled{Episodes: 1, Transitions: 20}, f.call("sample %g", o.Share)
 		},
-		Train: func(_ context.Context, o pipelines.TrainOptions, _ func(pipelines.Progress)) (session.Info, error) {
+		Train: func(_ context.Context, o train.Options, _ func(observe.Progress)) (session.Info, error) {
 			return session.Info{}, f.call("train %s %v", o.Preset, o.Methods)
 		},
-		Augment: func(_ context.Context, o pipelines.AugmentOptions, _ pipelines.Judge, _ func(pipelines.Progress)) (snapshot.Snapshot, error) {
+		Augment: func(_ context.Context, o augment.Options, _ augment.Judge, _ func(observe.Progress)) (snapshot.Snapshot, error) {
 			s := snapshot.Snapshot{ID: "id", Manifest: snapshot.Manifest{Stitched: snapshot.Count{Episodes: 2, Transitions: o.Stitches}}}
 			if o.Delta.Value == tooSmall {
 				s.Manifest.Stitched = snapshot.Count{}
 			}
 			return s, f.call("augment %s δ %v constant %d %s", o.Method, o.Delta, o.Estimate.Constant, o.Pairing)
 		},
-		Evaluate: func(_ context.Context, o pipelines.EvaluateOptions, _ func(pipelines.Progress)) (pipelines.Evaluation, error) {
-			return pipelines.Evaluation{Score: 2, ScoreSD: 1}, f.call("evaluate %s %v", o.Learner, o.Ratio)
+		Evaluate: func(_ context.Context, o evaluate.Options, _ func(observe.Progress)) (evaluate.Evaluation, error) {
+			return evaluate.Evaluation{Score: 2, ScoreSD: 1}, f.call("evaluate %s %v", o.Learner, o.Ratio)
 		},
-		Check: func(_ context.Context, data pipelines.Data, _, environment string) error {
+		Check: func(_ context.Context, data input.Data, _, environment string) error {
 			return f.call("check %s of %s", filepath.Base(data.Path), environment)
 		},
 	}
@@ -312,9 +318,9 @@ func TestInterruption(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	f := &fakes{}
 	tools := f.tools()
-	tools.Evaluate = func(ctx context.Context, _ pipelines.EvaluateOptions, _ func(pipelines.Progress)) (pipelines.Evaluation, error) {
+	tools.Evaluate = func(ctx context.Context, _ evaluate.Options, _ func(observe.Progress)) (evaluate.Evaluation, error) {
 		cancel()
-		return pipelines.Evaluation{}, ctx.Err()
+		return evaluate.Evaluation{}, ctx.Err()
 	}
 	if _, err := Run(ctx, o, tools, Watch{}, ""); !errors.Is(err, context.Canceled) {
 		t.Fatalf("error %v, want that of the interruption", err)
@@ -352,7 +358,7 @@ func TestOneStudyAtATime(t *testing.T) {
 	f := &fakes{}
 	tools := f.tools()
 	var second error
-	tools.Generate = func(context.Context, pipelines.GenerateOptions) (int64, error) {
+	tools.Generate = func(context.Context, exchange.GenerateOptions) (int64, error) {
 		_, second = Run(t.Context(), o, f.tools(), Watch{}, "")
 		return 0, second
 	}

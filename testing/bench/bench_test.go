@@ -18,7 +18,12 @@ import (
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/diffusion"
 	"diffstitch/modelops/session"
-	"diffstitch/pipelines"
+	"diffstitch/pipelines/augment"
+	"diffstitch/pipelines/augment/method"
+	"diffstitch/pipelines/engine"
+	"diffstitch/pipelines/exchange"
+	"diffstitch/pipelines/input"
+	"diffstitch/pipelines/train"
 	"diffstitch/testing/fixture"
 	"diffstitch/transforms/pair"
 	"diffstitch/transforms/rank"
@@ -61,11 +66,11 @@ func trained(b *testing.B, backend string) (data, models string) {
 	b.Helper()
 	dir := b.TempDir()
 	data, models = filepath.Join(dir, "maze.parquet"), filepath.Join(dir, "models")
-	if _, err := pipelines.GeneratePointMaze(b.Context(), pipelines.GenerateOptions{Out: data, Episodes: 100, Seed: 1}); err != nil {
+	if _, err := exchange.GeneratePointMaze(b.Context(), exchange.GenerateOptions{Out: data, Episodes: 100, Seed: 1}); err != nil {
 		b.Fatal(err)
 	}
-	_, err := pipelines.Train(b.Context(), pipelines.TrainOptions{
-		Data: pipelines.Data{Path: data}, Models: models, Preset: "tiny", Steps: 5, Backend: backend, Runner: "prism",
+	_, err := train.Run(b.Context(), train.Options{
+		Data: input.Data{Path: data}, Models: models, Preset: "tiny", Steps: 5, Backend: backend, Runner: "prism",
 	}, nil)
 	if err != nil {
 		b.Fatal(err)
@@ -87,12 +92,12 @@ func BenchmarkStitching(b *testing.B) {
 	data, models := trained(b, backendName())
 	for _, batch := range batches {
 		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
-			o := pipelines.DefaultAugment()
-			o.Data, o.Models, o.Backend = pipelines.Data{Path: data}, models, backendName()
-			o.Stitches, o.Batch, o.Delta = 512, batch, pipelines.Delta{Off: true}
+			o := augment.DefaultOptions()
+			o.Data, o.Models, o.Backend = input.Data{Path: data}, models, backendName()
+			o.Stitches, o.Batch, o.Delta = 512, batch, method.Delta{Off: true}
 			for b.Loop() {
 				o.Out = filepath.Join(b.TempDir(), "out")
-				if _, err := pipelines.Augment(b.Context(), o, nil, nil); err != nil {
+				if _, err := augment.Run(b.Context(), o, nil, nil); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -135,7 +140,7 @@ func BenchmarkBeamElement(b *testing.B) {
 		"map":       func(s beam.Scope, c beam.PCollection) beam.PCollection { return beam.ParDo(s, identity, c) },
 		"reshuffle": beam.Reshuffle,
 	}
-	for _, runner := range pipelines.Runners {
+	for _, runner := range engine.Runners {
 		run := func(b *testing.B, times int, step func(beam.Scope, beam.PCollection) beam.PCollection) {
 			p, s := beam.NewPipelineWithRoot()
 			c := beam.CreateList(s, values)

@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"diffstitch/modelops/learners"
-	"diffstitch/pipelines"
+	"diffstitch/pipelines/evaluate"
 	"diffstitch/testing/fixture"
 
 	"github.com/google/go-cmp/cmp"
@@ -163,7 +163,7 @@ func checkReport(t *testing.T, augmented []byte) {
 // checkScores compares what the policies on D and on D* were made of.
 func checkScores(t *testing.T, dir string) {
 	d, dstar := evaluation(t, dir, "d"), evaluation(t, dir, "dstar")
-	for name, e := range map[string]pipelines.Evaluation{"log.parquet": d, "augmented": dstar} {
+	for name, e := range map[string]evaluate.Evaluation{"log.parquet": d, "augmented": dstar} {
 		if len(e.Seeds) != 3 || filepath.Base(e.Data) != name {
 			t.Errorf("%d seeds of policies on %s, want 3 on %s", len(e.Seeds), e.Data, name)
 		}
@@ -174,7 +174,7 @@ func checkScores(t *testing.T, dir string) {
 	}
 }
 
-func evaluation(t *testing.T, dir, name string) (e pipelines.Evaluation) {
+func evaluation(t *testing.T, dir, name string) (e evaluate.Evaluation) {
 	t.Helper()
 	if err := json.Unmarshal(read(t, filepath.Join(dir, "scores", name, "evaluation.json")), &e); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,293 @@
+package augment_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"diffstitch/io/dataset"
+	"diffstitch/io/snapshot"
+	"diffstitch/io/trajectory"
+	modeltraining "diffstitch/modelops/training"
+	"diffstitch/pipelines/augment"
+	"diffstitch/pipelines/augment/method"
+	"diffstitch/pipelines/engine"
+	"diffstitch/pipelines/evaluate/truth"
+	"diffstitch/pipelines/exchange"
+	"diffstitch/pipelines/failure"
+	"diffstitch/pipelines/input"
+	"diffstitch/pipelines/observe"
+	"diffstitch/pipelines/train"
+	"diffstitch/testing/fixture"
+	"diffstitch/transforms/mix"
+	"diffstitch/transforms/rank"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/google/go-cmp/cmp"
+)
+
+// world is a small dataset and models trained on it for a few steps, made once;
+// TATU's, of which two are shared with DiffStitch but differ, in a folder of their own.
+var world struct{ dir, data, models, rollouts string }
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	beam.Init()
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "diffstitch")
+		if err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(dir)
+		world.dir, world.data, world.models = dir, filepath.Join(dir, "maze.parquet"), filepath.Join(dir, "models")
+		world.rollouts = filepath.Join(dir, "rollouts")
+		if _, err := exchange.GeneratePointMaze(context.Background(), exchange.GenerateOptions{Out: world.data, Episodes: 40, Seed: 5}); err != nil {
+			panic(err)
+		}
+		if _, err := train.Run(context.Background(), training(world.data, world.models), nil); err != nil {
+			panic(err)
+		}
+		tatu := training(world.data, world.rollouts)
+		tatu.Methods = []modeltraining.Method{modeltraining.MethodTATU}
+		if _, err := train.Run(context.Background(), tatu, nil); err != nil {
+			panic(err)
+		}
+		return m.Run()
+	}())
+}
+
+func training(data, models string) train.Options {
+	return train.Options{
+		Data: input.Data{Path: data}, Models: models, Preset: "tiny",
+		Methods: []modeltraining.Method{modeltraining.MethodDiffStitch, modeltraining.MethodSynthER},
+		Steps:   40, Seed: 2, Backend: "go", Runner: "prism",
+	}
+}
+
+// augmenting is an augmentation of the world that keeps every stitch.
+func augmenting(t *testing.T) augment.Options {
+	o := augment.DefaultOptions()
+	o.Data = input.Data{Path: world.data, MaxRejectShare: 0.01}
+	o.Models, o.Out = world.models, filepath.Join(t.TempDir(), "out")
+	o.Stitches, o.Batch, o.Candidates, o.Seed = 40, 16, 64, 7
+	o.Sampler.Steps = 4
+	o.Delta = method.Delta{Off: true}
+	o.Mix.RowGroupRows, o.Mix.PartRows = 500, 3000
+	o.Backend = "go"
+	return o
+}
+
+func run(t *testing.T, o augment.Options) snapshot.Snapshot {
+	t.Helper()
+	published, err := augment.Run(t.Context(), o, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return published
+}
+
+func TestTrainAndAugment(t *testing.T) {
+	o := augmenting(t)
+	published := run(t, o)
+	checked, err := exchange.Inspect(t.Context(), o.Out, dataset.Options{}, true)
+	if err != nil || checked.Err() != nil {
+		t.Fatal(err, checked.Err(), checked.Violations)
+	}
+	originals := fixture.Episodes(t, world.data)
+	all := fixture.Episodes(t, o.Out)
+	if d := cmp.Diff(originals, all[:len(originals)]); d != "" {
+		t.Error("the originals did not come through as they were", d)
+	}
+	stitched := all[len(originals):]
+	if int64(len(stitched)) != o.Stitches {
+		t.Errorf("%d stitched episodes of %d with qualification off", len(stitched), o.Stitches)
+	}
+	for i, e := range stitched {
+		if e.Provenance == nil || e.Provenance.Source != trajectory.Stitched || len(e.Provenance.Errors) == 0 {
+			t.Errorf("stitched episode %d has provenance %+v", i, e.Provenance)
+		}
+	}
+	m := published.Manifest
+	if m.Original.Episodes != int64(len(originals)) || m.Stitched.Episodes != o.Stitches || len(m.Models) != 4 || len(m.Inputs) != 1 || len(m.Parts) < 2 {
+		t.Errorf("the manifest is off: %+v", m)
+	}
+	page, err := os.ReadFile(published.ReportPath())
+	if err != nil || !strings.Contains(string(page), "<svg") {
+		t.Errorf("the report: %v, %d bytes", err, len(page))
+	}
+}
+
+func hashes(s snapshot.Snapshot) (sums []string) {
+	for _, p := range s.Manifest.Parts {
+		sums = append(sums, p.SHA256)
+	}
+	return sums
+}
+
+func TestSameDatasetOnAnyRunnerAtAnyParallelism(t *testing.T) {
+	want := hashes(run(t, augmenting(t)))
+	t.Run("direct", func(t *testing.T) {
+		o := augmenting(t)
+		o.Runner = "direct"
+		if d := cmp.Diff(want, hashes(run(t, o))); d != "" {
+			t.Error(d)
+		}
+	})
+	t.Run("one processor", func(t *testing.T) {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+		if d := cmp.Diff(want, hashes(run(t, augmenting(t)))); d != "" {
+			t.Error(d)
+		}
+	})
+	t.Run("many processors", func(t *testing.T) {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8))
+		if d := cmp.Diff(want, hashes(run(t, augmenting(t)))); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
+func TestChooseBatch(t *testing.T) {
+	o := augmenting(t)
+	measured, err := augment.ChooseBatch(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Batch = measured[len(measured)-1].Batch
+	if o.Batch < 1 || int64(o.Batch) > o.Stitches {
+		t.Errorf("a batch of %d for %d stitches", o.Batch, o.Stitches)
+	}
+	plan, err := augment.PlanOf(o)
+	if err != nil || !strings.Contains(string(plan.Configuration), fmt.Sprintf(`"batch":%d,`, o.Batch)) {
+		t.Errorf("the configuration %s has not the batch %d: %v", plan.Configuration, o.Batch, err)
+	}
+	o.Sampler.Kind = "euler"
+	if _, err := augment.ChooseBatch(o); !errors.Is(err, failure.ErrUsage) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestRoundsGoOnUntilThereIsEnough(t *testing.T) {
+	o := augmenting(t)
+	o.Stitches, o.Transitions = 0, 9000
+	if got := run(t, o).Manifest.Stitched.Transitions; got < o.Transitions {
+		t.Errorf("D_aug has %d transitions, want %d", got, o.Transitions)
+	}
+}
+
+func TestRoundsGiveUpWhenTooLittleIsAccepted(t *testing.T) {
+	o := augmenting(t)
+	o.Stitches, o.Transitions, o.Delta = 0, 1000, method.Delta{Value: 1e-9}
+	_, err := augment.Run(t.Context(), o, nil, nil)
+	if err == nil || !strings.Contains(err.Error(), "only 0 of 128 attempted stitches passed") {
+		t.Error(err)
+	}
+	if _, err := snapshot.Current(o.Out); !errors.Is(err, snapshot.ErrNoSnapshot) {
+		t.Error("something was published:", err)
+	}
+}
+
+func TestRatioSaysHowMuchToMake(t *testing.T) {
+	o := augmenting(t)
+	o.Stitches, o.Mix.Ratio = 0, mix.Ratio{Original: 2, Augmented: 1}
+	m := run(t, o).Manifest
+	ratio := float64(m.Original.Transitions) / float64(m.Stitched.Transitions)
+	if ratio < 1.9 || ratio > 2.2 {
+		t.Errorf("%d original and %d augmented transitions, want 2:1", m.Original.Transitions, m.Stitched.Transitions)
+	}
+}
+
+func TestBridgesAlone(t *testing.T) {
+	o := augmenting(t)
+	o.Mix.Emit = mix.EmitBridge
+	m := run(t, o).Manifest
+	if m.Stitched.Transitions != m.Generated {
+		t.Errorf("%d of %d stitched transitions are of bridges", m.Generated, m.Stitched.Transitions)
+	}
+	checked, err := exchange.Inspect(t.Context(), o.Out, dataset.Options{}, true)
+	if err != nil || checked.Err() != nil {
+		t.Error(err, checked.Err(), checked.Violations)
+	}
+}
+
+func TestInterruptionLeavesTheCurrentSnapshot(t *testing.T) {
+	o := augmenting(t)
+	before := run(t, o)
+	ctx, cancel := context.WithCancel(t.Context())
+	o.Seed++
+	defer func(usual time.Duration) { engine.PollEvery = usual }(engine.PollEvery)
+	engine.PollEvery = time.Millisecond
+	_, err := augment.Run(ctx, o, nil, func(p observe.Progress) {
+		if p.Task == "stitching" {
+			cancel()
+		}
+	})
+	if !failure.Interrupted(err) {
+		t.Fatalf("error %v", err)
+	}
+	after, err := snapshot.Current(o.Out)
+	if err != nil || after.ID != before.ID {
+		t.Errorf("the current snapshot is %s, was %s: %v", after.ID, before.ID, err)
+	}
+}
+
+func TestWrongUsage(t *testing.T) {
+	for name, change := range map[string]func(*augment.Options){
+		"stitches and transitions": func(o *augment.Options) { o.Transitions = 5 },
+		"no amount":                func(o *augment.Options) { o.Stitches = 0 },
+		"negative":                 func(o *augment.Options) { o.Stitches = -1 },
+		"quantiles cross":          func(o *augment.Options) { o.Pools = rank.Config{Low: 0.9, High: 0.1} },
+		"constant and window":      func(o *augment.Options) { o.Estimate.Constant, o.Estimate.MaxSteps = 3, 5 },
+		"pairing":                  func(o *augment.Options) { o.Pairing = "best" },
+		"concurrency":              func(o *augment.Options) { o.GPUConcurrency = 0 },
+		"batch":                    func(o *augment.Options) { o.Batch = -1 },
+		"emit":                     func(o *augment.Options) { o.Mix.Emit = "all" },
+		"sampler":                  func(o *augment.Options) { o.Sampler.Kind = "euler" },
+		"more steps than the model has": func(o *augment.Options) {
+			o.Sampler.Steps = 1000
+		},
+		"disagreement of one net":  func(o *augment.Options) { o.MaxDisagreement = 0.1 },
+		"terminal states":          func(o *augment.Options) { o.RejectTerminal = true },
+		"negative disagreement":    func(o *augment.Options) { o.MaxDisagreement = -1 },
+		"least Δ over the horizon": func(o *augment.Options) { o.Estimate.MinSteps = 500 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := augmenting(t)
+			change(&o)
+			if _, err := augment.Run(t.Context(), o, nil, nil); !errors.Is(err, failure.ErrUsage) {
+				t.Errorf("error %v", err)
+			}
+			if _, err := os.Stat(o.Out); !errors.Is(err, os.ErrNotExist) {
+				t.Error("the output folder was made")
+			}
+		})
+	}
+}
+
+// TestTruthOfStitches has a simulator judge what is made.
+func TestTruthOfStitches(t *testing.T) {
+	o := augmenting(t)
+	run(t, o)
+	judge := func() truth.Truth {
+		t.Helper()
+		found, err := truth.Judge(t.Context(), truth.Options{Data: input.Data{Path: o.Out}, Env: "pointmaze"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	found := judge()
+	if found.Transitions == nil || found.Transitions.Count != found.Generated[trajectory.Stitched].Rows || found.Real.Max != 0 {
+		t.Errorf("truth %+v", found)
+	}
+	if d := cmp.Diff(found.Text(), judge().Text()); d != "" {
+		t.Errorf("judged twice (-first +second):\n%s", d)
+	}
+}

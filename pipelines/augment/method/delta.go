@@ -1,0 +1,60 @@
+package method
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// Delta is the threshold of the qualification.
+type Delta struct {
+	Off bool `json:"off,omitempty"`
+	// Quantile, if positive, sets δ to that quantile of the dynamics model's
+	// error on held-out real transitions.
+	Quantile float64 `json:"quantile,omitempty"`
+	Value    float64 `json:"value,omitempty"` // in the units of the observations
+}
+
+// DefaultQuantile is what "auto" means.
+const DefaultQuantile = 0.99
+
+// ParseDelta reads "auto", "auto:0.99", "off" or a number.
+func ParseDelta(s string) (Delta, error) {
+	name, quantile, given := strings.Cut(s, ":")
+	switch {
+	case s == "off":
+		return Delta{Off: true}, nil
+	case s == "auto":
+		return Delta{Quantile: DefaultQuantile}, nil
+	case name == "auto" && given:
+		q, err := strconv.ParseFloat(quantile, 64)
+		if err != nil || !(q > 0 && q <= 1) {
+			return Delta{}, fmt.Errorf("δ %q: the quantile must lie in (0, 1]", s)
+		}
+		return Delta{Quantile: q}, nil
+	}
+	v, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(v > 0) || math.IsInf(v, 0) {
+		return Delta{}, fmt.Errorf("δ %q is none: want auto, auto:QUANTILE, off or a positive number", s)
+	}
+	return Delta{Value: v}, nil
+}
+
+// Passed says what accepted attempts had to pass, where there is anything.
+func (d Delta) Passed() string {
+	if d == (Delta{}) {
+		return ""
+	}
+	return fmt.Sprintf(" δ = %v", d)
+}
+
+func (d Delta) String() string {
+	switch {
+	case d.Off:
+		return "off"
+	case d.Quantile > 0:
+		return fmt.Sprintf("%.4g (the %g quantile of the held-out dynamics error)", d.Value, d.Quantile)
+	}
+	return fmt.Sprintf("%g", d.Value)
+}

@@ -1,0 +1,160 @@
+package method
+
+import (
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+
+	"diffstitch/io/report"
+	"diffstitch/io/trajectory"
+	"diffstitch/pipelines/augment/sample"
+)
+
+// rejectedStitch is a line of rejects/stitches.jsonl. JSON has no NaN or Inf:
+// numbers that are not finite are null.
+type rejectedStitch struct {
+	Index         int64    `json:"index"`
+	LowEpisodeID  int64    `json:"low_episode_id"`
+	LowStep       int32    `json:"low_step"`
+	HighEpisodeID int64    `json:"high_episode_id"`
+	HighStep      int32    `json:"high_step"`
+	Steps         int32    `json:"steps"`
+	Similarity    *float32 `json:"similarity"`
+	MaxError      *float32 `json:"max_qualification_error"`
+	// Disagreement is left out where the dynamics model is one net.
+	Disagreement *float32 `json:"max_ensemble_disagreement,omitempty"`
+	Reason       string   `json:"reason"`
+}
+
+func rejection(o trajectory.Outcome, ensemble bool) rejectedStitch {
+	r := rejectedStitch{
+		Index: o.Index, LowEpisodeID: o.Low.Episode.ID, LowStep: o.Low.Step,
+		HighEpisodeID: o.High.Episode.ID, HighStep: o.High.Step,
+		Steps: o.Steps, Similarity: finite(o.Similarity), MaxError: finite(o.MaxError), Reason: o.Rejected,
+	}
+	if ensemble {
+		r.Disagreement = finite(o.MaxDisagreement)
+	}
+	return r
+}
+
+// finite is nil for NaN and ±Inf.
+func finite(v float32) *float32 {
+	if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+		return nil
+	}
+	return &v
+}
+
+func (stitching) Rejects(w *Work) (file string, lines iter.Seq[any]) {
+	return "stitches.jsonl", func(yield func(any) bool) {
+		for _, o := range w.Outcomes {
+			if o.Rejected != "" && !yield(rejection(o, w.Models.DynamicsNets > 1)) {
+				return
+			}
+		}
+	}
+}
+
+func (stitching) Summary(w *Work) []report.Fact {
+	s := w.Settings
+	return []report.Fact{
+		{Name: "backend", Value: w.Engine},
+		{Name: "conditioning", Value: w.Models.Conditioning},
+		{Name: "sampler", Value: fmt.Sprintf("%s, %d steps", s.Sampler.Kind, s.Sampler.Steps)},
+		{Name: "pairing", Value: s.Pairing},
+		{Name: "similarity", Value: s.Estimate.Similarity.Kind + ", " + s.Estimate.Similarity.Space},
+		{Name: "δ", Value: s.Delta.String()},
+		{Name: "mix", Value: w.Mix.Ratio.String() + ", " + w.Mix.Emit},
+		{Name: "seed", Value: fmt.Sprint(w.Seed)},
+	}
+}
+
+// panels is how many stitched trajectories are drawn.
+const panels = 6
+
+// Picture tells of every attempt, and draws a sample of the accepted stitches.
+func (stitching) Picture(w *Work, page *report.Report, of Sources) error {
+	page.Threshold, page.Pools = w.Settings.Delta.Value, poolReturns(w)
+	for _, o := range w.Outcomes {
+		page.Attempts = append(page.Attempts, report.Attempt{Steps: int(o.Steps), MaxError: float64(o.MaxError), Accepted: o.Rejected == ""})
+	}
+	accepted := w.accepted()
+	if len(accepted) == 0 {
+		return nil
+	}
+	shown := sample.Spread(accepted, sample.Size)
+	drawn := sample.Spread(shown, panels)
+	page.Paths = &report.Paths{ObservationDim: w.Shape.ObservationDim}
+	for _, o := range shown {
+		low, err := of.Store.Episode(o.Low.Episode)
+		if err != nil {
+			return err
+		}
+		bridge, err := of.Staged.Fetch(o.Staged)
+		if err != nil {
+			return err
+		}
+		page.Returns = append(page.Returns, gains(o, low)...)
+		page.Transitions.Generated = sample.AppendTransitions(page.Transitions.Generated, bridge)
+		if !slices.ContainsFunc(drawn, func(d trajectory.Outcome) bool { return d.Index == o.Index }) {
+			continue
+		}
+		high, err := of.Store.Episode(o.High.Episode)
+		if err != nil {
+			return err
+		}
+		page.Paths.Paths = append(page.Paths.Paths, path(o, low, bridge, high))
+	}
+	return nil
+}
+
+// gains are the returns-to-go of the low episode's states before s_T, as it was
+// and as it is stitched (Figure 4 of the paper).
+func gains(o trajectory.Outcome, low *trajectory.Episode) []report.Return {
+	gain := o.BridgeReturn + o.HighReturn - o.LowRest
+	var returns []report.Return
+	for _, before := range returnToGo(low)[:o.Low.Step] {
+		returns = append(returns, report.Return{Before: before, After: before + gain})
+	}
+	return returns
+}
+
+// returnToGo is the sum of rewards from each step on, [T].
+func returnToGo(e *trajectory.Episode) []float64 {
+	sums := make([]float64, e.Len())
+	sum := 0.0
+	for i := e.Len() - 1; i >= 0; i-- {
+		sum += float64(e.Rewards[i])
+		sums[i] = sum
+	}
+	return sums
+}
+
+func path(o trajectory.Outcome, low, bridge, high *trajectory.Episode) report.Path {
+	dim := low.ObservationDim
+	from, to := int(o.Low.Step), int(o.High.Step)
+	return report.Path{
+		Caption: fmt.Sprintf("Δ %d, return %.3g → %.3g", o.Steps, o.LowReturn+o.LowRest, o.Return()),
+		States:  slices.Concat(low.Observations[:from*dim], bridge.Observations, high.Observations[to*dim:]),
+		Bridge:  from,
+		High:    from + bridge.Len(),
+	}
+}
+
+func poolReturns(w *Work) *report.Pools {
+	pools := &report.Pools{}
+	low, high := w.Pools.Low, w.Pools.High // in the order of Metas
+	for i := range w.Metas {
+		switch m := &w.Metas[i]; {
+		case len(low) > 0 && low[0] == m:
+			pools.Low, low = append(pools.Low, m.Return), low[1:]
+		case len(high) > 0 && high[0] == m:
+			pools.High, high = append(pools.High, m.Return), high[1:]
+		default:
+			pools.Between = append(pools.Between, m.Return)
+		}
+	}
+	return pools
+}

@@ -1,0 +1,221 @@
+package method
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"diffstitch/io/datasetio"
+	"diffstitch/io/trajectory"
+	"diffstitch/modelops/diffusion"
+	"diffstitch/pipelines/observe"
+	"diffstitch/transforms/estimate"
+	"diffstitch/transforms/inpaint"
+	"diffstitch/transforms/pair"
+	"diffstitch/transforms/qualify"
+	"diffstitch/transforms/rank"
+	"diffstitch/transforms/wrapup"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+)
+
+// stitching is DiffStitch.
+type stitching struct{}
+
+// StitchingSettings are the settings of DiffStitch alone.
+type StitchingSettings struct {
+	Scoring trajectory.Scoring `json:"scoring,omitzero"`
+	Pools   rank.Config        `json:"pools,omitzero"`
+	Pairing string             `json:"pairing,omitempty"`
+	// Candidates is how many high-return states a batch chooses its entries from.
+	Candidates int             `json:"candidates,omitempty"`
+	Estimate   estimate.Config `json:"estimate,omitzero"`
+
+	Sampler diffusion.Sampler `json:"sampler,omitzero"`
+	Delta   Delta             `json:"delta,omitzero"`
+	// MaxDisagreement, RejectTerminal and RequireGain are those of qualify.Config.
+	MaxDisagreement float64 `json:"max_disagreement,omitempty"`
+	RejectTerminal  bool    `json:"reject_terminal,omitempty"`
+	RequireGain     bool    `json:"require_gain,omitempty"`
+}
+
+func defaultStitching() StitchingSettings {
+	return StitchingSettings{
+		Scoring:    trajectory.Scoring{Kind: trajectory.ScoreReturn},
+		Pools:      rank.Config{Low: 0.7, High: 0.9},
+		Pairing:    pair.Reference,
+		Candidates: 2048,
+		Estimate:   estimate.Config{Similarity: estimate.Similarity{Kind: estimate.Distance, Space: estimate.Normalised}},
+		Sampler:    diffusion.Sampler{Kind: diffusion.DDIM, Steps: 20},
+		Delta:      Delta{Quantile: DefaultQuantile},
+	}
+}
+
+func (stitching) Words() Words {
+	return Words{Step: "stitch", Stage: "stitching", Attempts: "stitches", Made: "stitched", Counters: "qualify", Counted: "stitches"}
+}
+
+func (stitching) Batch() int { return 64 }
+
+func (stitching) Validate(s Settings, seed uint64, batch int) error {
+	one := s.plan(seed, batch, Round{Count: 1})
+	return errors.Join(s.Scoring.Validate(), s.Pools.Validate(), one.Validate(), s.Estimate.Validate())
+}
+
+// plan is that of a round's pairs.
+func (s StitchingSettings) plan(seed uint64, batch int, r Round) pair.Config {
+	return pair.Config{
+		Strategy: s.Pairing, Seed: seed, First: r.First, Count: r.Count, BatchSize: batch, Candidates: s.Candidates,
+	}
+}
+
+func (stitching) Settle(w *Work) error {
+	s := &w.Settings
+	if err := s.Sampler.Validate(w.Models.DenoisingSteps); err != nil {
+		return err
+	}
+	if _, _, err := s.Estimate.Bounds(w.Models.Horizon); err != nil {
+		return err
+	}
+	if s.Delta.Quantile > 0 {
+		s.Delta.Value = w.Models.DynamicsError.Quantile(s.Delta.Quantile)
+	}
+	return checkQualification(w)
+}
+
+// checkQualification checks that the models can say what is asked of them.
+func checkQualification(w *Work) error {
+	s := w.Settings
+	switch {
+	case s.MaxDisagreement > 0 && w.Models.DynamicsNets < 2:
+		return fmt.Errorf("--max-disagreement: the dynamics model in %q is one net, which has none to disagree with: train with --preset reference, or leave the flag out", w.Session.Dir)
+	case s.RejectTerminal && !w.Models.Terminals:
+		return fmt.Errorf("--reject-terminal: the reward model in %q does not predict terminal states: train with --preset reference, or leave the flag out", w.Session.Dir)
+	}
+	return s.qualify().Validate()
+}
+
+func (s StitchingSettings) qualify() qualify.Config {
+	return qualify.Config{
+		Delta: s.Delta.Value, Off: s.Delta.Off,
+		MaxDisagreement: s.MaxDisagreement, RejectTerminal: s.RejectTerminal, RequireGain: s.RequireGain,
+	}
+}
+
+// Prepare ranks the episodes into the two pools.
+func (stitching) Prepare(w *Work) (err error) {
+	w.Pools, err = rank.Split(w.Settings.Pools, w.Metas)
+	return err
+}
+
+// Guess is two batches: how many stitches are accepted is hard to tell.
+func (stitching) Guess(w *Work, _ int64) int64 { return 2 * int64(w.Batch) }
+
+func (stitching) Attempt(ctx context.Context, w *Work, r Round) (Attempts, error) {
+	plan := w.Settings.plan(w.Seed, w.Batch, r)
+	if err := savePlan(ctx, w, plan, r); err != nil {
+		return nil, err
+	}
+	return func(s beam.Scope, job *observe.Job) (outcomes beam.PCollection, dead []beam.PCollection) {
+		but := func(out, failures beam.PCollection) beam.PCollection {
+			dead = append(dead, failures)
+			return out
+		}
+		pairs := estimated(s, w, plan, r, but)
+		contexts := but(datasetio.Contexts(s, w.Input, w.Models.Horizon, pairs))
+		bridges := but(inpaint.Bridges(s, w.Session, w.Seed, contexts))
+		judged := but(qualify.Stitches(s, w.Settings.qualify(), w.Session, but(wrapup.Transitions(s, w.Session, bridges))))
+		outcomes = but(datasetio.Stage(s, w.Dir, w.Shape, job.Live(s, judged)))
+		return outcomes, dead
+	}, nil
+}
+
+// estimated builds the pairs of a round, a PCollection<trajectory.PairBatch>, with
+// their entries chosen and their steps estimated; but keeps what failed.
+func estimated(s beam.Scope, w *Work, plan pair.Config, r Round, but func(out, dead beam.PCollection) beam.PCollection) beam.PCollection {
+	settings := w.Settings
+	_, partitions := plan.Shares()
+	pairs := but(datasetio.LowEnds(s, w.Input, datasetio.ReadShares[trajectory.PairBatch](s, r.shares(w), partitions)))
+	switch settings.Pairing {
+	case pair.Uniform:
+		ends := but(datasetio.Entries(s, w.Input, pair.ByEntry(s, plan, pairs)))
+		return but(estimate.Steps(s, settings.Estimate, w.Session, w.Seed, ends))
+	case pair.Reference:
+		ends := but(datasetio.Choices(s, w.Input, candidates(s, w, plan), pairs))
+		return pair.ByEntry(s, plan, but(estimate.Steps(s, settings.Estimate, w.Session, w.Seed, ends)))
+	default: // pair.Reachable
+		ready := datasetio.Await(s, candidates(s, w, plan), pairs)
+		imagined := but(estimate.Imagine(s, w.Session, w.Seed, ready))
+		ends := but(datasetio.Nearest(s, w.Input, reach(w), imagined))
+		return pair.ByEntry(s, plan, but(estimate.Steps(s, settings.Estimate, w.Session, w.Seed, ends)))
+	}
+}
+
+// The pool of candidates: the file it is staged in, and the prefix of those that
+// say where its states lie.
+const (
+	candidatesFile  = "candidates.parquet"
+	candidateShares = "candidates"
+)
+
+// savePlan leaves the plan's partitions, and in the first round the places of the
+// candidates, to the workers. A job that is built and not run has none.
+func savePlan(ctx context.Context, w *Work, plan pair.Config, r Round) error {
+	if len(w.Metas) == 0 {
+		return nil
+	}
+	if _, err := datasetio.SaveShares(ctx, r.shares(w), plan.Plan(w.Pools)); err != nil {
+		return err
+	}
+	if !plan.ChoosesEntries() || plan.First > 0 {
+		return nil
+	}
+	_, err := datasetio.SaveShares(ctx, w.path(candidateShares), slices.Chunk(plan.CandidatesOf(w.Pools.High), 1))
+	return err
+}
+
+// candidates gives the path of the run's pool of candidates once it is there;
+// the first round makes it.
+func candidates(s beam.Scope, w *Work, plan pair.Config) beam.PCollection {
+	path := w.path(candidatesFile)
+	if plan.First > 0 {
+		return beam.Create(s, path)
+	}
+	blocks := datasetio.ReadShares[trajectory.CandidateBlock](s, w.path(candidateShares), plan.CandidateBlocks())
+	return datasetio.StageCandidates(s, w.Input, path, blocks)
+}
+
+// reach is where entries are looked for with pair.Reachable.
+func reach(w *Work) datasetio.Reach {
+	first, last, _ := w.Settings.Estimate.Bounds(w.Models.Horizon) // Settle checked it
+	return datasetio.Reach{Pool: w.path(candidatesFile), Scale: w.Models.StateScale, First: first, Last: last}
+}
+
+func (stitching) Funnel() []Part {
+	return []Part{
+		{"pair", nil},
+		{"estimate", []string{"ends", "candidates", "entries", "estimate"}},
+		{"inpaint", []string{"contexts", "inpaint"}},
+		{"wrap up", []string{"wrapup"}},
+		{"qualify", []string{"qualify", "stage"}},
+	}
+}
+
+// Measure plans, and adds up what would be fetched.
+func (stitching) Measure(w *Work, attempts int64, a *Amounts) {
+	a.LowEpisodes, a.HighEpisodes = int64(len(w.Pools.Low)), int64(len(w.Pools.High))
+	a.HighPool = datasetio.WeighEpisodes(w.Shape, w.Pools.High)
+	plan := w.Settings.plan(w.Seed, w.Batch, Round{Count: attempts})
+	a.Batches, a.Partitions = plan.Shares()
+	for batches := range plan.Plan(w.Pools) {
+		for _, b := range batches {
+			a.LowEnds = a.LowEnds.Add(datasetio.WeighLowEnds(w.Shape, b))
+		}
+	}
+	if plan.ChoosesEntries() {
+		for _, block := range plan.CandidatesOf(w.Pools.High) {
+			a.Candidates = a.Candidates.Add(datasetio.WeighCandidates(w.Shape, block))
+		}
+	}
+}

@@ -1,0 +1,185 @@
+package augment
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"diffstitch/io/dataset"
+	"diffstitch/io/report"
+	"diffstitch/io/snapshot"
+	"diffstitch/pipelines/observe"
+	"diffstitch/pipelines/version"
+)
+
+// publish writes the rejects, the report and the manifest, and commits.
+func (r *run) publish(judge Judge) (snapshot.Snapshot, error) {
+	none := snapshot.Snapshot{}
+	if err := r.writeRejects(); err != nil {
+		return none, err
+	}
+	start := time.Now()
+	page, err := r.report(judge)
+	if err != nil {
+		return none, err
+	}
+	r.took("report", time.Since(start).Seconds())
+	manifest := r.manifest()
+	page.Durations, page.Metrics = manifest.Durations, manifest.Metrics
+	if err := writeFile(r.staging.ReportPath(), func(w io.Writer) error { return report.Write(w, page) }); err != nil {
+		return none, err
+	}
+	if _, err := r.staging.Commit(manifest); err != nil {
+		return none, err
+	}
+	return snapshot.Current(r.options.Out)
+}
+
+func (r *run) writeRejects() error {
+	inputs := filepath.Join(r.staging.RejectsDir(), "inputs.jsonl")
+	if err := writeFile(inputs, func(w io.Writer) error { return dataset.WriteRejects(w, r.rejects) }); err != nil {
+		return err
+	}
+	failures := filepath.Join(r.staging.RejectsDir(), "failures.jsonl")
+	if err := writeFile(failures, r.writeFailures); err != nil {
+		return err
+	}
+	return r.writeAttempts()
+}
+
+// writeAttempts writes what the method tells of rejected attempts, a line each.
+func (r *run) writeAttempts() error {
+	file, lines := r.method.Rejects(&r.work)
+	if file == "" {
+		return nil
+	}
+	return writeFile(filepath.Join(r.staging.RejectsDir(), file), func(w io.Writer) error {
+		encoder := json.NewEncoder(w)
+		for line := range lines {
+			if err := encoder.Encode(line); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// writeFile writes a file of the staging, which nobody reads before the commit.
+func writeFile(path string, write func(io.Writer) error) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("augment: %w", err)
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("augment: %w", err)
+	}
+	if err := errors.Join(write(f), f.Close()); err != nil {
+		return fmt.Errorf("augment: writing %q: %w", path, err)
+	}
+	return nil
+}
+
+func (r *run) manifest() snapshot.Manifest {
+	m := snapshot.Manifest{
+		Software:       version.Software,
+		Backend:        r.engine.Kind,
+		Runner:         r.options.Runner,
+		Method:         string(r.options.Method),
+		Seed:           r.options.Seed,
+		ObservationDim: r.dataset.Shape.ObservationDim,
+		ActionDim:      r.dataset.Shape.ActionDim,
+		Stages:         r.stages(),
+		Durations:      totals(r.durations),
+		Metrics:        r.measured(),
+	}
+	for _, f := range r.files {
+		m.Inputs = append(m.Inputs, snapshot.Input{Path: f.Path, Bytes: f.Bytes, SHA256: f.SHA256})
+	}
+	for _, kind := range r.work.Models.Kinds {
+		m.Models = append(m.Models, snapshot.Model{Kind: string(kind), SHA256: r.work.Models.Models[kind].Hash})
+	}
+	for _, p := range r.parts {
+		m.Parts = append(m.Parts, snapshot.Part{File: "data/" + p.File, Rows: p.Rows})
+		m.Original.Episodes += p.Episodes - p.Stitched
+		m.Original.Transitions += p.Rows - p.StitchedRows
+		m.Stitched.Episodes += p.Stitched
+		m.Stitched.Transitions += p.StitchedRows
+		m.Generated += p.BridgeRows
+		m.Placeholders += p.UnknownFinals
+	}
+	return m
+}
+
+// measured lists the metrics of the run's pipelines in an order that does not
+// depend on the r.
+func (r *run) measured() (all snapshot.Metrics) {
+	for _, stage := range []string{"reading", r.method.Words().Stage, "writing"} {
+		m := r.metrics[stage]
+		for _, name := range slices.SortedFunc(maps.Keys(m.Counters), observe.Name.Compare) {
+			all.Counters = append(all.Counters, snapshot.Counter{
+				Stage: stage, Namespace: name.Namespace, Name: name.Name, Value: m.Counters[name],
+			})
+		}
+		for _, name := range slices.SortedFunc(maps.Keys(m.Distributions), observe.Name.Compare) {
+			d := m.Distributions[name]
+			all.Distributions = append(all.Distributions, snapshot.Distribution{
+				Stage: stage, Namespace: name.Namespace, Name: name.Name, Count: d.Count, Sum: d.Sum, Min: d.Min, Max: d.Max,
+			})
+		}
+	}
+	return all
+}
+
+// totals adds up the durations of equal stages, as rounds have.
+func totals(durations []snapshot.Duration) []snapshot.Duration {
+	var sums []snapshot.Duration
+	at := map[string]int{}
+	for _, d := range durations {
+		i, known := at[d.Stage]
+		if !known {
+			at[d.Stage] = len(sums)
+			sums = append(sums, d)
+			continue
+		}
+		sums[i].Seconds += d.Seconds
+	}
+	return sums
+}
+
+// stages is the funnel: what came in, what went out, and why the rest did not.
+func (r *run) stages() []snapshot.Stage {
+	rejected := map[string]int64{}
+	for _, reject := range r.rejects {
+		rejected[string(reject.Reason)]++
+	}
+	episodes := int64(len(r.work.Metas))
+	accepted, _ := r.accepted()
+	var written int64
+	for _, p := range r.parts {
+		written += p.Episodes
+	}
+	stages := []snapshot.Stage{
+		{Stage: "read", Unit: "episodes", In: episodes + int64(len(r.rejects)), Out: episodes, Dropped: rejected},
+	}
+	if ranked := int64(len(r.work.Pools.Low) + len(r.work.Pools.High)); ranked > 0 {
+		stages = append(stages, snapshot.Stage{Stage: "rank", Unit: "episodes", In: episodes, Out: ranked, Dropped: dropped("between the pools", episodes-ranked)})
+	}
+	stages = append(stages, r.attempted()...)
+	return append(stages, snapshot.Stage{
+		Stage: "mix", Unit: "episodes", In: episodes + accepted, Out: written,
+		Dropped: dropped("to hold the ratio", episodes+accepted-written),
+	})
+}
+
+func dropped(reason string, n int64) map[string]int64 {
+	if n == 0 {
+		return nil
+	}
+	return map[string]int64{reason: n}
+}

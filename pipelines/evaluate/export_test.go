@@ -1,0 +1,4 @@
+package evaluate
+
+// Add is add.
+var Add = add

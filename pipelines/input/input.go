@@ -1,0 +1,138 @@
+// Package input opens the datasets that pipelines read: it finds the files that a
+// path stands for and the widths of their vectors, reads the usable episodes, and
+// fails where more than a set share of the data was rejected.
+package input
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"diffstitch/io/dataset"
+	"diffstitch/io/datasetio"
+	"diffstitch/io/trajectory"
+	"diffstitch/pipelines/failure"
+)
+
+// Data says what dataset to read, and how.
+type Data struct {
+	Path    string          `json:"path"` // a file, a folder, a glob, or a published folder
+	Options dataset.Options `json:"options"`
+	// MaxRejectShare is the share of episodes, or of files, that may be rejected.
+	MaxRejectShare float64 `json:"max_reject_share"`
+}
+
+// Dataset is a dataset whose files were found. Workers get it as JSON.
+type Dataset struct {
+	Data  Data            `json:"data"`
+	Input datasetio.Input `json:"input"`
+	Shape datasetio.Shape `json:"shape"`
+}
+
+// Open finds the files and the widths of their vectors. Those of the first file
+// with rows are taken to be those of all.
+func (d Data) Open() (Dataset, error) {
+	opened := Dataset{Data: d, Input: datasetio.Input{Options: d.Options}}
+	var err error
+	if opened.Input.Files, err = dataset.Files(d.Path); err != nil {
+		return opened, fmt.Errorf("%w: %w", failure.ErrData, err)
+	}
+	var broken error
+	for _, path := range opened.Input.Files {
+		f, err := dataset.Open(path, d.Options)
+		if err != nil {
+			broken = errors.Join(broken, err)
+			continue
+		}
+		opened.Shape = datasetio.Shape{ObservationDim: f.Schema().ObservationDim, ActionDim: f.Schema().ActionDim}
+		if err := f.Close(); err != nil {
+			return opened, err
+		}
+		if f.Schema().Rows > 0 {
+			return opened, nil
+		}
+		broken = errors.Join(broken, fmt.Errorf("dataset: %q holds no rows", path))
+	}
+	return opened, fmt.Errorf("%w: no file of %q can be read: %w", failure.ErrData, d.Path, broken)
+}
+
+// Counts are how many episodes of a dataset can be used, and how many cannot.
+type Counts struct{ Usable, Rejected int }
+
+// Each hands out every usable episode in the data's order, until use fails. It
+// fails when more was rejected than allowed.
+func (d Dataset) Each(ctx context.Context, use func(*trajectory.Episode) error) (Counts, error) {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var metas []trajectory.Meta
+	var rejects []dataset.Reject
+	add := func(e *trajectory.Episode, m trajectory.Meta) {
+		if ctx.Err() != nil {
+			return
+		}
+		if err := use(e); err != nil {
+			stop(err)
+		}
+		metas = append(metas, m)
+	}
+	for i := range d.Input.Files {
+		err := datasetio.ScanFile(ctx, d.Input, int32(i), d.Shape, add, func(r dataset.Reject) { rejects = append(rejects, r) })
+		if cause := context.Cause(ctx); cause != nil {
+			return Counts{}, cause
+		}
+		if err != nil {
+			return Counts{}, err
+		}
+	}
+	return Counts{Usable: len(metas), Rejected: len(rejects)}, d.Check(metas, rejects)
+}
+
+// Check fails when more was rejected than allowed, or everything.
+func (d Dataset) Check(metas []trajectory.Meta, rejects []dataset.Reject) error {
+	broken := map[string]bool{} // files, in whole or in part
+	byReason := map[string]int{}
+	files, episodes := len(d.Input.Files), 0
+	for _, r := range rejects {
+		byReason[string(r.Reason)]++
+		if r.Reason == datasetio.ReasonUnreadable || r.Reason == datasetio.ReasonUnreadableRows {
+			broken[r.File] = true
+		} else {
+			episodes++
+		}
+	}
+	share := max(float64(len(broken))/float64(files), float64(episodes)/float64(max(1, episodes+len(metas))))
+	if share > d.Data.MaxRejectShare {
+		return fmt.Errorf("%w: %d of %d files and %d of %d episodes cannot be used (%s), more than --max-reject-share %g allows; the first: %s",
+			failure.ErrData, len(broken), files, episodes, episodes+len(metas), Reasons(byReason), d.Data.MaxRejectShare, rejects[0])
+	}
+	if len(metas) == 0 {
+		return fmt.Errorf("%w: %q holds no usable episode", failure.ErrData, d.Data.Path)
+	}
+	return nil
+}
+
+// Reasons lists counts by reason, in a fixed order.
+func Reasons(counts map[string]int) string {
+	var parts []string
+	for _, reason := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%s: %d", reason, counts[reason]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Absolute rewrites paths so that workers, which have another working folder,
+// find them too.
+func Absolute(paths ...*string) error {
+	for _, path := range paths {
+		absolute, err := filepath.Abs(*path)
+		if err != nil {
+			return fmt.Errorf("input: finding %q: %w", *path, err)
+		}
+		*path = absolute
+	}
+	return nil
+}

@@ -1,0 +1,93 @@
+package train_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"diffstitch/modelops/training"
+	"diffstitch/pipelines/engine"
+	"diffstitch/pipelines/exchange"
+	"diffstitch/pipelines/failure"
+	"diffstitch/pipelines/input"
+	"diffstitch/pipelines/observe"
+	"diffstitch/pipelines/train"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	beam.Init()
+	os.Exit(m.Run())
+}
+
+// options train the models of a small dataset for a few steps.
+func options(t *testing.T) train.Options {
+	data := filepath.Join(t.TempDir(), "maze.parquet")
+	if _, err := exchange.GeneratePointMaze(t.Context(), exchange.GenerateOptions{Out: data, Episodes: 40, Seed: 5}); err != nil {
+		t.Fatal(err)
+	}
+	return train.Options{
+		Data: input.Data{Path: data}, Models: filepath.Join(t.TempDir(), "models"), Preset: "tiny",
+		Methods: []training.Method{training.MethodDiffStitch, training.MethodSynthER},
+		Steps:   40, Seed: 2, Backend: "go", Runner: "prism",
+	}
+}
+
+func TestInterruptedTrainingResumes(t *testing.T) {
+	o := options(t)
+	whole, err := train.Run(t.Context(), o, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Models = t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer func(usual time.Duration) { engine.PollEvery = usual }(engine.PollEvery)
+	engine.PollEvery = time.Millisecond
+	_, err = train.Run(ctx, o, func(p observe.Progress) {
+		if p.Done > 0 {
+			cancel()
+		}
+	})
+	if !failure.Interrupted(err) {
+		t.Fatalf("error %v", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(o.Models, "*", "*")); err != nil || len(left) == 0 {
+		t.Error("the training left nothing to go on from", err)
+	}
+	resumed, err := train.Run(t.Context(), o, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kind, model := range whole.Models {
+		if resumed.Models[kind].Hash != model.Hash {
+			t.Errorf("the %s model differs from that of an uninterrupted run", kind)
+		}
+	}
+}
+
+func TestWrongUsage(t *testing.T) {
+	for name, change := range map[string]func(*train.Options){
+		"unknown method":       func(o *train.Options) { o.Methods = []training.Method{"mixup"} },
+		"unknown preset":       func(o *train.Options) { o.Preset = "large" },
+		"unknown conditioning": func(o *train.Options) { o.Conditioning = "ones" },
+		"negative steps":       func(o *train.Options) { o.Steps = -1 },
+		"unknown runner":       func(o *train.Options) { o.Runner = "abacus" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := options(t)
+			change(&o)
+			if _, err := train.Run(t.Context(), o, nil); !errors.Is(err, failure.ErrUsage) {
+				t.Errorf("error %v", err)
+			}
+			if _, err := os.Stat(o.Models); !errors.Is(err, os.ErrNotExist) {
+				t.Error("the folder of the models was made")
+			}
+		})
+	}
+}
