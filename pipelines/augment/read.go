@@ -6,13 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"slices"
 
 	"diffstitch/io/dataset"
 	"diffstitch/io/datasetio"
 	"diffstitch/io/trajectory"
-	"diffstitch/pipelines/engine"
 	"diffstitch/pipelines/failure"
 	"diffstitch/pipelines/observe"
 
@@ -29,24 +27,6 @@ const (
 	partsFile    = "parts.parquet"
 	layoutShares = "layout"
 )
-
-func (r *run) path(name string) string { return filepath.Join(r.work.Dir, name) }
-
-// execute runs one of the run's pipelines, and keeps its metrics.
-func (r *run) execute(ctx context.Context, stage string, tasks func(observe.Metrics) []observe.Progress, build func(beam.Scope, *observe.Job)) error {
-	final, err := engine.Pipeline{Runner: r.options.Runner, Stage: stage, Build: build, Progress: r.progress, Tasks: tasks}.Run(ctx)
-	if err != nil {
-		return err
-	}
-	if r.metrics == nil {
-		r.metrics = map[string]observe.Metrics{}
-	}
-	if _, known := r.metrics[stage]; !known {
-		r.metrics[stage] = observe.NewMetrics()
-	}
-	r.metrics[stage].Add(final)
-	return nil
-}
 
 // read scans the input for what ranking needs, and ranks it.
 func (r *run) read(ctx context.Context) error {

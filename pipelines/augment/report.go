@@ -15,6 +15,19 @@ import (
 	"diffstitch/pipelines/version"
 )
 
+// Judge looks at every attempted bridge before the report is written, so that a
+// simulator can say how true it is.
+type Judge func(outcomes []trajectory.Outcome, bridge BridgeOf) (*Verdict, error)
+
+// BridgeOf fetches the generated transitions of an attempted stitch.
+type BridgeOf func(trajectory.Outcome) (*trajectory.Episode, error)
+
+// Verdict is what a judge says of the attempted stitches.
+type Verdict struct {
+	Truth report.Truth
+	Maze  *report.Maze
+}
+
 // report gathers what the page shows. Figures of single transitions are drawn
 // from a sample.
 func (r *run) report(judge Judge) (report.Report, error) {

@@ -15,12 +15,9 @@ import (
 	"diffstitch/io/report"
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/session"
-	"diffstitch/modelops/training"
 	"diffstitch/pipelines/observe"
 	"diffstitch/transforms/mix"
 	"diffstitch/transforms/rank"
-	tatu "diffstitch/transforms/rollout"
-	"diffstitch/transforms/synthesize"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 )
@@ -53,50 +50,6 @@ type Method interface {
 	Summary(*Work) []report.Fact
 	// Picture adds to the report what only this method has.
 	Picture(w *Work, page *report.Report, of Sources) error
-}
-
-// methods by their names.
-var methods = map[training.Method]Method{
-	training.MethodDiffStitch: stitching{},
-	training.MethodSynthER:    synthesizing{},
-	training.MethodTATU:       rolling{},
-}
-
-// Find gives the method of a name.
-func Find(name training.Method) (Method, error) {
-	if err := name.Validate(); err != nil {
-		return nil, err
-	}
-	return methods[name], nil
-}
-
-// Settings are those of all methods. Those of others than the run's are left out of
-// what a run records.
-type Settings struct {
-	StitchingSettings
-	SynthER synthesize.Config `json:"synther,omitzero"`
-	TATU    tatu.Config       `json:"tatu,omitzero"`
-}
-
-// DefaultSettings are those that flags change.
-func DefaultSettings() Settings {
-	return Settings{StitchingSettings: defaultStitching(), TATU: tatu.DefaultConfig()}
-}
-
-// Of are the settings of one method alone, so that the run's configuration says what
-// mattered.
-func (s Settings) Of(name training.Method) Settings {
-	if name != training.MethodDiffStitch {
-		// Reading scores episodes all the same.
-		s.StitchingSettings = StitchingSettings{Scoring: trajectory.Scoring{Kind: trajectory.ScoreReturn}}
-	}
-	if name != training.MethodSynthER {
-		s.SynthER = synthesize.Config{}
-	}
-	if name != training.MethodTATU {
-		s.TATU = tatu.Config{}
-	}
-	return s
 }
 
 // Work is a run as a method sees it: what it works with, and what came of it so far.

@@ -8,7 +8,6 @@ import (
 
 	"diffstitch/io/datasetio"
 	"diffstitch/io/trajectory"
-	"diffstitch/modelops/diffusion"
 	"diffstitch/pipelines/observe"
 	"diffstitch/transforms/estimate"
 	"diffstitch/transforms/inpaint"
@@ -22,35 +21,6 @@ import (
 
 // stitching is DiffStitch.
 type stitching struct{}
-
-// StitchingSettings are the settings of DiffStitch alone.
-type StitchingSettings struct {
-	Scoring trajectory.Scoring `json:"scoring,omitzero"`
-	Pools   rank.Config        `json:"pools,omitzero"`
-	Pairing string             `json:"pairing,omitempty"`
-	// Candidates is how many high-return states a batch chooses its entries from.
-	Candidates int             `json:"candidates,omitempty"`
-	Estimate   estimate.Config `json:"estimate,omitzero"`
-
-	Sampler diffusion.Sampler `json:"sampler,omitzero"`
-	Delta   Delta             `json:"delta,omitzero"`
-	// MaxDisagreement, RejectTerminal and RequireGain are those of qualify.Config.
-	MaxDisagreement float64 `json:"max_disagreement,omitempty"`
-	RejectTerminal  bool    `json:"reject_terminal,omitempty"`
-	RequireGain     bool    `json:"require_gain,omitempty"`
-}
-
-func defaultStitching() StitchingSettings {
-	return StitchingSettings{
-		Scoring:    trajectory.Scoring{Kind: trajectory.ScoreReturn},
-		Pools:      rank.Config{Low: 0.7, High: 0.9},
-		Pairing:    pair.Reference,
-		Candidates: 2048,
-		Estimate:   estimate.Config{Similarity: estimate.Similarity{Kind: estimate.Distance, Space: estimate.Normalised}},
-		Sampler:    diffusion.Sampler{Kind: diffusion.DDIM, Steps: 20},
-		Delta:      Delta{Quantile: DefaultQuantile},
-	}
-}
 
 func (stitching) Words() Words {
 	return Words{Step: "stitch", Stage: "stitching", Attempts: "stitches", Made: "stitched", Counters: "qualify", Counted: "stitches"}

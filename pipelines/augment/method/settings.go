@@ -1,0 +1,70 @@
+package method
+
+import (
+	"diffstitch/io/trajectory"
+	"diffstitch/modelops/diffusion"
+	"diffstitch/modelops/training"
+	"diffstitch/transforms/estimate"
+	"diffstitch/transforms/pair"
+	"diffstitch/transforms/rank"
+	tatu "diffstitch/transforms/rollout"
+	"diffstitch/transforms/synthesize"
+)
+
+// Settings are those of all methods. Those of others than the run's are left out of
+// what a run records.
+type Settings struct {
+	StitchingSettings
+	SynthER synthesize.Config `json:"synther,omitzero"`
+	TATU    tatu.Config       `json:"tatu,omitzero"`
+}
+
+// DefaultSettings are those that flags change.
+func DefaultSettings() Settings {
+	return Settings{StitchingSettings: defaultStitching(), TATU: tatu.DefaultConfig()}
+}
+
+// Of are the settings of one method alone, so that the run's configuration says what
+// mattered.
+func (s Settings) Of(name training.Method) Settings {
+	if name != training.MethodDiffStitch {
+		// Reading scores episodes all the same.
+		s.StitchingSettings = StitchingSettings{Scoring: trajectory.Scoring{Kind: trajectory.ScoreReturn}}
+	}
+	if name != training.MethodSynthER {
+		s.SynthER = synthesize.Config{}
+	}
+	if name != training.MethodTATU {
+		s.TATU = tatu.Config{}
+	}
+	return s
+}
+
+// StitchingSettings are the settings of DiffStitch alone.
+type StitchingSettings struct {
+	Scoring trajectory.Scoring `json:"scoring,omitzero"`
+	Pools   rank.Config        `json:"pools,omitzero"`
+	Pairing string             `json:"pairing,omitempty"`
+	// Candidates is how many high-return states a batch chooses its entries from.
+	Candidates int             `json:"candidates,omitempty"`
+	Estimate   estimate.Config `json:"estimate,omitzero"`
+
+	Sampler diffusion.Sampler `json:"sampler,omitzero"`
+	Delta   Delta             `json:"delta,omitzero"`
+	// MaxDisagreement, RejectTerminal and RequireGain are those of qualify.Config.
+	MaxDisagreement float64 `json:"max_disagreement,omitempty"`
+	RejectTerminal  bool    `json:"reject_terminal,omitempty"`
+	RequireGain     bool    `json:"require_gain,omitempty"`
+}
+
+func defaultStitching() StitchingSettings {
+	return StitchingSettings{
+		Scoring:    trajectory.Scoring{Kind: trajectory.ScoreReturn},
+		Pools:      rank.Config{Low: 0.7, High: 0.9},
+		Pairing:    pair.Reference,
+		Candidates: 2048,
+		Estimate:   estimate.Config{Similarity: estimate.Similarity{Kind: estimate.Distance, Space: estimate.Normalised}},
+		Sampler:    diffusion.Sampler{Kind: diffusion.DDIM, Steps: 20},
+		Delta:      Delta{Quantile: DefaultQuantile},
+	}
+}
