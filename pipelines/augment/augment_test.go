@@ -291,3 +291,21 @@ func TestTruthOfStitches(t *testing.T) {
 		t.Errorf("judged twice (-first +second):\n%s", d)
 	}
 }
+
+func ExampleRun() {
+	out, err := os.MkdirTemp("", "example")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(out)
+	o := augment.DefaultOptions()
+	o.Data.Path, o.Models, o.Out = world.data, world.models, filepath.Join(out, "augmented")
+	o.Stitches, o.Delta, o.Sampler.Steps, o.Backend = 32, method.Delta{Off: true}, 4, "go"
+	published, err := augment.Run(context.Background(), o, nil, nil)
+	if err != nil {
+		panic(err)
+	}
+	m := published.Manifest
+	fmt.Println(m.Original.Episodes, "original and", m.Stitched.Episodes, "stitched episodes")
+	// Output: 40 original and 32 stitched episodes
+}
