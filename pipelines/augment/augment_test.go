@@ -26,6 +26,7 @@ import (
 	"diffstitch/pipelines/observe"
 	"diffstitch/pipelines/train"
 	"diffstitch/testing/fixture"
+	"diffstitch/testing/sockets"
 	"diffstitch/transforms/mix"
 	"diffstitch/transforms/rank"
 
@@ -308,4 +309,19 @@ func ExampleRun() {
 	m := published.Manifest
 	fmt.Println(m.Original.Episodes, "original and", m.Stitched.Episodes, "stitched episodes")
 	// Output: 40 original and 32 stitched episodes
+}
+
+// TestNothingListens looks for ports of this process while it augments.
+func TestNothingListens(t *testing.T) {
+	for _, runner := range []string{"prism", "direct"} {
+		t.Run(runner, func(t *testing.T) {
+			o := augmenting(t)
+			o.Runner = runner
+			done := sockets.Watch(t)
+			run(t, o)
+			if ports, looks := done(); len(ports) > 0 || looks < 10 {
+				t.Errorf("it listened at %v, in %d looks", ports, looks)
+			}
+		})
+	}
 }

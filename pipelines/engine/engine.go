@@ -12,12 +12,12 @@ import (
 	"strings"
 
 	"diffstitch/modelops/backend"
+	"diffstitch/pipelines/engine/embedded"
 	"diffstitch/pipelines/failure"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
 	//lint:ignore SA1019 the direct runner stays a choice while Beam ships it
 	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/direct" // --runner direct
-	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"  // --runner prism
 )
 
 // The runners in this process.
@@ -40,8 +40,19 @@ func Prepare(ctx context.Context, runner string) error {
 		return prepareFlink(ctx)
 	case runner == dataflow:
 		return prepareDataflow()
+	case runner == prism && *jobopts.Endpoint == "":
+		return preparePrism()
 	}
 	return nil
+}
+
+// preparePrism fails where workers are asked for that this process's prism has not.
+func preparePrism() error {
+	if kind := *jobopts.EnvironmentType; kind != "" && !jobopts.IsLoopback() {
+		return fmt.Errorf("%w: --environment_type %s: prism's workers live in this process, unless --endpoint names another's", failure.ErrUsage, kind)
+	}
+	_, err := embedded.Prism()
+	return err
 }
 
 // InProcess says whether a runner's workers live in this process.

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
+	"diffstitch/pipelines/engine/embedded"
 	"diffstitch/pipelines/failure"
 	"diffstitch/pipelines/observe"
 
@@ -36,6 +38,11 @@ func (p Pipeline) Run(ctx context.Context) (observe.Metrics, error) {
 	defer job.Close()
 	graph, s := beam.NewPipelineWithRoot()
 	p.Build(s, job)
+	restore, err := endpoint(p.Runner)
+	if err != nil {
+		return observe.Metrics{}, err
+	}
+	defer restore()
 	tell := p.teller(job)
 	stop := job.Watch(ctx, PollEvery, tell)
 	result, err := runJob(ctx, p.Runner, job.Name, graph)
@@ -61,17 +68,46 @@ func (p Pipeline) Run(ctx context.Context) (observe.Metrics, error) {
 	return final, nil
 }
 
+// endpoint has Beam's clients talk to this process's prism, where that is the runner
+// and no other is named.
+func endpoint(runner string) (restore func(), err error) {
+	if runner != prism || *jobopts.Endpoint != "" {
+		return func() {}, nil
+	}
+	here, err := embedded.Prism()
+	return set(jobopts.Endpoint, here), err
+}
+
+// isOurs says whether an endpoint is that of this process's prism.
+func isOurs(endpoint string) bool {
+	here, err := embedded.Prism()
+	return err == nil && endpoint == here
+}
+
 // runJob runs the graph under a job name, which Beam takes from its flag alone.
 func runJob(ctx context.Context, runner, name string, graph *beam.Pipeline) (beam.PipelineResult, error) {
-	given := *jobopts.JobName
-	*jobopts.JobName = name
-	defer func() { *jobopts.JobName = given }()
-	if runner != direct && InProcess(runner) {
+	defer set(jobopts.JobName, name)()
+	if ours := runner == prism && isOurs(*jobopts.Endpoint); ours || runner != direct && jobopts.IsLoopback() {
 		held, release := observe.UntilBegun(ctx)
 		defer release()
+		pool, err := embedded.NewPool(held, ours)
+		if err != nil {
+			return nil, err
+		}
+		defer pool.Stop()
+		defer set(jobopts.EnvironmentType, "EXTERNAL")()
+		defer set(jobopts.EnvironmentConfig, pool.Address)()
+		defer set(jobopts.WorkerBinary, os.DevNull)() // which is staged, and never run
 		ctx = held
 	}
 	return beam.Run(ctx, runner, graph)
+}
+
+// set sets one of Beam's flags, until it is restored.
+func set(flag *string, value string) (restore func()) {
+	given := *flag
+	*flag = value
+	return func() { *flag = given }
 }
 
 // teller turns metrics into progress.

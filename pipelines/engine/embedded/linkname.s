@@ -1,0 +1,1 @@
+// Functions whose bodies are in other packages need a file of assembler in theirs.
