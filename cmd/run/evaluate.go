@@ -60,7 +60,7 @@ var subjects = []string{"data", "policy", "truth"}
 // subjectsOf are those that a flag says something of; of all where it is not here.
 var subjectsOf = map[string][]string{
 	"learner": {"data"}, "preset": {"data"}, "steps": {"data"}, "ratio": {"data"}, "seeds": {"data"},
-	"seed": {"data", "truth"}, "layout": {"data", "truth"}, "column": {"data", "truth"}, "max-reject-share": {"data", "truth"},
+	"seed": {"data", "truth"}, "layout": {"data", "truth"}, "column": {"data", "truth"}, "max-reject-share": {"data", "truth"}, "verify": {"data", "truth"},
 	"episodes": {"data", "policy"}, "backend": {"data", "policy"},
 	"dimensions": {"truth"},
 }
@@ -149,7 +149,7 @@ func (e *evaluation) judge(cmd *cobra.Command) error {
 		return err
 	}
 	o := &e.truth
-	o.Data.Options, o.Data.MaxRejectShare = e.options.Data.Options, e.options.Data.MaxRejectShare
+	o.Data.Options, o.Data.MaxRejectShare, o.Data.Verify = e.options.Data.Options, e.options.Data.MaxRejectShare, e.options.Data.Verify
 	o.Env, o.Python, o.Seed = e.options.Env, e.options.Python, e.seed
 	show, err := watching(cmd, e.metricsAddress)
 	if err != nil {

@@ -31,6 +31,7 @@ func addData(flags *pflag.FlagSet, data *input.Data) {
 
 func addPath(flags *pflag.FlagSet, data *input.Data) {
 	flags.StringVar(&data.Path, "data", "", "dataset: a Parquet file, a folder (of LeRobot or Minari, too), a glob, or a published folder (required)")
+	flags.BoolVar(&data.Verify, "verify", false, "check the hashes of a published folder's files before they are read; their sizes and rows are checked always")
 	flags.Float64Var(&data.MaxRejectShare, "max-reject-share", 0.01, "share of episodes, or of files, that may be rejected")
 }
 

@@ -13,8 +13,30 @@ var cardText string
 
 var cardTemplate = template.Must(template.New("card").Funcs(template.FuncMap{
 	"thousands": thousands,
-	"cell":      func(s string) string { return strings.ReplaceAll(s, "|", `\|`) },
+	"cell":      cell,
+	"code":      code,
 }).Parse(cardText))
+
+// cell is text of a table's cell that Markdown shows as it is.
+func cell(s string) string {
+	return strings.NewReplacer("\n", " ", "\r", " ", `\`, `\\`, "|", `\|`, "`", "\\`", "<", "&lt;", ">", "&gt;", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`).Replace(s)
+}
+
+// code is text of a table's cell as code: within more backticks than it has in a row.
+// A bar would end the cell even there, and a table has no way around that in code.
+func code(s string) string {
+	if strings.ContainsAny(s, "|\n\r") {
+		return cell(s)
+	}
+	fence := "`"
+	for strings.Contains(s, fence) {
+		fence += "`"
+	}
+	if len(fence) == 1 {
+		return fence + s + fence
+	}
+	return fence + " " + s + " " + fence
+}
 
 // WriteCard writes the dataset card, the README.md of a snapshot.
 func WriteCard(w io.Writer, m Manifest) error {

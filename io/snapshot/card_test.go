@@ -52,3 +52,24 @@ func TestThousands(t *testing.T) {
 		}
 	}
 }
+
+// TestCardShowsTextAsItIs has inputs and reasons with all that Markdown and HTML take
+// for their own.
+func TestCardShowsTextAsItIs(t *testing.T) {
+	got := new(strings.Builder)
+	err := WriteCard(got, Manifest{
+		Created: noon,
+		Inputs:  []Input{{Path: "a`b.parquet"}, {Path: "<script>alert(1)</script>.parquet"}, {Path: "a|b`<i>\nc"}},
+		Stages:  []Stage{{Stage: "read", Dropped: map[string]int64{"<b>*late*</b> `x`": 1}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"| `` a`b.parquet `` |", "| `<script>alert(1)</script>.parquet` |", "| a\\|b\\`&lt;i&gt; c |", "&lt;b&gt;\\*late\\*&lt;/b&gt; \\`x\\`: 1.",
+	} {
+		if !strings.Contains(got.String(), want) {
+			t.Errorf("no %s in\n%s", want, got)
+		}
+	}
+}

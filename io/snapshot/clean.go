@@ -22,6 +22,9 @@ func Clean(out string) ([]Removed, error) {
 	if _, err := os.Stat(out); err != nil {
 		return nil, fmt.Errorf("snapshot: cleaning: %w", err)
 	}
+	if err := checkLinks(out); err != nil {
+		return nil, err
+	}
 	staging := filepath.Join(out, stagingName)
 	if _, err := os.Stat(staging); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

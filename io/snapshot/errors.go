@@ -5,8 +5,8 @@ import "errors"
 var (
 	// ErrNoSnapshot is returned where nothing has been published yet.
 	ErrNoSnapshot = errors.New("no snapshot is published there")
-	// ErrLocked is returned while another run publishes into the same folder.
-	ErrLocked = errors.New("output folder is in use by another run")
+	// ErrLocked is returned while another run writes into the same folder.
+	ErrLocked = errors.New("the folder is in use by another run")
 	// ErrForeign is returned for an output folder that holds something else.
 	ErrForeign = errors.New("output folder holds files that are not a published dataset; give an empty or a new folder")
 )

@@ -24,7 +24,7 @@ type holder struct {
 // holds it: a killed run leaves the file but not the lock, so nothing has to be
 // judged stale by a pid that may have been given away again.
 func acquire(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("snapshot: output folder is not writable: %w", err)
 	}

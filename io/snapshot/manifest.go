@@ -4,9 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"time"
@@ -132,12 +135,80 @@ func HashFile(path string) (sum string, size int64, err error) {
 	if err != nil {
 		return "", 0, fmt.Errorf("snapshot: hashing: %w", err)
 	}
-	defer f.Close()
+	defer f.Close() // nothing was written
+	return hashOf(f)
+}
+
+func hashOf(r io.Reader) (sum string, size int64, err error) {
 	h := sha256.New()
-	if size, err = io.Copy(h, f); err != nil {
+	if size, err = io.Copy(h, r); err != nil {
 		return "", 0, fmt.Errorf("snapshot: hashing: %w", err)
 	}
 	return hex.EncodeToString(h.Sum(nil)), size, nil
+}
+
+// Check compares the data files with the manifest: that they are those it lists, and
+// that each has its size and, if asked for, its hash. It goes on after the first that
+// differs, and follows no link out of the snapshot.
+func (s Snapshot) Check(hashes bool) error {
+	root, err := os.OpenRoot(s.Dir)
+	if err != nil {
+		return fmt.Errorf("snapshot: checking %s: %w", s.ID, err)
+	}
+	defer root.Close() // nothing was written
+	var wrong []error
+	listed := map[string]bool{}
+	for _, p := range s.Manifest.Parts {
+		listed[p.File] = true
+		if err := p.check(root, hashes); err != nil {
+			wrong = append(wrong, fmt.Errorf("%q: %w", p.File, err))
+		}
+	}
+	found, err := fs.Glob(root.FS(), "data/*")
+	if err != nil {
+		return fmt.Errorf("snapshot: checking %s: %w", s.ID, err)
+	}
+	for _, file := range found {
+		if !listed[file] {
+			wrong = append(wrong, fmt.Errorf("%q is not in the manifest", file))
+		}
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return fmt.Errorf("snapshot: %s is not as its manifest says: %w", s.ID, err)
+	}
+	return nil
+}
+
+// check compares a data file with what the manifest says of it.
+func (p Part) check(root *os.Root, hash bool) error {
+	if !p.inData() {
+		return errors.New("it is not a file of data/")
+	}
+	f, err := openWithin(root, p.File)
+	if err != nil {
+		return err
+	}
+	defer f.Close() // nothing was written
+	switch info, err := f.Stat(); {
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return errors.New("it is no regular file")
+	case info.Size() != p.Bytes:
+		return fmt.Errorf("it has %d bytes, not %d", info.Size(), p.Bytes)
+	case !hash:
+		return nil
+	}
+	sum, _, err := hashOf(f)
+	if err == nil && sum != p.SHA256 {
+		err = fmt.Errorf("its SHA-256 is %s, not %s", sum, p.SHA256)
+	}
+	return err
+}
+
+// inData is whether the manifest names a file of data/, and none elsewhere.
+func (p Part) inData() bool {
+	return filepath.ToSlash(filepath.Clean(p.File)) == p.File && path.Dir(p.File) == "data"
 }
 
 // completeParts fills in the sizes and hashes, having checked that the manifest
@@ -155,7 +226,7 @@ func completeParts(dir string, parts []Part) error {
 	}
 	for i := range parts {
 		p := &parts[i]
-		if filepath.ToSlash(filepath.Clean(p.File)) != p.File || filepath.Dir(p.File) != "data" {
+		if !p.inData() {
 			return fmt.Errorf("%q is not a file of data/", p.File)
 		}
 		if p.SHA256, p.Bytes, err = HashFile(filepath.Join(dir, p.File)); err != nil {

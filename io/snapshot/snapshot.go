@@ -21,10 +21,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"syscall"
 	"time"
 )
 
@@ -87,7 +89,7 @@ func List(out string) ([]Snapshot, error) {
 }
 
 func currentID(out string) (string, error) {
-	line, err := os.ReadFile(filepath.Join(out, currentName))
+	line, err := readWithin(out, currentName)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", fmt.Errorf("snapshot: reading %q: %w", out, ErrNoSnapshot)
@@ -119,7 +121,7 @@ func snapshotIDs(out string) ([]string, error) {
 
 func open(out, id string) (Snapshot, error) {
 	s := Snapshot{ID: id, Dir: filepath.Join(out, snapshotsName, id)}
-	raw, err := os.ReadFile(filepath.Join(s.Dir, manifestName))
+	raw, err := readWithin(out, filepath.Join(snapshotsName, id, manifestName))
 	if err != nil {
 		return s, fmt.Errorf("snapshot: opening %s: %w", id, err)
 	}
@@ -130,6 +132,35 @@ func open(out, id string) (Snapshot, error) {
 		return s, fmt.Errorf("snapshot: the manifest of %s is of version %d, this program reads version %d", id, v, manifestVersion)
 	}
 	return s, nil
+}
+
+// maxText bounds what is read of CURRENT and of a manifest, in bytes.
+const maxText = 64 << 20
+
+// readWithin reads a small file of a folder, out of which no link in its path may lead.
+func readWithin(dir, name string) (text []byte, err error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close() // nothing was written
+	f, err := openWithin(root, name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // nothing was written
+	switch info, err := f.Stat(); {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular() || info.Size() > maxText:
+		return nil, fmt.Errorf("%q is no file of at most %d bytes", name, maxText)
+	}
+	return io.ReadAll(f)
+}
+
+// openWithin opens a file for reading, and does not wait where it is a pipe.
+func openWithin(root *os.Root, name string) (*os.File, error) {
+	return root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 }
 
 const idTime = "20060102T150405Z"

@@ -40,7 +40,7 @@ func Begin(out string, options Options) (*Staging, error) {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	if err := checkOurs(out); err != nil {
+	if err := errors.Join(checkLinks(out), checkOurs(out)); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Join(out, stagingName), 0o755); err != nil {
@@ -99,6 +99,22 @@ func checkOurs(out string) error {
 	for _, e := range entries {
 		if !slices.Contains(ours, e.Name()) {
 			return fmt.Errorf("snapshot: %q holds %q: %w", out, e.Name(), ErrForeign)
+		}
+	}
+	return nil
+}
+
+// checkLinks refuses an output folder of which a part is a symbolic link: what is
+// written and removed there would be so elsewhere.
+func checkLinks(out string) error {
+	for _, name := range []string{stagingName, filepath.Join(stagingName, lockName), snapshotsName, currentName} {
+		path := filepath.Join(out, name)
+		switch info, err := os.Lstat(path); {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return fmt.Errorf("snapshot: looking at the output folder: %w", err)
+		case info.Mode()&fs.ModeSymlink != 0:
+			return fmt.Errorf("snapshot: %q is a symbolic link, which is not followed: remove it: %w", path, ErrForeign)
 		}
 	}
 	return nil

@@ -18,8 +18,8 @@ func WriteFolder(path string, fill func(dir string) error) (err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("storage: writing folder %q: %w", path, err)
 	}
-	dir, err := os.MkdirTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
+	dir := temporary(path)
+	if err := os.Mkdir(dir, 0o777); err != nil {
 		return fmt.Errorf("storage: writing folder %q: %w", path, err)
 	}
 	if err = fill(dir); err == nil {
@@ -27,7 +27,7 @@ func WriteFolder(path string, fill func(dir string) error) (err error) {
 			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
-			return errors.Join(os.Chmod(dir, 0o755), os.Rename(dir, path))
+			return os.Rename(dir, path)
 		})
 	}
 	if err != nil {

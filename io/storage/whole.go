@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,14 +20,14 @@ func WriteWhole(path string, write func(io.Writer) error) (err error) {
 		}
 	}()
 	f, err := within("create", path, func() (*os.File, error) {
-		return os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+		return os.OpenFile(temporary(path), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 	})
 	if err != nil {
 		return err
 	}
 	if err = write(&writer{handle: f, path: path}); err == nil {
 		err = act("finish", path, func() error {
-			if err := errors.Join(f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+			if err := errors.Join(f.Sync(), f.Close()); err != nil {
 				return err
 			}
 			return os.Rename(f.Name(), path)
@@ -36,6 +37,12 @@ func WriteWhole(path string, write func(io.Writer) error) (err error) {
 		_ = act("discard", path, func() error { return errors.Join(f.Close(), os.Remove(f.Name())) }) // the first error counts
 	}
 	return err
+}
+
+// temporary is a name beside path that nobody else has. What is made under it has the
+// modes that the user's umask gives.
+func temporary(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"-"+rand.Text())
 }
 
 // WriteJSON writes a value as an indented file, whole or not at all.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -60,5 +61,23 @@ func TestWriteWhole(t *testing.T) {
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o644 {
 		t.Errorf("mode %v: others can't read it: %v", info.Mode(), err)
+	}
+}
+
+// TestUmaskIsKept writes for the user alone.
+func TestUmaskIsKept(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0o077))
+	dir := filepath.Join(t.TempDir(), "folder")
+	text := func(w io.Writer) error { _, err := io.WriteString(w, "text"); return err }
+	if err := WriteFolder(dir, func(dir string) error { return CreateWhole(filepath.Join(dir, "created"), text) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteWhole(filepath.Join(dir, "whole"), text); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{".", "created", "whole"} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %v: others can read it: %v", name, info.Mode(), err)
+		}
 	}
 }

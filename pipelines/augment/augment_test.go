@@ -311,6 +311,45 @@ func ExampleRun() {
 	// Output: 40 original and 32 stitched episodes
 }
 
+// TestPublishedIsHeldToItsManifest changes a D*, which then nobody reads.
+func TestPublishedIsHeldToItsManifest(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(parts []string) error
+		says   string
+		hashes bool // whether it takes them to be seen
+	}{
+		"a part less":     {func(parts []string) error { return os.Remove(parts[1]) }, "no such file", false},
+		"a part in place": {func(parts []string) error { return os.Rename(parts[1], parts[0]) }, "bytes, not", false},
+		"another byte": {func(parts []string) error {
+			f, err := os.OpenFile(parts[0], os.O_RDWR, 0)
+			if err != nil {
+				return err
+			}
+			_, err = f.WriteAt([]byte{0xff}, 1000)
+			return errors.Join(err, f.Close())
+		}, "SHA-256", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := augmenting(t)
+			published := run(t, o)
+			parts, err := filepath.Glob(filepath.Join(published.DataDir(), "*"))
+			if err != nil || len(parts) < 2 {
+				t.Fatalf("%d parts: %v", len(parts), err)
+			}
+			if err := test.change(parts); err != nil {
+				t.Fatal(err)
+			}
+			_, err = exchange.Inspect(t.Context(), o.Out, dataset.Options{}, true)
+			if !errors.Is(err, failure.ErrData) || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("inspect --verify: error %v, want one that says %q", err, test.says)
+			}
+			if _, err := (input.Data{Path: o.Out, Verify: test.hashes}).Open(); !errors.Is(err, failure.ErrData) || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("opened as data: error %v, want one that says %q", err, test.says)
+			}
+		})
+	}
+}
+
 // TestNothingListens looks for ports of this process while it augments.
 func TestNothingListens(t *testing.T) {
 	for _, runner := range []string{"prism", "direct"} {

@@ -1,6 +1,8 @@
 package augment
 
 import (
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"diffstitch/io/snapshot"
@@ -20,7 +22,11 @@ func Clean(out, models string) (removed []snapshot.Removed, err error) {
 		return removed, nil
 	}
 	for _, kind := range training.Kinds {
-		leftovers, err := checkpoint.RemoveLeftovers(filepath.Join(models, string(kind)))
+		dir := filepath.Join(models, string(kind))
+		if info, err := os.Lstat(dir); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			continue // what lies elsewhere is somebody else's to clean
+		}
+		leftovers, err := checkpoint.RemoveLeftovers(dir)
 		for _, l := range leftovers {
 			removed = append(removed, snapshot.Removed{Path: l.Path, Files: 1, Bytes: l.Bytes})
 		}

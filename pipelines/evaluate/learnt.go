@@ -48,6 +48,7 @@ func (o Options) train(ctx context.Context, s env.Spec, progress *observe.Teller
 		return err
 	}
 	from := learnt{Data: o.Data, Version: data.Input.Version()}
+	from.Data.Verify = false // it is not recorded
 	if done, err := o.learntFrom(from, info.Kind, s); done || err != nil {
 		return err
 	}

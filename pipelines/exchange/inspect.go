@@ -24,6 +24,9 @@ func Inspect(ctx context.Context, path string, opts dataset.Options, verify bool
 	if err != nil {
 		return Inspection{}, fmt.Errorf("%w: %w", failure.ErrData, err)
 	}
+	if err := input.CheckPublished(path, verify); err != nil {
+		return Inspection{}, err
+	}
 	var i Inspection
 	if i.Summary, err = dataset.Inspect(ctx, files, opts); err != nil {
 		return i, fmt.Errorf("%w: %w", failure.ErrData, err)

@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"diffstitch/io/dataset"
 	"diffstitch/io/datasetio"
+	"diffstitch/io/snapshot"
 	"diffstitch/io/trajectory"
 	"diffstitch/pipelines/failure"
 )
@@ -24,6 +26,9 @@ type Data struct {
 	Options dataset.Options `json:"options"`
 	// MaxRejectShare is the share of episodes, or of files, that may be rejected.
 	MaxRejectShare float64 `json:"max_reject_share"`
+	// Verify has the hashes of a published folder's files checked; what is made of
+	// them does not depend on it.
+	Verify bool `json:"-"`
 }
 
 // Dataset is a dataset whose files were found. Workers get it as JSON.
@@ -40,6 +45,9 @@ func (d Data) Open() (Dataset, error) {
 	var err error
 	if opened.Input.Files, err = dataset.Files(d.Path); err != nil {
 		return opened, fmt.Errorf("%w: %w", failure.ErrData, err)
+	}
+	if err := CheckPublished(d.Path, d.Verify); err != nil {
+		return opened, err
 	}
 	var broken error
 	for _, path := range opened.Input.Files {
@@ -58,6 +66,40 @@ func (d Data) Open() (Dataset, error) {
 		broken = errors.Join(broken, fmt.Errorf("dataset: %q holds no rows", path))
 	}
 	return opened, fmt.Errorf("%w: no file of %q can be read: %w", failure.ErrData, d.Path, broken)
+}
+
+// CheckPublished compares the current snapshot of a published folder with its
+// manifest: its files, their sizes and rows, and their hashes if asked for. Other paths
+// have nothing to be compared with.
+func CheckPublished(path string, hashes bool) error {
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		return nil // who reads it says what is wrong
+	}
+	s, err := snapshot.Current(path)
+	if errors.Is(err, snapshot.ErrNoSnapshot) {
+		return nil
+	}
+	if err == nil {
+		err = s.Check(hashes)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", failure.ErrData, err)
+	}
+	for _, part := range s.Manifest.Parts {
+		file := filepath.Join(s.Dir, part.File)
+		f, err := dataset.Open(file, dataset.Options{Layout: dataset.Transitions})
+		if err != nil {
+			return fmt.Errorf("%w: %w", failure.ErrData, err)
+		}
+		rows := f.Schema().Rows
+		if err := f.Close(); err != nil {
+			return err
+		}
+		if rows != part.Rows {
+			return fmt.Errorf("%w: %q has %d rows, not %d as its manifest says", failure.ErrData, file, rows, part.Rows)
+		}
+	}
+	return nil
 }
 
 // Counts are how many episodes of a dataset can be used, and how many cannot.

@@ -7,7 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 
+	"diffstitch/io/snapshot"
 	"diffstitch/modelops/diffusion"
 	"diffstitch/modelops/session"
 	"diffstitch/modelops/training"
@@ -91,6 +94,11 @@ func Run(ctx context.Context, o Options, progress func(observe.Progress)) (model
 	if err != nil {
 		return models, err
 	}
+	release, err := lock(o.Models)
+	if err != nil {
+		return models, err
+	}
+	defer release()
 	wanted, err := engine.TakeLease(o.Models)
 	if err != nil {
 		return models, err
@@ -108,6 +116,14 @@ func Run(ctx context.Context, o Options, progress func(observe.Progress)) (model
 		return models, err
 	}
 	return session.Describe(o.Models, o.kinds())
+}
+
+// lock keeps other trainings out of the folder of the models.
+func lock(models string) (release func(), err error) {
+	if err := os.MkdirAll(models, 0o755); err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	return snapshot.Lock(filepath.Join(models, ".lock"), "train")
 }
 
 func build(s beam.Scope, fn modelFn, kinds []training.Kind) {

@@ -6,9 +6,12 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"diffstitch/io/snapshot"
 	"diffstitch/modelops/training"
 	"diffstitch/pipelines/engine"
 	"diffstitch/pipelines/exchange"
@@ -89,5 +92,20 @@ func TestWrongUsage(t *testing.T) {
 				t.Error("the folder of the models was made")
 			}
 		})
+	}
+}
+
+// TestOneTrainingAFolder begins a second training while the first goes on.
+func TestOneTrainingAFolder(t *testing.T) {
+	o := options(t)
+	defer func(usual time.Duration) { engine.PollEvery = usual }(engine.PollEvery)
+	engine.PollEvery = time.Millisecond
+	var second error
+	begin := sync.OnceFunc(func() { _, second = train.Run(t.Context(), o, nil) })
+	if _, err := train.Run(t.Context(), o, func(observe.Progress) { begin() }); err != nil {
+		t.Fatal("the first:", err)
+	}
+	if !errors.Is(second, snapshot.ErrLocked) || !strings.Contains(second.Error(), "run train") {
+		t.Errorf("the second: error %v", second)
 	}
 }
