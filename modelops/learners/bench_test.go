@@ -72,7 +72,7 @@ func benchmarkUpdates(b *testing.B, learner Learner, backendName string, seeds i
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer l.finalize()
+	defer l.Finalize()
 	updates := 20 // in one call on XLA, about as many as in a training's
 	if learner == DT && backendName == backend.Go {
 		updates = 2

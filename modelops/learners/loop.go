@@ -125,7 +125,8 @@ func newAlgorithm(cfg Config, r replay) algorithm {
 	}
 }
 
-func (l *loop) finalize() {
+// Finalize frees the graphs and the arrays.
+func (l *loop) Finalize() {
 	l.exec.Finalize()
 	if l.rest != nil {
 		l.rest.Finalize()
@@ -162,8 +163,8 @@ func (l *loop) set(list []checkpoint.Tensor) {
 	}
 }
 
-// restore replaces the arrays by those of a snapshot.
-func (l *loop) restore(list []checkpoint.Tensor) error {
+// Restore replaces the arrays by those of a snapshot.
+func (l *loop) Restore(list []checkpoint.Tensor) error {
 	if len(list) != len(l.names) {
 		return fmt.Errorf("the saved state has %d arrays, want %d", len(list), len(l.names))
 	}
@@ -177,8 +178,8 @@ func (l *loop) restore(list []checkpoint.Tensor) error {
 	return execution.Finalize(before)
 }
 
-// snapshot copies the arrays.
-func (l *loop) snapshot() ([]checkpoint.Tensor, error) {
+// Snapshot copies the arrays.
+func (l *loop) Snapshot() ([]checkpoint.Tensor, error) {
 	list := make([]checkpoint.Tensor, len(l.names))
 	for i, value := range l.values {
 		data, err := execution.Copy(value)

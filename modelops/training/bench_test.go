@@ -31,7 +31,7 @@ func BenchmarkStep(b *testing.B) {
 					if err != nil {
 						b.Fatal(err)
 					}
-					defer l.finalize()
+					defer l.Finalize()
 					if err := l.advance(); err != nil {
 						b.Fatal(err)
 					}

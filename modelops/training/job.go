@@ -75,15 +75,15 @@ func (j *job) identity(backendKind string) (checkpoint.Identity, error) {
 	return checkpoint.Identity{Config: config, DatasetFingerprint: j.data.Fingerprint, Seed: j.seed, Backend: backendKind}, nil
 }
 
-// model is the content of model.json.
-func (j *job) model(identity checkpoint.Identity) (checkpoint.Model, error) {
+// model is the content of model.json, all but the identity.
+func (j *job) model() (checkpoint.Model, error) {
 	details, err := json.Marshal(j.details)
 	if err != nil {
 		return checkpoint.Model{}, fmt.Errorf("encoding the details: %w", err)
 	}
 	return checkpoint.Model{
 		Kind: string(j.kind), ObservationDim: j.data.ObservationDim, ActionDim: j.data.ActionDim,
-		Identity: identity, Details: details,
+		Details: details,
 	}, nil
 }
 

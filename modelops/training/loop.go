@@ -1,12 +1,9 @@
 package training
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"time"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -18,6 +15,7 @@ import (
 
 	"diffstitch/modelops/checkpoint"
 	"diffstitch/modelops/training/execution"
+	"diffstitch/modelops/training/resumable"
 )
 
 // adamEpsilon is PyTorch's default, which the configurations come from.
@@ -27,7 +25,7 @@ const adamEpsilon = 1e-8
 // the held-out curve is the mean of.
 const heldOutBatches = 4
 
-// loop runs a job's optimizer steps.
+// loop runs a job's optimizer steps, a resumable.Loop.
 type loop struct {
 	job      *job
 	engine   compute.Backend
@@ -37,9 +35,7 @@ type loop struct {
 	adam     optimizer.Interface
 
 	progress progress
-	// began and beganAt are where this run started, for its speed.
-	began   int
-	beganAt time.Time
+	pace     resumable.Pace
 }
 
 // progress is what a loop knows besides its variables. It is saved with them.
@@ -82,7 +78,8 @@ func newLoop(engine compute.Backend, j *job) (*loop, error) {
 	return l, err
 }
 
-func (l *loop) finalize() {
+// Finalize frees the graphs and the variables.
+func (l *loop) Finalize() {
 	l.step.Finalize()
 	l.evaluate.Finalize()
 	l.store.Finalize()
@@ -120,78 +117,54 @@ func (l *loop) evaluateGraph(scope *model.Scope, inputs []*Node) *Node {
 	return ReduceAllMean(l.job.objective.loss(scope.At(averagesScope), inputs))
 }
 
-// resume takes up the training state of the folder, if there is one, and returns
-// the step it was saved at.
-func (l *loop) resume(dir string, identity checkpoint.Identity) (int, error) {
-	state, found, err := checkpoint.LoadState(dir)
-	if err != nil || !found {
-		return 0, err
-	}
-	if d := state.Identity.Difference(identity); d != "" {
-		return 0, fmt.Errorf("%s holds an unfinished training of something else (%s): give another folder, or delete this one", dir, d)
-	}
-	if err := json.Unmarshal(state.Progress, &l.progress); err != nil {
-		return 0, fmt.Errorf("reading the training state of %s: %w", dir, err)
-	}
-	if err := execution.Restore(l.store, state.Variables); err != nil {
-		return 0, fmt.Errorf("%s: %w: delete the folder to start over", dir, err)
-	}
-	return l.progress.Done, nil
+// Progress is saved with the variables.
+func (l *loop) Progress() any { return &l.progress }
+
+// Snapshot copies the variables.
+func (l *loop) Snapshot() ([]checkpoint.Tensor, error) { return execution.Snapshot(l.store, "/") }
+
+// Restore sets the variables.
+func (l *loop) Restore(variables []checkpoint.Tensor) error {
+	return execution.Restore(l.store, variables)
 }
 
-// save writes the training state.
-func (l *loop) save(dir string, identity checkpoint.Identity) error {
-	variables, err := execution.Snapshot(l.store, "/")
-	if err != nil {
+// Begin keeps the pace, which is reported.
+func (l *loop) Begin(pace resumable.Pace) error {
+	l.pace = pace
+	return nil
+}
+
+// Done is how many optimizer steps are made.
+func (l *loop) Done() int { return l.progress.Done }
+
+// End has nothing to do.
+func (l *loop) End() error { return nil }
+
+// Advance makes one optimizer step and, when it is due, a point of the curve.
+func (l *loop) Advance() error {
+	if err := l.advance(); err != nil {
 		return err
 	}
-	text, err := json.Marshal(l.progress)
-	if err != nil {
-		return fmt.Errorf("encoding the training state: %w", err)
-	}
-	return checkpoint.SaveState(dir, checkpoint.State{Identity: identity, Step: l.progress.Done, Progress: text, Variables: variables})
-}
-
-// averages is the averaged weights, what is kept of a training.
-func (l *loop) averages() ([]checkpoint.Tensor, error) {
-	return execution.Snapshot(l.store, "/"+averagesScope+"/")
-}
-
-// run goes on to the last step. It saves at the schedule's intervals, and before
-// it returns for an ended context.
-func (l *loop) run(ctx context.Context, save func() error) error {
-	l.began, l.beganAt = l.progress.Done, time.Now()
-	schedule := l.job.schedule
-	for l.progress.Done < schedule.Steps {
-		if err := ctx.Err(); err != nil {
-			return l.interrupted(err, save)
-		}
-		if err := l.advance(); err != nil {
-			return err
-		}
-		finished := l.progress.Done == schedule.Steps
-		if l.progress.Done%schedule.EvaluateEvery == 0 || finished {
-			if err := l.addPoint(); err != nil {
-				return err
-			}
-		}
-		if l.progress.Done%schedule.SaveEvery == 0 && !finished {
-			if err := save(); err != nil {
-				return err
-			}
-		}
+	done, schedule := l.progress.Done, l.job.schedule
+	if done%schedule.EvaluateEvery == 0 || done == schedule.Steps {
+		return l.addPoint()
 	}
 	return nil
 }
 
-// interrupted saves the state if there is anything new, and says what to do.
-func (l *loop) interrupted(cause error, save func() error) error {
-	if l.progress.Done > l.began {
-		if err := save(); err != nil {
-			return fmt.Errorf("interrupted at step %d, and the state could not be saved: %w", l.progress.Done, err)
-		}
+// Finish measures what the averaged weights are worth. They are what is kept of a
+// training.
+func (l *loop) Finish() (checkpoint.Model, []checkpoint.Tensor, error) {
+	weights, err := execution.Snapshot(l.store, "/"+averagesScope+"/")
+	if err != nil {
+		return checkpoint.Model{}, nil, err
 	}
-	return fmt.Errorf("interrupted at step %d of %d, run `diffstitch train` again to resume: %w", l.progress.Done, l.job.schedule.Steps, cause)
+	l.job.details.Curve, l.job.details.HeldOutLoss = l.progress.Curve, l.progress.lastHeldOut()
+	if err := l.job.finish(l.engine, weights); err != nil {
+		return checkpoint.Model{}, nil, err
+	}
+	m, err := l.job.model()
+	return m, weights, err
 }
 
 // advance makes one optimizer step.
@@ -217,7 +190,7 @@ func (l *loop) advance() error {
 		l.job.onStep(Progress{
 			Kind: l.job.kind, Step: l.progress.Done, Steps: schedule.Steps,
 			Loss: loss, HeldOut: l.progress.lastHeldOut(),
-			StepsPerSecond: float64(l.progress.Done-l.began) / time.Since(l.beganAt).Seconds(),
+			StepsPerSecond: l.pace.StepsPerSecond(l.progress.Done),
 		})
 	}
 	return nil

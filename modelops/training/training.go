@@ -16,16 +16,13 @@ package training
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 
-	"github.com/gomlx/compute"
-
 	"diffstitch/modelops/backend"
 	"diffstitch/modelops/checkpoint"
-	"diffstitch/modelops/training/execution"
+	"diffstitch/modelops/training/resumable"
 )
 
 // Kind is one of the models.
@@ -120,63 +117,40 @@ func train(ctx context.Context, kind Kind, cfg Config, data *Data, dir string, o
 	if err != nil {
 		return Result{}, err
 	}
-	result := Result{Kind: kind, Dir: dir, Backend: info, Steps: j.schedule.Steps}
-	if reused, err := reuse(dir, identity, &result); reused || err != nil {
-		return result, err
+	t := resumable.Training{
+		Dir: dir, Identity: identity, Steps: j.schedule.Steps, SaveEvery: j.schedule.SaveEvery,
+		Open:       openWhole,
+		Difference: func(there checkpoint.Identity) string { return there.Difference(identity) },
+		Words:      resumable.Words{Model: "model", Step: "step", Again: "run `diffstitch train` again"},
 	}
-	err = execution.Catch(func() error { return run(ctx, engine, j, identity, &result) })
-	return result, err
+	outcome, err := t.Run(ctx, func() (resumable.Loop, error) { return newLoop(engine, j) })
+	if err != nil {
+		return Result{}, err
+	}
+	details := j.details
+	if outcome.Reused {
+		if details, err = detailsOf(outcome.Model, dir); err != nil {
+			return Result{}, err
+		}
+	}
+	return Result{
+		Kind: kind, Dir: dir, Hash: outcome.Hash, Steps: j.schedule.Steps,
+		ResumedFrom: outcome.ResumedFrom, Reused: outcome.Reused, Backend: info, Details: details,
+	}, nil
 }
 
-// run trains from the start, or from the state in the folder, to the finished
-// model on the disk.
-func run(ctx context.Context, engine compute.Backend, j *job, identity checkpoint.Identity, result *Result) error {
-	loop, err := newLoop(engine, j)
-	if err != nil {
-		return err
-	}
-	defer loop.finalize()
-	if result.ResumedFrom, err = loop.resume(result.Dir, identity); err != nil {
-		return err
-	}
-	save := func() error { return loop.save(result.Dir, identity) }
-	if err := loop.run(ctx, save); err != nil {
-		return err
-	}
-	weights, err := loop.averages()
-	if err != nil {
-		return err
-	}
-	j.details.Curve, j.details.HeldOutLoss = loop.progress.Curve, loop.progress.lastHeldOut()
-	if err := j.finish(engine, weights); err != nil {
-		return err
-	}
-	result.Details = j.details
-	m, err := j.model(identity)
-	if err != nil {
-		return err
-	}
-	result.Hash, err = checkpoint.Save(result.Dir, m, weights)
-	return err
-}
-
-// reuse fills the result from a finished model of the same identity.
-func reuse(dir string, identity checkpoint.Identity, result *Result) (bool, error) {
+// openWhole checks a finished model's weights, too.
+func openWhole(dir string) (checkpoint.Model, string, error) {
 	m, hash, _, err := checkpoint.Open(dir)
-	if errors.Is(err, checkpoint.ErrUnfinished) {
-		return false, nil
+	return m, hash, err
+}
+
+func detailsOf(m checkpoint.Model, dir string) (Details, error) {
+	var details Details
+	if err := json.Unmarshal(m.Details, &details); err != nil {
+		return Details{}, fmt.Errorf("reading the details of %s: %w", dir, err)
 	}
-	if err != nil {
-		return false, err
-	}
-	if d := m.Identity.Difference(identity); d != "" {
-		return false, fmt.Errorf("%s holds a model trained differently (%s): give another folder, or delete this one", dir, d)
-	}
-	if err := json.Unmarshal(m.Details, &result.Details); err != nil {
-		return false, fmt.Errorf("reading the details of %s: %w", dir, err)
-	}
-	result.Hash, result.Reused = hash, true
-	return true, nil
+	return details, nil
 }
 
 // validate reports the first trajectory whose arrays do not fit.
