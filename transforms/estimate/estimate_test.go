@@ -1,7 +1,6 @@
 package estimate
 
 import (
-	"os"
 	"strings"
 	"testing"
 
@@ -16,11 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestMain(m *testing.M) {
-	code := ptest.MainRet(m)
-	fixture.RemoveModels()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { fixture.Main(m) }
 
 func TestValidate(t *testing.T) {
 	cosine := Similarity{Kind: Cosine, Space: Raw}
@@ -155,10 +150,7 @@ func TestSteps(t *testing.T) {
 }
 
 func TestConstantSteps(t *testing.T) {
-	fn := &stepsFn{Config: Config{Constant: 3}, imagination: imagined(fixture.Models(t))}
-	if err := fn.Setup(); err != nil {
-		t.Fatal(err)
-	}
+	fn := fixture.SetUp(t, &stepsFn{Config: Config{Constant: 3}, imagination: imagined(fixture.Models(t))})
 	in := ends(false)
 	got, err := fn.estimate(t.Context(), in)
 	if err != nil {
@@ -178,10 +170,7 @@ func TestConstantSteps(t *testing.T) {
 
 // TestNormalised: scaling states by the data's moments makes them comparable.
 func TestNormalised(t *testing.T) {
-	fn := &stepsFn{Config: Config{Similarity: Similarity{Kind: Cosine, Space: Normalised}}, imagination: imagined(fixture.Models(t))}
-	if err := fn.Setup(); err != nil {
-		t.Fatal(err)
-	}
+	fn := fixture.SetUp(t, &stepsFn{Config: Config{Similarity: Similarity{Kind: Cosine, Space: Normalised}}, imagination: imagined(fixture.Models(t))})
 	info := fn.Info()
 	above := make([]float32, info.ObservationDim)
 	for d := range above {

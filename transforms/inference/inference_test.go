@@ -3,7 +3,6 @@ package inference
 import (
 	"context"
 	"errors"
-	"os"
 	"testing"
 
 	"diffstitch/io/attempt"
@@ -20,11 +19,7 @@ func init() {
 	register.DoFn2x1[context.Context, int, error](&callFn{})
 }
 
-func TestMain(m *testing.M) {
-	code := ptest.MainRet(m)
-	fixture.RemoveModels()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { fixture.Main(m) }
 
 // callFn runs every model on so many rows, and the sampler on a ragged window.
 type callFn struct{ Models }
@@ -75,10 +70,7 @@ func measured(t *testing.T) (sums, updates map[string]int64) {
 
 // TestTroubleOfTheDevice is told apart from trouble with what the models were given.
 func TestTroubleOfTheDevice(t *testing.T) {
-	m := Models{Options: fixture.Models(t)}
-	if err := m.Setup(); err != nil {
-		t.Fatal(err)
-	}
+	m := fixture.SetUp(t, &Models{Options: fixture.Models(t)})
 	for _, cause := range []error{session.ErrUnavailable, errors.New("ragged")} {
 		err := m.call(t.Context(), training.Denoiser, 1, 1, func() error { return cause })
 		if !errors.Is(err, cause) || errors.Is(err, attempt.ErrWorker) != (cause == session.ErrUnavailable) {

@@ -2,7 +2,6 @@ package inpaint
 
 import (
 	"math"
-	"os"
 	"slices"
 	"testing"
 
@@ -15,11 +14,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 )
 
-func TestMain(m *testing.M) {
-	code := ptest.MainRet(m)
-	fixture.RemoveModels()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { fixture.Main(m) }
 
 // contexts are pairs with 0, 1, … states between s_T and s′_1.
 func contexts(pairs int) trajectory.Contexts {
@@ -39,10 +34,7 @@ func contexts(pairs int) trajectory.Contexts {
 
 func process(t *testing.T, seed uint64, c trajectory.Contexts) trajectory.BridgeBatch {
 	t.Helper()
-	fn := &bridgeFn{Models: inference.Models{Options: fixture.Models(t)}, Seed: seed}
-	if err := fn.Setup(); err != nil {
-		t.Fatal(err)
-	}
+	fn := fixture.SetUp(t, &bridgeFn{Models: inference.Models{Options: fixture.Models(t)}, Seed: seed})
 	out, err := fn.inpaint(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -99,10 +91,7 @@ func TestBridgesDependOnTheirPairAlone(t *testing.T) {
 }
 
 func TestBridgesRefuse(t *testing.T) {
-	fn := &bridgeFn{Models: inference.Models{Options: fixture.Models(t)}}
-	if err := fn.Setup(); err != nil {
-		t.Fatal(err)
-	}
+	fn := fixture.SetUp(t, &bridgeFn{Models: inference.Models{Options: fixture.Models(t)}})
 	short := contexts(2)
 	short.Known = short.Known[1:]
 	if _, err := fn.inpaint(t.Context(), short); err == nil {

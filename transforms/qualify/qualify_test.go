@@ -2,7 +2,6 @@ package qualify
 
 import (
 	"math"
-	"os"
 	"slices"
 	"testing"
 
@@ -17,11 +16,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 )
 
-func TestMain(m *testing.M) {
-	code := ptest.MainRet(m)
-	fixture.RemoveModels()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { fixture.Main(m) }
 
 func TestValidate(t *testing.T) {
 	tests := []struct {
@@ -166,10 +161,7 @@ func TestTerminalStatesOfTheBridge(t *testing.T) {
 	in := trajectory.BridgeBatch{Bridges: []trajectory.Bridge{
 		bridge(0, living, living), bridge(1, dying, living), bridge(2, living, dying), bridge(3, dying), bridge(4, living, dying, living),
 	}}
-	fn := &stitchFn{Models: inference.Models{Options: models}, Config: Config{Off: true, RejectTerminal: true}}
-	if err := fn.Setup(); err != nil {
-		t.Fatal(err)
-	}
+	fn := fixture.SetUp(t, &stitchFn{Models: inference.Models{Options: models}, Config: Config{Off: true, RejectTerminal: true}})
 	out, err := fn.qualify(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)

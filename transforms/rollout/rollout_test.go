@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"math"
-	"os"
 	"slices"
 	"testing"
 
@@ -19,11 +18,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestMain(m *testing.M) {
-	code := ptest.MainRet(m)
-	fixture.RemoveModels()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { fixture.Main(m) }
 
 // TestNoRowAfterTheThreshold: whatever the models say, a rollout holds the steps
 // before its uncertainties come to the limit, and no later one.
@@ -86,10 +81,7 @@ func starts(first int64, n int) trajectory.Starts {
 
 func rolled(t *testing.T, cfg Config, in trajectory.Starts) trajectory.SyntheticBatch {
 	t.Helper()
-	fn := &episodesFn{Models: inference.Models{Options: models(t)}, Config: cfg, Seed: 3}
-	if err := fn.Setup(); err != nil {
-		t.Fatal(err)
-	}
+	fn := fixture.SetUp(t, &episodesFn{Models: inference.Models{Options: models(t)}, Config: cfg, Seed: 3})
 	all, err := fn.rollOut(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package synthesize
 
 import (
-	"os"
 	"slices"
 	"testing"
 
@@ -16,11 +15,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 )
 
-func TestMain(m *testing.M) {
-	code := ptest.MainRet(m)
-	fixture.RemoveModels()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { fixture.Main(m) }
 
 func models(t *testing.T) session.Options {
 	opts := fixture.Models(t)
@@ -30,10 +25,7 @@ func models(t *testing.T) session.Options {
 
 func sampled(t *testing.T, batch trajectory.SampleBatch) trajectory.SyntheticBatch {
 	t.Helper()
-	fn := &transitionsFn{Models: inference.Models{Options: models(t)}, Seed: 3}
-	if err := fn.Setup(); err != nil {
-		t.Fatal(err)
-	}
+	fn := fixture.SetUp(t, &transitionsFn{Models: inference.Models{Options: models(t)}, Seed: 3})
 	out, err := fn.sample(t.Context(), batch)
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package wrapup
 
 import (
-	"os"
 	"slices"
 	"testing"
 
@@ -13,11 +12,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 )
 
-func TestMain(m *testing.M) {
-	code := ptest.MainRet(m)
-	fixture.RemoveModels()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { fixture.Main(m) }
 
 // bridges are one along a walk, one of a single transition, and one that leaps
 // farther than any action of the data leads.
