@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"hash/fnv"
 	"math/rand/v2"
+
+	"gonum.org/v1/gonum/mathext/prng"
 )
 
 // Stream is the random stream of one use, counted by index. Since it depends on
@@ -12,7 +14,7 @@ import (
 func Stream(seed uint64, use string, index int) *rand.Rand {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(use))
-	return rand.New(rand.NewPCG(mix(seed^h.Sum64()), mix(uint64(index)+h.Sum64())))
+	return rand.New(rand.NewPCG(spread(seed^h.Sum64()), spread(uint64(index)+h.Sum64())))
 }
 
 // FillNormal fills values with standard normal numbers of the stream that a seed of 64
@@ -26,10 +28,5 @@ func FillNormal(values []float32, seed uint64) {
 	}
 }
 
-// mix is the finaliser of SplitMix64, which spreads neighbouring seeds.
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
-}
+// spread has neighbouring seeds far apart.
+func spread(x uint64) uint64 { return prng.NewSplitMix64(x).Uint64() }

@@ -194,10 +194,10 @@ func bytes(weights []checkpoint.Tensor) (sum int64) {
 
 func (m *modelSet) finalize() {
 	if m.sampler != nil {
-		m.sampler.finalize()
+		m.sampler.Finalize()
 	}
 	if m.synthesizer != nil {
-		m.synthesizer.finalize()
+		m.synthesizer.Finalize()
 	}
 	if m.policy != nil {
 		m.policy.Finalize()

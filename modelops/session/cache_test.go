@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"diffstitch/modelops/backend"
+	"diffstitch/modelops/backend/backendtest"
 	"diffstitch/modelops/diffusion"
 	"diffstitch/modelops/training"
 )
@@ -189,12 +190,12 @@ func TestRunsDoNotMixModels(t *testing.T) {
 // TestNothingIsCompiledLater: each graph may have one shape, and opening compiled it.
 func TestNothingIsCompiledLater(t *testing.T) {
 	dir := walkModels(t)
-	forEachBackend(t, func(t *testing.T, name string) {
+	backendtest.ForEachName(t, func(t *testing.T, name string) {
 		for _, kind := range []string{diffusion.DDIM, diffusion.DDPM} {
 			opts := ddim(dir, name)
 			opts.Sampler.Kind = kind
 			s := mustOpen(t, opts)
-			onDevice(s).sampler.exec.SetMaxCache(1)
+			onDevice(s).sampler.OneShape()
 			for _, n := range []int{1, 4, 5} {
 				known, mask, seeds := task(n)
 				if _, err := s.Sample(known, mask, seeds); err != nil {
@@ -239,7 +240,7 @@ func farthest(a, b []float32) (distance float64) {
 
 func TestPartsOfABatchGiveTheSameRows(t *testing.T) {
 	dir := walkModels(t)
-	forEachBackend(t, func(t *testing.T, name string) {
+	backendtest.ForEachName(t, func(t *testing.T, name string) {
 		for _, kind := range []string{diffusion.DDIM, diffusion.DDPM} {
 			opts := ddim(dir, name)
 			opts.Sampler.Kind, opts.Batch = kind, 5

@@ -4,26 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync/atomic"
-
-	"github.com/gomlx/compute"
-	"github.com/gomlx/gomlx/ml/model"
 )
-
-// compiled is a graph on a device, with its weights.
-type compiled struct {
-	engine compute.Backend
-	store  *model.Store
-	exec   *model.Exec
-}
-
-func (c *compiled) finalize() {
-	if c.exec != nil {
-		c.exec.Finalize()
-	}
-	if c.store != nil {
-		c.store.Finalize()
-	}
-}
 
 // portion is how much of a batch one run of a sampler's graph is for: all of it,
 // or a half, a quarter … once the device lacked the memory for more.

@@ -22,7 +22,7 @@ import (
 // sampler is G_θ with its whole reverse process compiled for one batch size, and
 // for halves of it once the device lacked the memory for more.
 type sampler struct {
-	compiled
+	*execution.Net
 	config     diffusion.Config
 	process    diffusion.Sampler
 	normalizer checkpoint.Normalizer
@@ -46,22 +46,19 @@ func newSampler(k key, m checkpoint.Model, weights []checkpoint.Tensor) (*sample
 		return nil, fmt.Errorf("the denoiser has %d state dimensions and a normaliser of %d, want %d", cfg.Diffusion.UNet.StateDim, details.Normalizer.Dim(), m.ObservationDim)
 	}
 	s := &sampler{
-		compiled: compiled{engine: k.engine}, config: cfg.Diffusion, process: k.sampler,
+		config: cfg.Diffusion, process: k.sampler,
 		normalizer: details.Normalizer, target: k.target,
 	}
 	s.portion.begin(k.batch)
 	var err error
-	if s.store, err = execution.NewStore(weights); err != nil {
-		return nil, err
-	}
-	s.exec, err = model.NewExec(s.engine, s.store, s.graph)
+	s.Net, err = execution.NewNet(k.engine, weights, s.graph)
 	return s, err
 }
 
 // prepare compiles the graph and runs it once, which on XLA takes many times what
 // later runs do. On pure Go all runs are alike.
 func (s *sampler) prepare(rows int) error {
-	if err := s.compile(rows); err != nil || backend.IsGo(s.engine) {
+	if err := s.compile(rows); err != nil || backend.IsGo(s.Engine) {
 		return err
 	}
 	_, err := s.inParts(s.blank(1), rows)
@@ -82,10 +79,7 @@ func (s *sampler) compile(rows int) error {
 	if s.config.Guidance != nil {
 		inputs = append(inputs, shapes.Make(dtypes.Float32, rows))
 	}
-	if err := execution.Compile(s.exec, inputs...); err != nil {
-		return err
-	}
-	return execution.Complete(s.store)
+	return s.Compile(inputs...)
 }
 
 // graph is the reverse process.
@@ -172,7 +166,7 @@ func (s *sampler) run(w windows, rows, first int, seed int64) ([]float32, error)
 	if err != nil {
 		return nil, err
 	}
-	sampled, err := execution.Call(s.engine, s.exec, inputs...)
+	sampled, err := s.Call(inputs...)
 	if err != nil {
 		return nil, err
 	}

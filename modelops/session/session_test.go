@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"diffstitch/modelops/backend"
+	"diffstitch/modelops/backend/backendtest"
 	"diffstitch/modelops/diffusion"
 	"diffstitch/modelops/training"
 )
@@ -108,18 +109,6 @@ func mustOpen(t *testing.T, opts Options) *Session {
 	return s
 }
 
-// forEachBackend runs a test on every backend there is.
-func forEachBackend(t *testing.T, test func(t *testing.T, name string)) {
-	for _, name := range []string{backend.Go, backend.XLA} {
-		t.Run(name, func(t *testing.T) {
-			if _, _, err := backend.Open(name); err != nil {
-				t.Skipf("no %s backend here: %v", name, err)
-			}
-			test(t, name)
-		})
-	}
-}
-
 // task is n windows of which states 0 and 5 are known and the others hold NaN.
 func task(n int) (known, mask []float32, seeds []uint64) {
 	rng := rand.New(rand.NewPCG(1, 1))
@@ -140,7 +129,7 @@ func task(n int) (known, mask []float32, seeds []uint64) {
 
 func TestSampleKeepsKnownStates(t *testing.T) {
 	dir := walkModels(t)
-	forEachBackend(t, func(t *testing.T, name string) {
+	backendtest.ForEachName(t, func(t *testing.T, name string) {
 		for _, kind := range []string{diffusion.DDIM, diffusion.DDPM} {
 			opts := ddim(dir, name)
 			opts.Sampler.Kind = kind
@@ -190,7 +179,7 @@ func TestWindowsAreIndependent(t *testing.T) {
 func TestPerceptronsOfTheWalk(t *testing.T) {
 	needsLearning(t)
 	dir := walkModels(t)
-	forEachBackend(t, func(t *testing.T, name string) {
+	backendtest.ForEachName(t, func(t *testing.T, name string) {
 		s := mustOpen(t, ddim(dir, name))
 		const n = 1500 // more than one chunk
 		var states, next, actions, rewards []float32

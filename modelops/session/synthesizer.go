@@ -20,7 +20,7 @@ import (
 // synthesizer is SynthER's denoiser with its whole sampler compiled for one batch
 // size, and for halves of it once the device lacked the memory for more.
 type synthesizer struct {
-	compiled
+	*execution.Net
 	config edm.Config
 	layout training.Layout
 	steps  int
@@ -34,7 +34,7 @@ func newSynthesizer(k key, m checkpoint.Model, weights []checkpoint.Tensor) (*sy
 		return nil, err
 	}
 	s := &synthesizer{
-		compiled: compiled{engine: k.engine}, config: cfg.Diffusion, layout: training.NewLayout(details.Statistics),
+		config: cfg.Diffusion, layout: training.NewLayout(details.Statistics),
 		steps: cmp.Or(k.steps, cfg.Diffusion.Steps),
 	}
 	if s.layout.Width() != cfg.Diffusion.Net.Dim {
@@ -45,11 +45,8 @@ func newSynthesizer(k key, m checkpoint.Model, weights []checkpoint.Tensor) (*sy
 	}
 	s.portion.begin(k.batch)
 	var err error
-	if s.store, err = execution.NewStore(weights); err != nil {
-		return nil, err
-	}
 	// noise: [steps+1, rows, width], result: [rows, width], normalised
-	s.exec, err = model.NewExec(s.engine, s.store, func(scope *model.Scope, noise *Node) *Node {
+	s.Net, err = execution.NewNet(k.engine, weights, func(scope *model.Scope, noise *Node) *Node {
 		return edm.Sample(scope.At(execution.WeightsScope), s.config, noise)
 	})
 	return s, err
@@ -58,13 +55,11 @@ func newSynthesizer(k key, m checkpoint.Model, weights []checkpoint.Tensor) (*sy
 // prepare compiles the graph and runs it once, which on XLA takes many times what
 // later runs do. On pure Go all runs are alike.
 func (s *synthesizer) prepare(rows int) error {
-	if err := execution.Compile(s.exec, shapes.Make(dtypes.Float32, s.steps+1, rows, s.layout.Width())); err != nil {
+	err := s.Compile(shapes.Make(dtypes.Float32, s.steps+1, rows, s.layout.Width()))
+	if err != nil || backend.IsGo(s.Engine) {
 		return err
 	}
-	if err := execution.Complete(s.store); err != nil || backend.IsGo(s.engine) {
-		return err
-	}
-	_, err := s.inParts(make([]uint64, 1), rows)
+	_, err = s.inParts(make([]uint64, 1), rows)
 	return err
 }
 
@@ -82,7 +77,7 @@ func (s *synthesizer) inParts(seeds []uint64, rows int) (values []float32, err e
 		}
 		part := seeds[first:min(first+rows, len(seeds))]
 		noise := tensors.FromFlatDataAndDimensions(edm.Draw(part, rows, width, s.steps), s.steps+1, rows, width)
-		sampled, err := execution.Call(s.engine, s.exec, noise)
+		sampled, err := s.Call(noise)
 		if err != nil {
 			return nil, err
 		}

@@ -7,6 +7,7 @@ import (
 
 	"gonum.org/v1/gonum/stat"
 
+	"diffstitch/modelops/backend/backendtest"
 	"diffstitch/modelops/training"
 )
 
@@ -36,7 +37,7 @@ func columnsOf(values []float32, dim int) [][]float64 {
 func TestSynthesizeMatchesMoments(t *testing.T) {
 	needsLearning(t)
 	dir := walkModels(t)
-	forEachBackend(t, func(t *testing.T, name string) {
+	backendtest.ForEachName(t, func(t *testing.T, name string) {
 		s := mustOpen(t, synther(dir, name))
 		const n = 1000
 		got, err := s.Synthesize(seedsUpTo(n))
@@ -75,7 +76,7 @@ func TestSynthesizeMatchesMoments(t *testing.T) {
 // lacks the memory for a batch.
 func TestSynthesizeInParts(t *testing.T) {
 	dir := walkModels(t)
-	forEachBackend(t, func(t *testing.T, name string) {
+	backendtest.ForEachName(t, func(t *testing.T, name string) {
 		opts := synther(dir, name)
 		opts.Batch, opts.Steps = 6, 4
 		s := mustOpen(t, opts)

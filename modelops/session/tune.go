@@ -50,7 +50,7 @@ func ChooseBatch(opts Options, most int) ([]Throughput, error) {
 		if err != nil {
 			return 0, err
 		}
-		defer sampler.finalize()
+		defer sampler.Finalize()
 		return throughput(sampler, batch)
 	})
 	if err != nil {
@@ -87,7 +87,7 @@ func grow(most int, measure func(batch int) (perSecond float64, err error)) ([]T
 type measured interface {
 	prepare(rows int) error
 	runBatch() error
-	finalize()
+	Finalize()
 }
 
 func newMeasured(k key, kind training.Kind, saved checkpoint.Model, weights []checkpoint.Tensor) (measured, error) {

@@ -86,9 +86,7 @@ func (s Statistics) actionSpan(d int) (middle, half float32) {
 type Policy struct {
 	stats  Statistics
 	config cvae.Config
-	engine compute.Backend
-	store  *model.Store
-	exec   *model.Exec
+	net    *execution.Net
 }
 
 // NewPolicy compiles a model that was trained as a rollout policy.
@@ -98,24 +96,18 @@ func NewPolicy(engine compute.Backend, m checkpoint.Model, weights []checkpoint.
 	if err := m.Decode(&cfg, &details); err != nil {
 		return nil, fmt.Errorf("training: %w", err)
 	}
-	store, err := execution.NewStore(weights)
-	if err != nil {
-		return nil, err
-	}
-	p := &Policy{stats: details.Statistics, config: cfg.Net, engine: engine, store: store}
+	p := &Policy{stats: details.Statistics, config: cfg.Net}
 	// states: [rows, S], latent: [rows, latent], result: [rows, A]
-	p.exec, err = model.NewExec(engine, store, func(scope *model.Scope, states, latent *Node) *Node {
+	var err error
+	p.net, err = execution.NewNet(engine, weights, func(scope *model.Scope, states, latent *Node) *Node {
 		return cvae.Decode(scope.At(execution.WeightsScope), p.config, states, latent)
 	})
 	if err != nil {
 		return nil, err
 	}
-	p.exec.SetMaxCache(1) // another shape would be a slow surprise
+	p.net.OneShape()
 	states, latent := shapes.Make(dtypes.Float32, regressorRows, p.config.StateDim), shapes.Make(dtypes.Float32, regressorRows, p.config.Latent())
-	if err := execution.Compile(p.exec, states, latent); err != nil {
-		return nil, err
-	}
-	return p, execution.Complete(store)
+	return p, p.net.Compile(states, latent)
 }
 
 // Warm runs the compiled graph once, so that what an engine does at the first run
@@ -126,10 +118,7 @@ func (p *Policy) Warm() error {
 }
 
 // Finalize frees the compiled graph and the weights.
-func (p *Policy) Finalize() {
-	p.exec.Finalize()
-	p.store.Finalize()
-}
+func (p *Policy) Finalize() { p.net.Finalize() }
 
 // Latent is how many latent values an action is drawn from.
 func (p *Policy) Latent() int { return p.config.Latent() }
@@ -154,7 +143,7 @@ func (p *Policy) Act(states, latent []float32) ([]float32, error) {
 		}
 		copy(bounded, latent[start*width:(start+rows)*width])
 		cvae.Bound(bounded)
-		flat, err := execution.Call(p.engine, p.exec,
+		flat, err := p.net.Call(
 			tensors.FromFlatDataAndDimensions(scaled, regressorRows, stateDim), tensors.FromFlatDataAndDimensions(bounded, regressorRows, width))
 		if err != nil {
 			return nil, fmt.Errorf("training: policy: %w", err)

@@ -7,25 +7,31 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gomlx/compute"
+
 	"diffstitch/modelops/backend"
+	"diffstitch/modelops/backend/backendtest"
 	"diffstitch/modelops/checkpoint"
 )
+
+// opened is a finished model, and what runs it.
+func opened(t *testing.T, name string, r Result) (compute.Backend, checkpoint.Model, []checkpoint.Tensor) {
+	t.Helper()
+	m, _, weights, err := checkpoint.Open(r.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return backendtest.Open(t, name), m, weights
+}
 
 // TestPolicyActsAsTheData: on the cliff actions point to the right, within the unit
 // circle, and differ with their latent values.
 func TestPolicyActsAsTheData(t *testing.T) {
-	forEachBackend(t, func(t *testing.T, name string) {
+	backendtest.ForEachName(t, func(t *testing.T, name string) {
 		cfg, data := toyConfig(), cliff(60)
 		cfg.Policy.Steps, cfg.Policy.Batch, cfg.Policy.Net.Hidden = 400, 64, 32
 		trained := mustTrain(t, RolloutPolicy, cfg, data, t.TempDir(), Options{Backend: name, Seed: 1})
-		engine, _, err := backend.Open(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m, _, weights, err := checkpoint.Open(trained.Dir)
-		if err != nil {
-			t.Fatal(err)
-		}
+		engine, m, weights := opened(t, name, trained)
 		p, err := NewPolicy(engine, m, weights)
 		if err != nil {
 			t.Fatal(err)
@@ -73,14 +79,7 @@ func TestPickOfAnEnsemble(t *testing.T) {
 	cfg, data := toyConfig(), toy(10, 20)
 	cfg.Dynamics.Members, cfg.Dynamics.Elites = 3, 2
 	trained := mustTrain(t, Dynamics, cfg, data, t.TempDir(), Options{Backend: backend.Go, Seed: 1})
-	engine, _, err := backend.Open(backend.Go)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, _, weights, err := checkpoint.Open(trained.Dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	engine, m, weights := opened(t, backend.Go, trained)
 	r, err := NewRegressor(engine, m, weights)
 	if err != nil {
 		t.Fatal(err)

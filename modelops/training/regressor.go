@@ -25,9 +25,7 @@ const regressorRows = 1024
 type Regressor struct {
 	mapping mapping
 	members []int // those in use
-	engine  compute.Backend
-	store   *model.Store
-	exec    *model.Exec
+	net     *execution.Net
 }
 
 // NewRegressor compiles a model that was trained as an inverse, a reward or a
@@ -46,14 +44,11 @@ func NewRegressor(engine compute.Backend, m checkpoint.Model, weights []checkpoi
 }
 
 func newRegressor(engine compute.Backend, kind Kind, cfg RegressorConfig, details Details, weights []checkpoint.Tensor) (*Regressor, error) {
-	store, err := execution.NewStore(weights)
-	if err != nil {
-		return nil, err
-	}
-	r := &Regressor{mapping: newMapping(kind, details.Statistics, cfg.Terminals), members: details.Elites, engine: engine, store: store}
+	r := &Regressor{mapping: newMapping(kind, details.Statistics, cfg.Terminals), members: details.Elites}
 	shape := cfg.net(r.mapping.inputs, r.mapping.outputs)
 	// features: [rows, inputs], result: [members, rows, outputs]
-	r.exec, err = model.NewExec(engine, store, func(scope *model.Scope, features *Node) *Node {
+	var err error
+	r.net, err = execution.NewNet(engine, weights, func(scope *model.Scope, features *Node) *Node {
 		outputs := make([]*Node, len(r.members))
 		for i, m := range r.members {
 			outputs[i] = nets.MLP(memberScope(scope.At(execution.WeightsScope), m), shape, features)
@@ -63,11 +58,8 @@ func newRegressor(engine compute.Backend, kind Kind, cfg RegressorConfig, detail
 	if err != nil {
 		return nil, err
 	}
-	r.exec.SetMaxCache(1) // another shape would be a slow surprise
-	if err := execution.Compile(r.exec, shapes.Make(dtypes.Float32, regressorRows, r.mapping.inputs)); err != nil {
-		return nil, err
-	}
-	return r, execution.Complete(store)
+	r.net.OneShape()
+	return r, r.net.Compile(shapes.Make(dtypes.Float32, regressorRows, r.mapping.inputs))
 }
 
 // Warm runs the compiled graph once, so that what an engine does at the first run
@@ -80,10 +72,7 @@ func (r *Regressor) Warm() error {
 }
 
 // Finalize frees the compiled graph and the weights.
-func (r *Regressor) Finalize() {
-	r.exec.Finalize()
-	r.store.Finalize()
-}
+func (r *Regressor) Finalize() { r.net.Finalize() }
 
 // Predict is the result for rows of the kind's two arguments, as the mean of the
 // members, and for each row how far the members disagree: the largest L2
@@ -176,7 +165,7 @@ func (r *Regressor) run(features []float32) ([][]float32, error) {
 	for start := 0; start < n; start += regressorRows {
 		rows := min(regressorRows, n-start)
 		clear(chunk[copy(chunk, features[start*width:(start+rows)*width]):])
-		flat, err := execution.Call(r.engine, r.exec, tensors.FromFlatDataAndDimensions(chunk, regressorRows, width))
+		flat, err := r.net.Call(tensors.FromFlatDataAndDimensions(chunk, regressorRows, width))
 		if err != nil {
 			return nil, err
 		}

@@ -3,9 +3,7 @@ package training
 import (
 	"math"
 	"math/rand/v2"
-	"testing"
 
-	"diffstitch/modelops/backend"
 	"diffstitch/modelops/checkpoint"
 	"diffstitch/modelops/nets"
 )
@@ -76,16 +74,4 @@ func toyConfig() Config {
 	denoiser.Batch = 4
 	synther := transitions(16, 8, 8, schedule)
 	return Config{Denoiser: denoiser, Inverse: withLayers(regressor, 2), Reward: regressor, Dynamics: regressor, SynthER: synther, Policy: rolloutPolicy(schedule, 16)}
-}
-
-// forEachBackend runs a test on every backend there is.
-func forEachBackend(t *testing.T, test func(t *testing.T, name string)) {
-	for _, name := range []string{backend.Go, backend.XLA} {
-		t.Run(name, func(t *testing.T) {
-			if _, _, err := backend.Open(name); err != nil {
-				t.Skipf("no %s backend here: %v", name, err)
-			}
-			test(t, name)
-		})
-	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"diffstitch/modelops/backend"
+	"diffstitch/modelops/backend/backendtest"
 	"diffstitch/modelops/checkpoint"
 )
 
@@ -119,7 +120,7 @@ func TestUnfinishedTrainingOfSomethingElse(t *testing.T) {
 }
 
 func TestPerceptronsLearn(t *testing.T) {
-	forEachBackend(t, func(t *testing.T, name string) {
+	backendtest.ForEachName(t, func(t *testing.T, name string) {
 		cfg, data := toyConfig(), toy(40, 40)
 		for _, c := range []*RegressorConfig{&cfg.Inverse, &cfg.Reward, &cfg.Dynamics} {
 			c.Steps, c.Batch, c.Hidden, c.EvaluateEvery = 400, 64, 32, 100
@@ -144,7 +145,7 @@ func TestPerceptronsLearn(t *testing.T) {
 // A point that is driven over the edge x = 1 ends there: its last state, known or
 // not, is terminal. The reward is learned beside that as well as alone.
 func TestTerminalsAreLearned(t *testing.T) {
-	forEachBackend(t, func(t *testing.T, name string) {
+	backendtest.ForEachName(t, func(t *testing.T, name string) {
 		cfg := toyConfig().Reward
 		cfg.Steps, cfg.Batch, cfg.Hidden, cfg.EvaluateEvery, cfg.Terminals = 800, 64, 32, 100, true
 		details := mustTrain(t, Reward, Config{Reward: cfg}, cliff(200), t.TempDir(), Options{Backend: name, Seed: 1}).Details
@@ -184,7 +185,7 @@ func TestErrorQuantile(t *testing.T) {
 }
 
 func TestDenoiserLearns(t *testing.T) {
-	forEachBackend(t, func(t *testing.T, name string) {
+	backendtest.ForEachName(t, func(t *testing.T, name string) {
 		cfg := toyConfig()
 		cfg.Denoiser.Steps, cfg.Denoiser.Batch = 150, 16
 		cfg.Denoiser.Diffusion.UNet.Multipliers = []int{1} // XLA compiles for long as it is

@@ -15,8 +15,17 @@ import (
 // that half is skipped and says so.
 func ForEach(t *testing.T, test func(t *testing.T, engine compute.Backend)) {
 	t.Helper()
+	ForEachName(t, func(t *testing.T, name string) { test(t, Open(t, name)) })
+}
+
+// ForEachName is ForEach for what opens the backend itself.
+func ForEachName(t *testing.T, test func(t *testing.T, name string)) {
+	t.Helper()
 	for _, name := range []string{backend.Go, backend.XLA} {
-		t.Run(name, func(t *testing.T) { test(t, Open(t, name)) })
+		t.Run(name, func(t *testing.T) {
+			Open(t, name)
+			test(t, name)
+		})
 	}
 }
 
