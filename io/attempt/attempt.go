@@ -1,4 +1,5 @@
-// Package attempt runs the work of DoFns, and runs it again when it fails.
+// Package attempt runs the work that a DoFn does for an element, and runs it again when
+// it fails.
 //
 // Storage and devices fail now and then and work the next time, so work gets a
 // few tries. What fails after that is one of two things. The worker or its

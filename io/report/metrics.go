@@ -17,7 +17,7 @@ const inferencePrefix = "inference."
 type served struct {
 	model                     string
 	inferences, failed        int64
-	rows, latency, load, size snapshot.Distribution // rows a call, µs a call, ms, bytes
+	rows, latency, load, size snapshot.Distribution // rows per call, µs per call, ms, bytes
 }
 
 // servedModels are the models that ran, those that took longest first.

@@ -175,7 +175,7 @@ func rejectsSection(r Report) (section, error) {
 	return s, nil
 }
 
-// configurationSection lists the run's whole configuration, one leaf a row.
+// configurationSection lists the run's whole configuration, one leaf per row.
 func configurationSection(r Report) (section, error) {
 	if len(r.Configuration) == 0 {
 		return section{}, nil

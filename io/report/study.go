@@ -36,11 +36,11 @@ type Scores struct {
 	Rows      []ScoreRow
 }
 
-// ScoreRow is a row of the scores, with a score a learner.
+// ScoreRow is a row of the scores, with one score per learner.
 type ScoreRow struct {
 	Label  string
 	Scores []Score
-	Paper  []string // what the paper reports, a learner each; "" where it has nothing
+	Paper  []string // what the paper reports, per learner; "" where it has nothing
 }
 
 // Score is a learner's, over its seeds.
@@ -70,14 +70,14 @@ type Amount struct {
 	Missing             string
 }
 
-// CurveFigure is a metric of a learner's training, a line a row of the scores.
+// CurveFigure is a metric of a learner's training, with one line per row of the scores.
 type CurveFigure struct {
 	Title string
 	Label string // of the vertical axis
 	Lines []CurveLine
 }
 
-// CurveLine is one of them.
+// CurveLine is one line of a CurveFigure.
 type CurveLine struct {
 	Row    int // of the scores
 	Points []LossPoint

@@ -1,6 +1,9 @@
 // Package storage opens the files of datasets and writes them whole. Storage
 // behind a network errs and hangs now and then: what is read is read again, and
 // an operation that gets no answer within a limit of time fails.
+//
+// Paths are those of this machine, mounts included; models and snapshots are written
+// by packages of their own.
 package storage
 
 import (

@@ -10,7 +10,7 @@ const (
 	MostBatches = 16
 )
 
-// Together is how many neighbouring batches of a plan's a worker gets at once.
+// Together is how many neighbouring batches a worker gets at once, of a plan of so many.
 func Together(batches int64) int64 { return min(max(batches/LeastPartitions, 1), MostBatches) }
 
 // Imagined holds the states that a batch's pairs are imagined to go through.

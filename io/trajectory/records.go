@@ -5,7 +5,7 @@ package trajectory
 type Location struct {
 	File int32 // index into the run's sorted list of input files
 	Row  int64 // first row of the episode in that file
-	Rows int64 // rows it takes: T, or 1 in the row-an-episode layout
+	Rows int64 // rows it takes: T, or 1 where a row is a whole episode
 }
 
 // Meta is what ranking and pairing know of an episode: all but its arrays.

@@ -1,7 +1,7 @@
 // Package backend opens the engine that runs the models: GoMLX's pure-Go
 // backend, which is always there, or XLA, where a PJRT plugin is installed.
 //
-// A backend is opened once a process and shared. Nothing is downloaded unless
+// A backend is opened once per process and shared. Nothing is downloaded unless
 // Install is called.
 package backend
 

@@ -13,7 +13,7 @@ const (
 	Quantile = "quantile"
 )
 
-// quantileKnots is the number of quantiles kept a dimension, a compromise between
+// quantileKnots is the number of quantiles kept per dimension, a compromise between
 // following the distribution and the size of model.json.
 const quantileKnots = 257
 
@@ -29,7 +29,7 @@ type Normalizer struct {
 	Mean  []float32 `json:"mean,omitempty"`  // [dim], gaussian
 	Scale []float32 `json:"scale,omitempty"` // [dim], gaussian
 
-	// A curve a dimension, quantile: Knots[d] and Positions[d] both rise strictly.
+	// One curve per dimension, quantile: Knots[d] and Positions[d] both rise strictly.
 	Knots     [][]float32 `json:"knots,omitempty"`
 	Positions [][]float32 `json:"positions,omitempty"`
 }

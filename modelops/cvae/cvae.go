@@ -1,6 +1,6 @@
-// Package cvae is the conditional variational auto-encoder of actions given
-// states that rolls out in TATU (Zhang et al., 2023, arXiv 2304.04660), after BCQ's
-// (Fujimoto et al., 2019).
+// Package cvae is the net of TATU's rollout policy (Zhang et al., 2023, arXiv
+// 2304.04660): a conditional variational auto-encoder, which for a state draws actions
+// such as the data has there. It is built as BCQ's (Fujimoto et al., 2019).
 //
 // States are standardised, and actions scaled to [-1, 1].
 package cvae
@@ -89,7 +89,7 @@ func Bound(latent []float32) {
 	}
 }
 
-// Divergence is that of Kullback and Leibler from a standard normal distribution,
+// Divergence is the Kullback–Leibler divergence from a standard normal distribution,
 // the mean over all values.
 //
 //	mean, logDeviation: [batch, latent]

@@ -25,7 +25,7 @@ const (
 	ConditionDeviation Conditioning = "deviation"
 )
 
-// Validate tells an unknown conditioning.
+// Validate reports an unknown conditioning.
 func (c Conditioning) Validate() error {
 	if !slices.Contains([]Conditioning{ConditionZeros, ConditionInterpolated, ConditionDeviation}, c) {
 		return fmt.Errorf("diffusion: unknown conditioning %q: it is zeros, interpolated or deviation", c)

@@ -14,7 +14,7 @@ import (
 
 // Task is what the sampler completes.
 type Task struct {
-	Known *Node // [batch, horizon, stateDim], normalised; whatever where hidden
+	Known *Node // [batch, horizon, stateDim], normalised; anything where hidden
 	Mask  *Node // [batch, horizon], 1 = known
 	Noise *Node // [batch, horizon, stateDim], standard normal
 	// Random seeds the noise that DDPM adds at each step: a state of the random

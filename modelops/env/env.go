@@ -1,7 +1,8 @@
-// Package env declares what environments are to whoever rolls policies out in
-// them, or has them judge generated transitions. The packages below implement it:
-// pointmaze in Go, gymnasium by a Python program at the other end of a pipe, and
-// catalog opens either by its name.
+// Package env has the interfaces of environments: Vector, in which policies are rolled
+// out, and Simulator, which takes a step from any observation and so can judge a
+// generated transition. The packages below implement them, pointmaze in Go and
+// gymnasium by a Python program; catalog opens either by its name, and envtest is the
+// suite that both pass.
 //
 // Arrays are flat float32 slices, row-major: n copies of S observation and A
 // action values.

@@ -26,7 +26,7 @@ type Config struct {
 	Learner Learner  `json:"learner"`
 	Seeds   []uint64 `json:"seeds"` // each trains a policy of its own
 	Steps   int      `json:"steps"` // updates
-	Batch   int      `json:"batch"` // transitions, or contexts, an update and seed
+	Batch   int      `json:"batch"` // transitions, or contexts, per update and seed
 	Ratio   Ratio    `json:"ratio"`
 
 	LearningRate float64 `json:"learning_rate"`

@@ -17,7 +17,7 @@ import (
 )
 
 // The files that a training's curves are in, below its folder: JSON lines of all seeds,
-// and TensorBoard's event files, a folder a seed.
+// and TensorBoard's event files, a folder per seed.
 const (
 	MetricsFile = "metrics.jsonl"
 	EventsDir   = "tensorboard"

@@ -179,7 +179,7 @@ func (r replay) drawContexts(table *Node, streams *streams, size, context int) c
 	}
 }
 
-// streams are the random states of an update, one a seed, so that what a seed draws
+// streams are the random states of an update, one per seed, so that what a seed draws
 // does not depend on the others.
 type streams struct {
 	states []*Node // of graph.RNGStateShape

@@ -20,7 +20,7 @@ type Progress struct {
 	Step, Steps int // updates
 	// Metrics are the means of the last call's updates, over all seeds.
 	Metrics          map[string]float64
-	UpdatesPerSecond float64 // in this run; all seeds' together are one
+	UpdatesPerSecond float64 // in this run; an update of all seeds counts once
 }
 
 // Result is what a training came to.

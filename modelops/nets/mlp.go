@@ -1,7 +1,8 @@
 // Package nets builds the networks of DiffStitch as GoMLX graphs: the temporal
 // U-Net that denoises states (section 3.2 of the paper, after Janner et al.'s
-// Diffuser), and the multi-layer perceptrons for actions, rewards and dynamics
-// (section 3.3).
+// Diffuser), the multi-layer perceptrons for actions, rewards and dynamics (section
+// 3.3), and the residual perceptron of SynthER. What they are trained to predict is
+// said by the packages diffusion, edm, cvae and training.
 //
 // Layers are written in the form that is fast on the graph's backend; the forms
 // agree in their results.

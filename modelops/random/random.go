@@ -1,4 +1,6 @@
-// Package random gives every use of randomness a stream of its own.
+// Package random gives every use of randomness in the models (first weights, the
+// examples of a training step, the noise of a window) its own stream of random
+// numbers. The streams of a pipeline's pairs are those of package trajectory.
 package random
 
 import (

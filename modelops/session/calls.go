@@ -9,7 +9,7 @@ import (
 
 // Sample completes windows by the reverse process.
 //
-//	known:  [n, H, S], whatever where the mask hides, even NaN
+//	known:  [n, H, S]; where the mask hides, anything, even NaN
 //	mask:   [n, H], 1 = known
 //	seeds:  [n], the random stream of each window
 //	result: [n, H, S], known states as they were, to the bit

@@ -33,7 +33,7 @@ type Info struct {
 	Terminals bool
 	// DynamicsNets is the number of nets that f_ω is the mean of.
 	DynamicsNets int
-	// MaxDisagreement is the largest of those nets on the data.
+	// MaxDisagreement is the nets' largest disagreement on the training data.
 	MaxDisagreement float64
 	// DynamicsError is f_ω's error on held-out transitions.
 	DynamicsError training.ErrorQuantiles
@@ -49,7 +49,7 @@ type Model struct {
 	Details  training.Details
 }
 
-// Hashes lists those of the models, for Options.
+// Hashes are the models' hashes, as Options takes them.
 func (i Info) Hashes() (hashes Hashes) {
 	for n, kind := range training.Kinds {
 		hashes[n] = i.Models[kind].Hash

@@ -1,7 +1,10 @@
 // Package session runs the trained models of a folder on batches of any
-// size. The models are loaded and compiled once a process and shared by all who
+// size. The models are loaded and compiled once per process and shared by all who
 // ask for the same ones; a session takes and gives flat float32 arrays in the units
 // of the data.
+//
+// It trains nothing, and knows nothing of Beam: transforms/inference gives its
+// sessions to DoFns. Learned policies are opened by package learners.
 package session
 
 import (

@@ -18,7 +18,7 @@ const (
 	measureFor = time.Second
 )
 
-// Throughput is how many windows, or transitions, a second the sampler completes in
+// Throughput is how many windows, or transitions, the sampler completes per second in
 // batches of a size.
 type Throughput struct {
 	Batch     int

@@ -1,4 +1,5 @@
-// Package tensorboard writes event files of scalars, which TensorBoard draws.
+// Package tensorboard writes event files of scalars, which TensorBoard draws as curves.
+// It writes no other kinds of summaries, and reads none.
 //
 // An event file is a TFRecord file of Event messages. Of these it writes the few
 // fields that a scalar needs, by protobuf's own wire package: the schemas' Go package

@@ -30,7 +30,7 @@ const (
 // Schedule is how long and how fast a model learns.
 type Schedule struct {
 	Steps        int     `json:"steps"` // optimizer steps
-	Batch        int     `json:"batch"` // windows or transitions a step
+	Batch        int     `json:"batch"` // windows or transitions per step
 	LearningRate float64 `json:"learning_rate"`
 	WarmupSteps  int     `json:"warmup_steps"` // the rate rises linearly over these
 	Decay        string  `json:"decay"`        // constant or cosine

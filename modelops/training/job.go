@@ -19,8 +19,8 @@ type objective interface {
 	dims(batch int) [][]int
 	// draw fills the inputs of one step, of those shapes, with random examples.
 	draw(rng *rand.Rand, from []example, inputs [][]float32)
-	// loss is a number a net, [members]: nets are trained side by side, each as if
-	// alone.
+	// loss is one number per net, [members]: nets are trained side by side, each as
+	// if alone.
 	loss(scope *model.Scope, inputs []*Node) *Node
 }
 

@@ -33,7 +33,7 @@ func (l Layout) encode(row, state, action []float32, reward float32, next []floa
 	}
 }
 
-// Transitions are n transitions, an array a column.
+// Transitions are n transitions, one array per column.
 type Transitions struct {
 	States    []float32 // [n, S]
 	Actions   []float32 // [n, A]

@@ -11,7 +11,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/metrics"
 )
 
-// Name is a metric's.
+// Name is a metric's name, in the namespace of the package that counts it.
 type Name struct{ Namespace, Name string }
 
 // Compare orders names by namespace.
@@ -47,7 +47,7 @@ type Metrics struct {
 	Gauges        map[Name]Gauge
 }
 
-// NewMetrics is none yet.
+// NewMetrics has no metric yet.
 func NewMetrics() Metrics {
 	return Metrics{map[Name]int64{}, map[Name]Distribution{}, map[Name]Gauge{}}
 }

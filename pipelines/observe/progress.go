@@ -7,7 +7,7 @@ type Progress struct {
 	Task        string // what is being done, such as "stitching"
 	Done, Total int64  // Total is 0 where it is not known
 	Unit        string
-	Rate        float64 // units a second
+	Rate        float64 // units per second
 	Note        string  // such as the loss
 
 	Job     string  // name of the pipeline's job
@@ -26,7 +26,7 @@ type start struct {
 	done int64
 }
 
-// Rate is that of a task, in units a second; 0 while it cannot be told.
+// Rate is that of a task, in units per second; 0 while it cannot be told.
 func (m *Meter) Rate(task string, done int64) float64 {
 	first, known := m.began[task]
 	if !known {

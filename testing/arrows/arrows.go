@@ -1,5 +1,5 @@
-// Package arrows holds the direction of the imports between the repository's
-// layers: cmd → pipelines → transforms → {modelops, io/attempt, io/trajectory}, and
+// Package arrows checks the imports of every Go file against the direction that they
+// may take between the repository's layers: cmd → pipelines → transforms → {modelops, io/attempt, io/trajectory}, and
 // pipelines → io; which layers know Beam or GoMLX; and who opens files.
 package arrows
 

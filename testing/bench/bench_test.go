@@ -1,5 +1,5 @@
 // Package bench measures whole paths: stitching by batch size, Beam's overhead
-// an element, and the memory of reading and planning at scale. `make bench` runs
+// per element, and the memory of reading and planning at scale. `make bench` runs
 // it beside io/dataset's benchmarks; docs/benchmarks.md says how to read it.
 package bench
 

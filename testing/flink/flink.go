@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"diffstitch/testing/fixture"
 )
 
 // Kinds of Flink.
@@ -35,7 +37,7 @@ const (
 // kinds names the environment variable that says which Flinks tests may start.
 const kinds = "DIFFSTITCH_FLINK"
 
-// Flink is one that Start started.
+// Flink is a running Flink that Start brought up.
 type Flink struct {
 	Kind     string
 	Endpoint string // of the job server
@@ -81,20 +83,10 @@ func freePort(t testing.TB) string {
 	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
 }
 
-// Root is the repository's root.
-func Root(t testing.TB) string {
-	t.Helper()
-	root, err := filepath.Abs("../..") // tests run in their package's folder
-	if err != nil {
-		t.Fatal(err)
-	}
-	return root
-}
-
 // Script runs flink.sh on this Flink, as in Script(t, "start", TaskManager).
 func (f *Flink) Script(t testing.TB, args ...string) {
 	t.Helper()
-	script := exec.Command(filepath.Join(Root(t), "deploy/flink/flink.sh"), args...)
+	script := exec.Command(filepath.Join(fixture.Root(t), "deploy/flink/flink.sh"), args...)
 	script.Env = append(os.Environ(), f.settings...)
 	if out, err := script.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", script, err, out)

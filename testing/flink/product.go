@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"diffstitch/testing/fixture"
 )
 
 // Product is bin/diffstitch with the flags of a way to run it.
@@ -28,7 +30,7 @@ func (f *Flink) On(environment string) Product {
 // Command is a run of the product in a folder.
 func (p Product) Command(t testing.TB, dir string, args ...string) *exec.Cmd {
 	t.Helper()
-	binary := filepath.Join(Root(t), "bin/diffstitch")
+	binary := filepath.Join(fixture.Root(t), "bin/diffstitch")
 	if _, err := os.Stat(binary); err != nil {
 		t.Fatalf("%v: make build boot builds it", err)
 	}

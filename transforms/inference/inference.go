@@ -1,6 +1,7 @@
-// Package inference is what the DoFns that run models share: the models of the
-// process, loaded on Setup, and the metrics of their calls, named as Beam's
-// RunInference names them.
+// Package inference gives the DoFns that run models those models: loaded on Setup,
+// shared by the process, and counted at each call by metrics named as those of Beam's
+// RunInference. It is no transform itself; estimate, inpaint, wrapup, qualify,
+// synthesize and rollout embed its Models.
 package inference
 
 import (
@@ -33,7 +34,7 @@ func (m *Models) Setup() (err error) {
 // Info describes the models.
 func (m *Models) Info() session.Info { return m.session.Info() }
 
-// Sample is session.Session's.
+// Sample calls session.Session.Sample.
 func (m *Models) Sample(ctx context.Context, known, mask []float32, seeds []uint64) (states []float32, err error) {
 	bytes := floats(known, mask) + 8*int64(len(seeds))
 	err = m.call(ctx, training.Denoiser, len(seeds), bytes, func() (err error) {
@@ -43,7 +44,7 @@ func (m *Models) Sample(ctx context.Context, known, mask []float32, seeds []uint
 	return states, err
 }
 
-// Synthesize is session.Session's.
+// Synthesize calls session.Session.Synthesize.
 func (m *Models) Synthesize(ctx context.Context, seeds []uint64) (sampled training.Transitions, err error) {
 	err = m.call(ctx, training.SynthER, len(seeds), 8*int64(len(seeds)), func() (err error) {
 		sampled, err = m.session.Synthesize(seeds)
@@ -52,7 +53,7 @@ func (m *Models) Synthesize(ctx context.Context, seeds []uint64) (sampled traini
 	return sampled, err
 }
 
-// InverseDynamics is session.Session's.
+// InverseDynamics calls session.Session.InverseDynamics.
 func (m *Models) InverseDynamics(ctx context.Context, states, next []float32) (actions []float32, err error) {
 	err = m.call(ctx, training.InverseDynamics, m.rows(states), floats(states, next), func() (err error) {
 		actions, err = m.session.InverseDynamics(states, next)
@@ -61,7 +62,7 @@ func (m *Models) InverseDynamics(ctx context.Context, states, next []float32) (a
 	return actions, err
 }
 
-// Rewards is session.Session's.
+// Rewards calls session.Session.Rewards.
 func (m *Models) Rewards(ctx context.Context, states, actions []float32) (rewards []float32, err error) {
 	err = m.call(ctx, training.Reward, m.rows(states), floats(states, actions), func() (err error) {
 		rewards, err = m.session.Rewards(states, actions)
@@ -70,7 +71,7 @@ func (m *Models) Rewards(ctx context.Context, states, actions []float32) (reward
 	return rewards, err
 }
 
-// Terminals is session.Session's.
+// Terminals calls session.Session.Terminals.
 func (m *Models) Terminals(ctx context.Context, states, actions []float32) (chances []float32, err error) {
 	err = m.call(ctx, training.Reward, m.rows(states), floats(states, actions), func() (err error) {
 		chances, err = m.session.Terminals(states, actions)
@@ -79,7 +80,7 @@ func (m *Models) Terminals(ctx context.Context, states, actions []float32) (chan
 	return chances, err
 }
 
-// Outcomes is session.Session's.
+// Outcomes calls session.Session.Outcomes.
 func (m *Models) Outcomes(ctx context.Context, states, actions []float32) (rewards, chances []float32, err error) {
 	err = m.call(ctx, training.Reward, m.rows(states), floats(states, actions), func() (err error) {
 		rewards, chances, err = m.session.Outcomes(states, actions)
@@ -88,7 +89,7 @@ func (m *Models) Outcomes(ctx context.Context, states, actions []float32) (rewar
 	return rewards, chances, err
 }
 
-// Dynamics is session.Session's.
+// Dynamics calls session.Session.Dynamics.
 func (m *Models) Dynamics(ctx context.Context, states, actions []float32) (next, disagreement []float32, err error) {
 	err = m.call(ctx, training.Dynamics, m.rows(states), floats(states, actions), func() (err error) {
 		next, disagreement, err = m.session.Dynamics(states, actions)
@@ -97,7 +98,7 @@ func (m *Models) Dynamics(ctx context.Context, states, actions []float32) (next,
 	return next, disagreement, err
 }
 
-// Roll is session.Session's.
+// Roll calls session.Session.Roll.
 func (m *Models) Roll(ctx context.Context, states, actions []float32, nets []int) (mean, next, disagreement []float32, err error) {
 	err = m.call(ctx, training.Dynamics, m.rows(states), floats(states, actions), func() (err error) {
 		mean, next, disagreement, err = m.session.Roll(states, actions, nets)
@@ -106,7 +107,7 @@ func (m *Models) Roll(ctx context.Context, states, actions []float32, nets []int
 	return mean, next, disagreement, err
 }
 
-// Act is session.Session's.
+// Act calls session.Session.Act.
 func (m *Models) Act(ctx context.Context, states, latent []float32) (actions []float32, err error) {
 	err = m.call(ctx, training.RolloutPolicy, m.rows(states), floats(states, latent), func() (err error) {
 		actions, err = m.session.Act(states, latent)

@@ -17,7 +17,7 @@ import (
 // is not one of its.
 type modelMetrics struct {
 	inferences  beam.Counter      // rows
-	batchSize   beam.Distribution // rows a call
+	batchSize   beam.Distribution // rows per call
 	batchBytes  beam.Distribution // of the input
 	latency     beam.Distribution // on the device, without waiting for it
 	loadLatency beam.Distribution // reading, compiling and the first run

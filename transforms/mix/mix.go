@@ -1,5 +1,6 @@
 // Package mix lays out D* = D ∪ D_aug (DiffStitch, section 4.3): which episodes
-// go into which file and row group, in which order.
+// go into which file and row group, in which order. It only decides: the rows are
+// written by io/datasetio.
 package mix
 
 import (

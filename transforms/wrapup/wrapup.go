@@ -1,6 +1,6 @@
 // Package wrapup gives the states of a bridge their actions, by inverse
 // dynamics, and rewards (DiffStitch, section 4.1, trajectory wrap-up):
-// a = f_ψ(s, s′), r = f_ϕ(s, a).
+// a = f_ψ(s, s′), r = f_ϕ(s, a). Whether they are any good is for qualify to say.
 package wrapup
 
 import (

@@ -1,4 +1,5 @@
-// Package envtest is the conformance suite that every environment passes.
+// Package envtest is the conformance suite that every environment passes: its tests
+// call Vector, and Simulator where its state can be set.
 package envtest
 
 import (
@@ -14,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// Copies is of how many copies most tests are.
+// Copies is how many copies of an environment most tests step together.
 const Copies = 3
 
 // Vector checks an environment; open gives n copies of it, which the suite closes.

@@ -1,5 +1,5 @@
-// Package gymnasium runs environments of Python's Gymnasium, in a small Python
-// program at the other end of a pipe.
+// Package gymnasium runs environments of Python's Gymnasium, such as MuJoCo's
+// Hopper-v5. It starts a small Python program, which it talks to through pipes.
 package gymnasium
 
 import (

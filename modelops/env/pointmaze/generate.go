@@ -67,7 +67,7 @@ func stream(seed uint64, index, use int) *rand.Rand {
 
 // How the pilot flies, in cells and seconds.
 const (
-	slowest, fastest = 1.2, 1.8 // cruising speeds, one an episode
+	slowest, fastest = 1.2, 1.8 // cruising speeds, one per episode
 	spread           = 0.2      // largest offset of a leg from the corridors' middle, by axis
 	turnIn           = 0.35     // distance to a waypoint at which the next one is aimed for
 	arrived          = 0.15     // distance at which a leg's last waypoint is reached

@@ -1,7 +1,7 @@
 // Package pointmaze is a deterministic point-mass maze: the built-in
 // environment, whose true next state judges what the learned models generate.
 //
-// A state is the float32 observation x, y, vx, vy itself (cells and cells a
+// A state is the float32 observation x, y, vx, vy itself (cells and cells per
 // second), so Step on a stored observation gives the stored next observation
 // bit for bit. The maze is a grid of unit cells with y pointing up.
 package pointmaze

@@ -1,5 +1,6 @@
-// Package execution runs GoMLX graphs with saved weights: what training and
-// inference share.
+// Package execution runs GoMLX graphs with saved weights, for training and for
+// inference: it compiles and calls them, copies weights from and to a store, and tells
+// the engine's errors from others. What the graphs compute is none of its business.
 package execution
 
 import (
