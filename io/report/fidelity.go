@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg/draw"
 )
@@ -27,7 +28,7 @@ func marginalsSection(r Report) (section, error) {
 		Title: "Generated transitions against real ones",
 		Text: fmt.Sprintf("Marginal score %s: one minus the mean Kolmogorov–Smirnov distance between the generated and the real "+
 			"distribution of a dimension; 1 where they agree. Bridges lead from low to high episodes, so they need not spread as the data does.",
-			score(1-mean(distances))),
+			score(1-stat.Mean(distances, nil))),
 		Legend: []key{keyOf(grey, "swatch", "real"), keyOf(blue, "line", "generated")},
 	}
 	shown := worst(distances, shownColumns)
@@ -52,14 +53,6 @@ func sides(c *Comparison) (generated, actual [][]float64) {
 }
 
 func score(v float64) string { return fmt.Sprintf("%.2f", v) }
-
-func mean(values []float64) float64 {
-	sum := 0.0
-	for _, v := range values {
-		sum += v
-	}
-	return sum / float64(len(values))
-}
 
 // worst are the indices of the n largest distances, in their own order.
 func worst(distances []float64, n int) []int {

@@ -29,6 +29,21 @@ func bandit() *Data {
 	return data
 }
 
+// trained is a policy fresh from training, for the length of the test.
+func trained(t *testing.T, engine compute.Backend, cfg Config, data *Data) Policy {
+	t.Helper()
+	dir := t.TempDir()
+	if _, err := Train(t.Context(), engine, dir, cfg, data, nil); err != nil {
+		t.Fatal(err)
+	}
+	p, err := Open(engine, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Finalize)
+	return p
+}
+
 // meanAction of a policy over the bandit's observations.
 func meanAction(t *testing.T, engine compute.Backend, dir string, data *Data) float64 {
 	t.Helper()
@@ -85,16 +100,9 @@ func TestImprovement(t *testing.T) {
 // observations, whatever the number of episodes.
 func TestPolicyOfSeeds(t *testing.T) {
 	engine := backendtest.Open(t, backend.Go)
-	cfg, data, dir := toyConfig(t, IQL, 1, 2), toyData(16), t.TempDir()
+	cfg, data := toyConfig(t, IQL, 1, 2), toyData(16)
 	cfg.MaxAction = 2
-	if _, err := Train(t.Context(), engine, dir, cfg, data, nil); err != nil {
-		t.Fatal(err)
-	}
-	p, err := Open(engine, dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Finalize()
+	p := trained(t, engine, cfg, data)
 	if p.Seeds() != 2 {
 		t.Errorf("%d seeds", p.Seeds())
 	}
@@ -146,16 +154,9 @@ func TestAim(t *testing.T) {
 		data.Actions[2*row], data.Actions[2*row+1] = action, action
 	}
 	backendtest.ForEach(t, func(t *testing.T, engine compute.Backend) {
-		cfg, dir := toyConfig(t, DT, 1), t.TempDir()
+		cfg := toyConfig(t, DT, 1)
 		cfg.Steps, cfg.Batch, cfg.LearningRate, cfg.DT.GradientClip = 400, 32, 3e-3, 10
-		if _, err := Train(t.Context(), engine, dir, cfg, data, nil); err != nil {
-			t.Fatal(err)
-		}
-		p, err := Open(engine, dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer p.Finalize()
+		p := trained(t, engine, cfg, data)
 		for _, target := range []float64{math.NaN(), -2, 2} { // the first leaves what is in the data
 			if !math.IsNaN(target) {
 				p.(Conditioned).Aim(target)
