@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"diffstitch/io/snapshot"
 	"diffstitch/io/trajectory"
 	"diffstitch/testing/fixture"
 
@@ -111,19 +112,57 @@ func TestConverterSaysWhy(t *testing.T) {
 // workplace is a folder in which the page's commands make sense.
 func workplace(t *testing.T, root string) string {
 	dir := t.TempDir()
-	data := filepath.Join(dir, "augmented", "snapshots", "0001", "data")
-	if err := os.MkdirAll(data, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "augmented", "CURRENT"), []byte("0001\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	fixture.Write(t, filepath.Join(data, "part-00000.parquet"), walks()...)
+	out := filepath.Join(dir, "augmented")
+	publish(t, out, walks()[:3]...)
+	publish(t, out, walks()...)
 	fixture.Program(t, filepath.Join(dir, "bin"))
 	if err := os.Symlink(filepath.Join(root, "tools"), filepath.Join(dir, "tools")); err != nil {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// publish makes episodes the current snapshot of a folder; those before stay there.
+func publish(t *testing.T, out string, episodes ...*trajectory.Episode) {
+	t.Helper()
+	staging, err := snapshot.Begin(out, snapshot.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	part, rows := snapshot.Part{File: "data/part-00000.parquet"}, 0
+	for _, e := range episodes {
+		rows += e.Len()
+	}
+	part.Rows = int64(rows)
+	fixture.Write(t, filepath.Join(staging.Dir(), part.File), episodes...)
+	if _, err := staging.Commit(snapshot.Manifest{Parts: []snapshot.Part{part}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReadersGetTheCurrentSnapshot runs the README's program where there are two.
+func TestReadersGetTheCurrentSnapshot(t *testing.T) {
+	python, dir := fixture.Python(t, "pyarrow", "numpy"), t.TempDir()
+	publish(t, filepath.Join(dir, "augmented"), walks()[:3]...)
+	publish(t, filepath.Join(dir, "augmented"), walks()...)
+	text, err := os.ReadFile(filepath.Join(fixture.Root(t), "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, program, _ := strings.Cut(string(text), "```python\n")
+	program, _, found := strings.Cut(program, "```\n")
+	if !found {
+		t.Fatal("the README has no program in Python")
+	}
+	command := exec.Command(python, "-c", program+"print(observations.shape)")
+	command.Dir = dir
+	rows := 0
+	for _, e := range walks() {
+		rows += e.Len()
+	}
+	if out, err := command.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != fmt.Sprintf("(%d, 4)", rows) {
+		t.Errorf("%v: printed %s, want (%d, 4)", err, out, rows)
+	}
 }
 
 // walks are ten episodes of 4 observation and 2 action values, a stitch, a rollout of
