@@ -111,6 +111,10 @@ lint-deploy: ## check Dockerfiles, shell scripts, Kubernetes manifests (needs .c
 	shellcheck .ci/run $$(git ls-files '*.sh')
 	kubernetes-validate --strict --quiet $(K8S_VERSIONS:%=-k %) deploy/kubernetes/*.yaml deploy/flink/kubernetes/augment.yaml deploy/flink/kubernetes/jobserver.yaml
 
+.PHONY: imports
+imports: ## print what each package imports of this module (testing/arrows holds it to ARCHITECTURE.md)
+	@$(GO) list -f '{{.ImportPath}}{{range .Imports}} {{.}}{{end}}' ./... | awk '{ line = $$1; for (i = 2; i <= NF; i++) if ($$i ~ /^diffstitch\//) line = line " " substr($$i, 12); sub(/^diffstitch\//, "", line); print line }'
+
 .PHONY: fmt
 fmt: ## format every file
 	gofmt -w .
