@@ -109,7 +109,7 @@ lint-deploy: export PATH := $(CURDIR)/.ci/venv/bin:$(PATH)
 lint-deploy: ## check Dockerfiles, shell scripts, Kubernetes manifests (needs .ci/requirements.txt in .ci/venv or the PATH)
 	hadolint deploy/docker/Dockerfile deploy/docker/Dockerfile.cuda
 	shellcheck .ci/run $$(git ls-files '*.sh')
-	kubernetes-validate --strict --quiet $(K8S_VERSIONS:%=-k %) deploy/kubernetes/*.yaml deploy/flink/kubernetes/augment.yaml deploy/flink/kubernetes/jobserver.yaml
+	kubernetes-validate --strict --quiet $(K8S_VERSIONS:%=-k %) deploy/kubernetes/*.yaml deploy/flink/kubernetes/augment.yaml deploy/flink/kubernetes/jobserver.yaml deploy/flink/kubernetes/network.yaml
 
 .PHONY: imports
 imports: ## print what each package imports of this module (testing/arrows holds it to ARCHITECTURE.md)

@@ -9,7 +9,9 @@
 #   flink.sh run embedded|cluster CMD…   start, run a command, stop
 #
 # Jobs are sent to --endpoint 127.0.0.1:8099. Everything binds to the loopback
-# but the job server, which listens on every interface: see isolated.sh.
+# but the job server, which listens on every interface and runs what it is sent.
+# So it starts only where there is nothing but the loopback, into which run goes
+# by isolated.sh, or where FLINK_EXPOSED=1 says that others may reach it.
 #
 # Settings, by environment variables:
 #   FLINK_DIR        folder of logs, process ids, configuration and temporary files
@@ -187,10 +189,15 @@ start_jobserver() {
 
 start_embedded() { jobserver '[local]' org.apache.beam.runners.flink.FlinkJobServerDriver; }
 
+# isolated is whether there is no interface but the loopback.
+isolated() { [[ $(awk 'NR > 2 && $1 != "lo:"' /proc/net/dev) == "" ]]; }
+
 # jobserver MASTER MAIN… launches the job server by a main class.
 jobserver() {
   local master=$1
   shift
+  isolated || [[ ${FLINK_EXPOSED:-} == 1 ]] ||
+    die "Beam's job server would listen on every interface of this machine, and runs what it is sent: go by '$here/isolated.sh COMMAND' or 'flink.sh run', or set FLINK_EXPOSED=1"
   free "$port" FLINK_PORT
   launch jobserver -Xmx1g "$@" --job-host=127.0.0.1 --job-port="$port" --artifact-port=0 --expansion-port=-1 \
     --artifacts-dir="$dir/tmp/artifacts" --flink-conf-dir="$dir/conf" --flink-master="$master"
@@ -243,6 +250,10 @@ signal() { kill "-$1" -- "-$(<"$dir/pid/$2")" 2>/dev/null || true; }
 
 run() {
   (($# > 1)) || usage
+  isolated || [[ ${FLINK_EXPOSED:-} == 1 ]] || {
+    jars # there is no network to fetch them from in there
+    exec "$here/isolated.sh" "${BASH_SOURCE[0]}" run "$@"
+  }
   start "$1"
   trap stop EXIT
   shift
