@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"diffstitch/io/layout"
 )
 
 // Files lists the Parquet files that path stands for, sorted: a file, a glob, a
@@ -30,7 +32,7 @@ func Files(path string) ([]string, error) {
 
 func globFiles(pattern string) ([]string, error) {
 	if !strings.ContainsAny(pattern, "*?[") {
-		return nil, fmt.Errorf("dataset: %q: %w: no such file or folder; give a .parquet file, a folder of them, or a quoted glob", pattern, ErrNoFiles)
+		return nil, fmt.Errorf("dataset: %q: %w: no such file or folder; give a .parquet file, a folder of them, or a quoted glob", pattern, layout.ErrNoFiles)
 	}
 	matches, err := filepath.Glob(pattern)
 	if err != nil {
@@ -43,7 +45,7 @@ func globFiles(pattern string) ([]string, error) {
 		}
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("dataset: glob %q: %w: nothing matches; check it with ls, and quote it so that the shell leaves it alone", pattern, ErrNoFiles)
+		return nil, fmt.Errorf("dataset: glob %q: %w: nothing matches; check it with ls, and quote it so that the shell leaves it alone", pattern, layout.ErrNoFiles)
 	}
 	slices.Sort(files)
 	return files, nil
@@ -54,36 +56,15 @@ func folderFiles(dir string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if files, found, err := foreignFiles(data); found || err != nil {
-		return files, err
-	}
-	return parquetFiles(data)
-}
-
-// parquetFiles are the *.parquet in a folder and those below.
-func parquetFiles(data string) ([]string, error) {
-	var files []string
-	err := filepath.WalkDir(data, func(path string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case path != data && strings.ContainsRune("._", rune(entry.Name()[0])):
-			if entry.IsDir() {
-				return fs.SkipDir
-			}
-		case !entry.IsDir() && filepath.Ext(path) == ".parquet":
-			files = append(files, path)
+	for _, l := range layouts {
+		if l.Folder == nil {
+			continue
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("dataset: listing %q: %w", data, err)
+		if files, found, err := l.Folder(data); found || err != nil {
+			return files, err
+		}
 	}
-	if len(files) == 0 {
-		return nil, fmt.Errorf("dataset: folder %q: %w: it holds no *.parquet; give the folder that does, or a file", data, ErrNoFiles)
-	}
-	slices.Sort(files)
-	return files, nil
+	return layout.ParquetFiles(data)
 }
 
 // currentSnapshot is the data folder of dir's current snapshot, or dir itself
@@ -101,4 +82,17 @@ func currentSnapshot(dir string) (string, error) {
 		return "", fmt.Errorf("dataset: %q names no snapshot: %q", filepath.Join(dir, "CURRENT"), id)
 	}
 	return filepath.Join(dir, "snapshots", id, "data"), nil
+}
+
+// FolderLayout is the layout of a folder that another tool made, or "".
+func FolderLayout(dir string) string {
+	for _, l := range layouts {
+		if l.FolderName == nil {
+			continue
+		}
+		if name := l.FolderName(dir); name != "" {
+			return name
+		}
+	}
+	return ""
 }

@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"math"
 
+	"diffstitch/io/layout"
+	"diffstitch/io/layout/transitions"
+	"diffstitch/io/parquet"
 	"diffstitch/io/trajectory"
-
-	"github.com/apache/arrow-go/v18/parquet"
 )
 
 // Rule is a rule of D*.
@@ -109,20 +110,21 @@ func (v *verifier) file(ctx context.Context, path string) (err error) {
 	defer func() { err = errors.Join(err, f.Close()) }()
 	v.path = path
 	v.checked.Files++
-	if !v.columns(f) {
+	r, ok := f.reader.(*transitions.Reader)
+	if !ok || !v.columns(r) {
 		return nil
 	}
-	t := newTable(f)
-	defer t.close() // nothing was written
+	rows := r.Rows()
+	defer rows.Close() // nothing was written
 	for {
-		b, err := t.next(math.MaxInt64)
-		if err == errDone {
+		b, err := rows.Next(math.MaxInt64)
+		if err == parquet.ErrDone {
 			break
 		}
 		if err := errors.Join(err, ctx.Err()); err != nil {
 			return err
 		}
-		for i := range b.rows {
+		for i := range b.Rows {
 			v.row(b, i)
 		}
 	}
@@ -130,33 +132,24 @@ func (v *verifier) file(ctx context.Context, path string) (err error) {
 	return nil
 }
 
-// kinds are the physical types of D*'s columns.
-var kinds = map[string]parquet.Type{
-	"episode_id": parquet.Types.Int64, "step": parquet.Types.Int32,
-	"observations": parquet.Types.Float, "next_observations": parquet.Types.Float, "actions": parquet.Types.Float, "rewards": parquet.Types.Float,
-	"terminals": parquet.Types.Boolean, "timeouts": parquet.Types.Boolean,
-	"source": parquet.Types.ByteArray, "generated": parquet.Types.Boolean,
-	"low_episode_id": parquet.Types.Int64, "high_episode_id": parquet.Types.Int64, "qualification_error": parquet.Types.Float,
-}
-
 // columns is whether the file's columns are those of D*.
-func (v *verifier) columns(f *File) bool {
+func (v *verifier) columns(r *transitions.Reader) bool {
 	before := v.checked.Violations[RuleColumns]
-	leaves, err := topLeaves(f.reader.MetaData().Schema)
+	leaves, err := r.Leaves()
 	if err != nil {
 		v.report(0, 0, RuleColumns, "%v", err)
 		return false
 	}
-	for _, name := range columnNames {
-		l, ok := leaves[name]
+	for _, want := range transitions.Columns() {
+		l, ok := leaves[want.Name]
 		switch {
 		case !ok:
-			v.report(0, 0, RuleColumns, "no column %s; the file has %s", name, describe(leaves))
-		case l.kind != kinds[name]:
-			v.report(0, 0, RuleColumns, "column %s holds %v, want %v", name, l.kind, kinds[name])
+			v.report(0, 0, RuleColumns, "no column %s; the file has %s", want.Name, parquet.Describe(leaves))
+		case l.Kind != want.Kind:
+			v.report(0, 0, RuleColumns, "column %s holds %v, want %v", want.Name, l.Kind, want.Kind)
 		}
 	}
-	s := f.schema
+	s := r.Schema()
 	if v.observationDim == 0 {
 		v.observationDim, v.actionDim = s.ObservationDim, s.ActionDim
 	}
@@ -174,8 +167,8 @@ func (v *verifier) report(row, id int64, rule Rule, format string, args ...any) 
 }
 
 // row checks a row by itself and against the one before it.
-func (v *verifier) row(b *block, i int) {
-	row, id := b.first+int64(i), b.ids.values[i]
+func (v *verifier) row(b *layout.Block, i int) {
+	row, id := b.First+int64(i), b.IDs.Values[i]
 	v.checked.Transitions++
 	if v.prev.there && v.prev.id != id {
 		v.endEpisode()
@@ -184,46 +177,46 @@ func (v *verifier) row(b *block, i int) {
 	v.follows(b, i, row, id)
 	v.derivation(b, i, row, id)
 	v.prev = verifiedRow{
-		there: true, row: row, id: id, step: b.steps.values[i], flags: flags(b, i),
-		source: b.source.values[i], lowID: b.lowID.values[i], highID: b.highID.values[i],
-		next:       append(v.prev.next[:0], b.next.row(i)...),
-		continuous: b.source.values[i] != trajectory.Original,
-		judged:     b.qualification.ok(i),
+		there: true, row: row, id: id, step: b.Steps.Values[i], flags: flags(b, i),
+		source: b.Source.Values[i], lowID: b.LowIDs.Values[i], highID: b.HighIDs.Values[i],
+		next:       append(v.prev.next[:0], b.Next.Row(i)...),
+		continuous: b.Source.Values[i] != trajectory.Original,
+		judged:     b.Qualification.OK(i),
 	}
 }
 
-func flags(b *block, i int) int {
+func flags(b *layout.Block, i int) int {
 	count := 0
-	if b.terminals.values[i] {
+	if b.Terminals.Values[i] {
 		count++
 	}
-	if b.timeouts.values[i] {
+	if b.Timeouts.Values[i] {
 		count++
 	}
 	return count
 }
 
 // values checks that the row's values are all there and finite.
-func (v *verifier) values(b *block, i int, row, id int64) {
+func (v *verifier) values(b *layout.Block, i int, row, id int64) {
 	for _, c := range []struct {
 		name    string
-		vectors *vectors[float32]
-	}{{"observations", &b.observations}, {"next_observations", &b.next}, {"actions", &b.actions}, {"rewards", &b.rewards}} {
-		switch at := notFinite(c.vectors.row(i)); {
-		case !c.vectors.ok(i):
-			v.report(row, id, RuleDims, "%s is null, or not %d values long", c.name, c.vectors.width)
+		vectors *parquet.Vectors[float32]
+	}{{"observations", &b.Observations}, {"next_observations", &b.Next}, {"actions", &b.Actions}, {"rewards", &b.Rewards}} {
+		switch at := parquet.NotFinite(c.vectors.Row(i)); {
+		case !c.vectors.OK(i):
+			v.report(row, id, RuleDims, "%s is null, or not %d values long", c.name, c.vectors.Width)
 		case at >= 0:
-			v.report(row, id, RuleFinite, "%s holds %v", c.name, c.vectors.row(i)[at])
+			v.report(row, id, RuleFinite, "%s holds %v", c.name, c.vectors.Row(i)[at])
 		}
 	}
-	if !b.ids.ok(i) || !b.steps.ok(i) || !b.terminals.ok(i) || !b.timeouts.ok(i) || !b.source.ok(i) || !b.generated.ok(i) {
+	if !b.IDs.OK(i) || !b.Steps.OK(i) || !b.Terminals.OK(i) || !b.Timeouts.OK(i) || !b.Source.OK(i) || !b.Generated.OK(i) {
 		v.report(row, id, RuleDims, "a null")
 	}
 }
 
 // follows checks the row against the one before it in the episode.
-func (v *verifier) follows(b *block, i int, row, id int64) {
-	p, step := &v.prev, b.steps.values[i]
+func (v *verifier) follows(b *layout.Block, i int, row, id int64) {
+	p, step := &v.prev, b.Steps.Values[i]
 	if !p.there {
 		v.checked.Episodes++
 		if where, again := v.seen[id]; again {
@@ -242,17 +235,17 @@ func (v *verifier) follows(b *block, i int, row, id int64) {
 	if p.flags > 0 {
 		v.report(p.row, id, RuleFlags, "a flag before the episode's last row")
 	}
-	if b.source.values[i] != p.source || b.lowID.values[i] != p.lowID || b.highID.values[i] != p.highID {
+	if b.Source.Values[i] != p.source || b.LowIDs.Values[i] != p.lowID || b.HighIDs.Values[i] != p.highID {
 		v.report(row, id, RuleProvenance, "source or ids differ from the row before")
 	}
-	if p.continuous && !sameBits(p.next, b.observations.row(i)) {
+	if p.continuous && !layout.SameBits(p.next, b.Observations.Row(i)) {
 		v.report(row, id, RuleContinuous, "the observation is not the next observation of the row before")
 	}
 }
 
 // derivation checks what the row says of where it comes from.
-func (v *verifier) derivation(b *block, i int, row, id int64) {
-	source, generated, judged := b.source.values[i], b.generated.values[i], b.qualification.ok(i)
+func (v *verifier) derivation(b *layout.Block, i int, row, id int64) {
+	source, generated, judged := b.Source.Values[i], b.Generated.Values[i], b.Qualification.OK(i)
 	original, synthetic := source == trajectory.Original, trajectory.Synthetic(source)
 	stitched := !original && !synthetic
 	if generated {
@@ -267,7 +260,7 @@ func (v *verifier) derivation(b *block, i int, row, id int64) {
 	if !generated && synthetic {
 		v.report(row, id, RuleGenerated, "a row of source %s that is not generated", source)
 	}
-	if stitched != b.lowID.ok(i) || stitched != b.highID.ok(i) {
+	if stitched != b.LowIDs.OK(i) || stitched != b.HighIDs.OK(i) {
 		v.report(row, id, RuleProvenance, "low and high episode ids go with stitches, and with all of them")
 	}
 	switch before := v.prev; {
@@ -275,8 +268,8 @@ func (v *verifier) derivation(b *block, i int, row, id int64) {
 		v.report(row, id, RuleError, "qualification_error goes with generated rows, and with all of a stitch")
 	case synthetic && before.there && before.source == source && judged != before.judged:
 		v.report(row, id, RuleError, "qualification_error goes with all rows of an episode of source %s, or with none", source)
-	case judged && notFinite(b.qualification.row(i)) >= 0:
-		v.report(row, id, RuleFinite, "qualification_error holds %v", b.qualification.values[i])
+	case judged && parquet.NotFinite(b.Qualification.Row(i)) >= 0:
+		v.report(row, id, RuleFinite, "qualification_error holds %v", b.Qualification.Values[i])
 	}
 }
 

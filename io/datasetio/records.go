@@ -1,7 +1,6 @@
 package datasetio
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -10,10 +9,10 @@ import (
 	"slices"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/parquet-go/parquet-go"
 
 	"diffstitch/io/attempt"
 	"diffstitch/io/dataset"
+	"diffstitch/io/parquet"
 	"diffstitch/io/storage"
 	"diffstitch/io/trajectory"
 )
@@ -51,7 +50,7 @@ type writeRecordsFn[T any] struct {
 // ProcessElement holds the records encoded, since they come once and may have to be
 // written more than once.
 func (fn *writeRecordsFn[T]) ProcessElement(ctx context.Context, _ int, next func(*T) bool) (path string, err error) {
-	encoded, err := encode(next)
+	encoded, err := parquet.EncodeStructs(next)
 	if err != nil {
 		return "", fmt.Errorf("datasetio: encoding records for %q: %w", fn.Path, err)
 	}
@@ -65,29 +64,12 @@ func (fn *writeRecordsFn[T]) ProcessElement(ctx context.Context, _ int, next fun
 	})
 }
 
-const (
-	// groupRecords is how many records are encoded at a time.
-	groupRecords = 8192
-	// writeChunk is how much of them is written at once, in bytes.
-	writeChunk = 1 << 20
-)
-
-func encode[T any](next func(*T) bool) ([]byte, error) {
-	var file bytes.Buffer
-	out := parquet.NewGenericWriter[T](&file, parquet.MaxRowsPerRowGroup(groupRecords))
-	record := make([]T, 1)
-	for next(&record[0]) {
-		if _, err := out.Write(record); err != nil {
-			return nil, err
-		}
-	}
-	err := out.Close()
-	return file.Bytes(), err
-}
+// writeChunk is how much of the encoded records is written at once, in bytes.
+const writeChunk = 1 << 20
 
 // SaveRecords writes records to a Parquet file, whole or not at all.
 func SaveRecords[T any](ctx context.Context, path string, records []T) error {
-	return save(ctx, path, func(w io.Writer) error { return parquet.Write(w, records) })
+	return save(ctx, path, func(w io.Writer) error { return parquet.WriteStructs(w, records) })
 }
 
 func save(ctx context.Context, path string, write func(io.Writer) error) error {
@@ -104,7 +86,7 @@ func LoadRecords[T any](path string) ([]T, error) {
 		return nil, fmt.Errorf("datasetio: %w", err)
 	}
 	defer f.Close() // nothing was written
-	records, err := parquet.Read[T](f, f.Size())
+	records, err := parquet.ReadStructs[T](f, f.Size())
 	if err != nil {
 		return nil, fmt.Errorf("datasetio: reading %q: %w", path, err)
 	}

@@ -1,6 +1,8 @@
-// Package arrows checks the imports of every Go file against the direction that they
-// may take between the repository's layers: cmd → pipelines → transforms → {modelops, io/attempt, io/trajectory}, and
-// pipelines → io; which layers know Beam or GoMLX; and who opens files.
+// Package arrows holds the direction of the imports between the repository's
+// packages: cmd → pipelines → transforms → {modelops, io/attempt, io/trajectory}, and
+// pipelines → io, each package by the arrows that the table of ARCHITECTURE.md lists
+// and by no others; which layers know Beam, GoMLX or a Parquet library; and who opens
+// files.
 package arrows
 
 import (
@@ -8,6 +10,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -15,45 +18,6 @@ import (
 )
 
 const module = "diffstitch"
-
-const (
-	beam  = "github.com/apache/beam"
-	gomlx = "github.com/gomlx"
-)
-
-// layer is a folder at the root and what its packages may import.
-type layer struct {
-	// may lists what it imports of this module, packages below included.
-	may []string
-	// never lists what it does not import of the rest, tests included.
-	never []string
-	// neverOutsideTests lists what only its tests import.
-	neverOutsideTests []string
-}
-
-// layers is the table of ARCHITECTURE.md, from the top down. Tests import any layer: arrows
-// are about what ships.
-var layers = map[string]layer{
-	"cmd":       {may: []string{"cmd", "pipelines", "transforms", "io", "modelops"}, never: []string{gomlx}},
-	"pipelines": {may: []string{"pipelines", "transforms", "io", "modelops"}, never: []string{gomlx}},
-	"transforms": {
-		may:               []string{"transforms", "modelops", "io/attempt", "io/trajectory"},
-		never:             []string{gomlx},
-		neverOutsideTests: opensFiles,
-	},
-	"modelops": {may: []string{"modelops"}, never: []string{beam}},
-	"io":       {may: []string{"io"}, never: []string{gomlx}},
-	"testing":  {may: []string{"testing", "pipelines", "transforms", "io", "modelops"}},
-}
-
-// opensFiles are packages that reach a disk, a bucket or a network.
-var opensFiles = []string{
-	"os", "io/fs", "io/ioutil", "embed", "net", "syscall",
-	"cloud.google.com/go/storage",
-	beam + "/sdks/v2/go/pkg/beam/io",
-	"github.com/parquet-go/parquet-go",
-	"github.com/apache/arrow-go",
-}
 
 // Violation is one import against the arrows.
 type Violation struct {
@@ -69,23 +33,74 @@ func (v Violation) String() string {
 // Check reads the imports of every Go file below root, whatever its build tags.
 func Check(root fs.FS) ([]Violation, error) {
 	var violations []Violation
-	err := fs.WalkDir(root, ".", func(file string, entry fs.DirEntry, err error) error {
+	err := each(root, func(file string, imports []string) {
+		test := strings.HasSuffix(file, "_test.go")
+		if reason := unknown(path.Dir(file)); reason != "" {
+			violations = append(violations, Violation{File: file, Reason: reason})
+			return
+		}
+		for _, imported := range imports {
+			if reason := forbids(path.Dir(file), imported, test); reason != "" {
+				violations = append(violations, Violation{file, imported, reason})
+			}
+		}
+	})
+	return violations, err
+}
+
+// Unused lists the packages of the table that are not below root, and the arrows that
+// no import follows.
+func Unused(root fs.FS) (lines []string, err error) {
+	followed := map[string]map[string]bool{}
+	err = each(root, func(file string, imports []string) {
+		from := path.Dir(file)
+		if followed[from] == nil {
+			followed[from] = map[string]bool{}
+		}
+		if strings.HasSuffix(file, "_test.go") {
+			return
+		}
+		for _, imported := range imports {
+			if to, own := strings.CutPrefix(imported, module+"/"); own {
+				followed[from][to] = true
+			}
+		}
+	})
+	for _, from := range Packages() {
+		if followed[from] == nil {
+			lines = append(lines, from+" is in the table and nowhere else")
+			continue
+		}
+		for _, to := range arrows[from] {
+			if !slices.ContainsFunc(slices.Collect(maps.Keys(followed[from])), func(pkg string) bool { return matches(to, pkg) }) {
+				lines = append(lines, fmt.Sprintf("%s imports no %s", from, to))
+			}
+		}
+	}
+	return lines, err
+}
+
+// Packages lists those of the table.
+func Packages() []string { return slices.Sorted(maps.Keys(arrows)) }
+
+// each hands out the Go files below root, slash-separated, and what they import.
+func each(root fs.FS, use func(file string, imports []string)) error {
+	return fs.WalkDir(root, ".", func(file string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
-			return err
+			return fmt.Errorf("arrows: %w", err)
 		case entry.IsDir() && skipped(entry.Name()):
 			return fs.SkipDir
 		case entry.IsDir() || path.Ext(file) != ".go":
 			return nil
 		}
-		found, err := checkFile(root, file)
-		violations = append(violations, found...)
-		return err
+		imports, err := importsOf(root, file)
+		if err != nil {
+			return fmt.Errorf("arrows: %w", err)
+		}
+		use(file, imports)
+		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("arrows: %w", err)
-	}
-	return violations, nil
 }
 
 // skipped is whether the go command ignores a folder of this name, too.
@@ -93,7 +108,7 @@ func skipped(name string) bool {
 	return name == "testdata" || name == "vendor" || strings.HasPrefix(name, "_") || strings.HasPrefix(name, ".") && name != "."
 }
 
-func checkFile(root fs.FS, file string) ([]Violation, error) {
+func importsOf(root fs.FS, file string) (imports []string, err error) {
 	source, err := fs.ReadFile(root, file)
 	if err != nil {
 		return nil, err
@@ -102,40 +117,60 @@ func checkFile(root fs.FS, file string) ([]Violation, error) {
 	if err != nil {
 		return nil, err
 	}
-	name, _, _ := strings.Cut(file, "/")
-	from, known := layers[name]
-	if !known {
-		return []Violation{{File: file, Reason: fmt.Sprintf("%q is no layer: add it to the table in testing/arrows", name)}}, nil
-	}
-	var violations []Violation
 	for _, spec := range parsed.Imports {
 		imported, err := strconv.Unquote(spec.Path.Value)
 		if err != nil {
 			return nil, fmt.Errorf("%s: import %s: %w", file, spec.Path.Value, err)
 		}
-		if reason := from.forbids(imported, strings.HasSuffix(file, "_test.go")); reason != "" {
-			violations = append(violations, Violation{file, imported, name + " " + reason})
-		}
+		imports = append(imports, imported)
 	}
-	return violations, nil
+	return imports, nil
 }
 
-// forbids says what an import breaks, or nothing.
-func (l layer) forbids(imported string, test bool) string {
-	inside, own := strings.CutPrefix(imported, module+"/")
-	switch {
-	case within(imported, l.never):
-		return "never imports it, tests included"
-	case test:
-		return ""
-	case within(imported, l.neverOutsideTests):
-		return "imports it in tests alone"
-	case own && within(inside, []string{"testing"}) && !within("testing", l.may):
-		return "imports testing/ in tests alone"
-	case own && !within(inside, l.may):
-		return "imports only " + strings.Join(l.may, ", ")
+// unknown says that a package is not in the tables, or nothing.
+func unknown(pkg string) string {
+	name, _, _ := strings.Cut(pkg, "/")
+	if _, known := layers[name]; !known {
+		return fmt.Sprintf("%q is no layer: add it to the tables in testing/arrows", name)
+	}
+	if _, known := arrows[pkg]; !known && name != "testing" {
+		return fmt.Sprintf("%q is not in the table in testing/arrows: add it there and in ARCHITECTURE.md", pkg)
 	}
 	return ""
+}
+
+// forbids says what an import by a package breaks, or nothing. Tests import any
+// package: arrows are about what ships.
+func forbids(from, imported string, test bool) string {
+	name, _, _ := strings.Cut(from, "/")
+	l := layers[name]
+	to, own := strings.CutPrefix(imported, module+"/")
+	parquet := within(imported, parquetLibraries) && from != parquetPackage
+	switch {
+	case within(imported, l.never):
+		return name + " never imports it, tests included"
+	case test || name == "testing":
+		return ""
+	case within(imported, l.neverOutsideTests):
+		return name + " imports it in tests alone"
+	case parquet:
+		return "only " + parquetPackage + " imports a Parquet library"
+	case own && within(to, []string{"testing"}):
+		return name + " imports testing/ in tests alone"
+	case own && !slices.ContainsFunc(arrows[from], func(pattern string) bool { return matches(pattern, to) }):
+		return from + " imports only " + strings.Join(arrows[from], ", ")
+	}
+	return ""
+}
+
+// matches is whether a package is the one that an entry of the table names, or, of an
+// entry that ends in /..., one below it.
+func matches(entry, pkg string) bool {
+	tree, all := strings.CutSuffix(entry, "/...")
+	if all {
+		return within(pkg, []string{tree})
+	}
+	return pkg == entry
 }
 
 // within is whether a package is one of the trees or below one.

@@ -1,0 +1,222 @@
+package layout
+
+import (
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+
+	"diffstitch/io/parquet"
+)
+
+// spellings are the names a column of the canonical layout is found under. The
+// first is its own.
+var spellings = map[string][]string{
+	"episode_id":          {"episode_id", "episode_index"},
+	"step":                {"step", "frame_index"},
+	"observations":        {"observations", "observation", "observation.state"},
+	"next_observations":   {"next_observations", "next_observation", "next.observation.state"},
+	"actions":             {"actions", "action"},
+	"rewards":             {"rewards", "reward", "next.reward"},
+	"terminals":           {"terminals", "terminal", "terminated"},
+	"timeouts":            {"timeouts", "timeout", "truncated", "next.truncated"},
+	"dones":               {"dones", "done", "next.done"},
+	"source":              {"source"},
+	"generated":           {"generated"},
+	"low_episode_id":      {"low_episode_id"},
+	"high_episode_id":     {"high_episode_id"},
+	"qualification_error": {"qualification_error"},
+}
+
+// minariSpellings are the names in a file of the Minari layout.
+var minariSpellings = map[string][]string{
+	"observations":        {"observations"},
+	"actions":             {"actions"},
+	"rewards":             {"rewards"},
+	"terminals":           {"terminations"},
+	"timeouts":            {"truncations"},
+	"generated":           {"infos.generated"},
+	"qualification_error": {"infos.qualification_error"},
+}
+
+// vectorColumns may be made of several columns of the file.
+var vectorColumns = []string{"observations", "next_observations", "actions"}
+
+// ProvenanceColumns are those of D* that say where an episode comes from.
+var ProvenanceColumns = []string{"source", "generated", "low_episode_id", "high_episode_id", "qualification_error"}
+
+// requiredColumns are those that every layout has.
+var requiredColumns = []string{"observations", "actions", "rewards"}
+
+// depths is how deep each required column is nested in a layout. Observations
+// and actions of one value may be one level less deep.
+var depths = map[string]map[string]int{
+	Transitions: {"observations": 1, "actions": 1, "rewards": 0},
+	Episodes:    {"observations": 2, "actions": 2, "rewards": 1},
+	Minari:      {"observations": 1, "actions": 1, "rewards": 0},
+}
+
+// Binding is which leaf each canonical column is read from.
+type Binding map[string]parquet.Leaf
+
+// Bind finds the columns of a layout among the file's leaves.
+func Bind(leaves map[string]parquet.Leaf, layout string, opts Options) (Binding, error) {
+	names := spellings
+	if layout == Minari {
+		names = minariSpellings
+	}
+	bound := Binding{}
+	for name, found := range names {
+		for _, spelling := range found {
+			if l, ok := find(leaves, name, spelling); ok {
+				bound[name] = l
+				break
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(opts.Columns)) {
+		given := opts.Columns[name]
+		if _, ok := names[name]; !ok {
+			return nil, fmt.Errorf("%w: no column is called %q; those that can be named are %s",
+				parquet.ErrColumns, name, strings.Join(slices.Sorted(maps.Keys(names)), ", "))
+		}
+		l, ok := find(leaves, name, given)
+		if !ok {
+			return nil, fmt.Errorf("%w: --column %s=%s: the file has no such column; it has %s", parquet.ErrColumns, name, given, parquet.Describe(leaves))
+		}
+		bound[name] = l
+	}
+	for _, name := range requiredColumns {
+		if _, ok := bound[name]; !ok {
+			return nil, fmt.Errorf("%w: none is called %s; the file has %s; say which it is with --column %s=NAME",
+				parquet.ErrColumns, strings.Join(names[name], " or "), parquet.Describe(leaves), name)
+		}
+	}
+	return bound, nil
+}
+
+// Layout recognises how the rows are laid out, or checks what was asked for.
+func (b Binding) Layout(asked string) (string, error) {
+	found := Transitions
+	if b["rewards"].Depth > 0 {
+		found = Episodes
+	}
+	if asked == "" {
+		asked = found
+	}
+	for _, name := range requiredColumns {
+		depth := depths[asked][name]
+		for _, l := range b[name].All() {
+			if l.Depth == depth || (depth > 0 && name != "rewards" && l.Depth == depth-1) {
+				continue
+			}
+			return "", fmt.Errorf("%w: layout %s wants each row's %s to be a %snumber, column %q holds a %snumber; the columns look like layout %s",
+				parquet.ErrColumns, asked, name, strings.Repeat("list of ", depth), l.Name, strings.Repeat("list of ", l.Depth), found)
+		}
+		if asked == Episodes && b[name].Parts != nil {
+			return "", fmt.Errorf("%w: layout %s takes %s from one column, not from %s", parquet.ErrColumns, asked, name, b[name].Name)
+		}
+	}
+	return asked, nil
+}
+
+// Keep drops the columns that the layout doesn't read, and checks that episodes
+// can be told apart.
+func (b Binding) Keep(layout string) error {
+	if layout == Episodes {
+		for name := range b {
+			if _, required := depths[Episodes][name]; !required && !b.flagsLists(name) {
+				delete(b, name)
+			}
+		}
+		return nil
+	}
+	if layout == Transitions && !b.HasAll(ProvenanceColumns...) {
+		for _, name := range ProvenanceColumns {
+			delete(b, name)
+		}
+	}
+	if _, terminals := b["terminals"]; terminals {
+		delete(b, "dones") // the word that says less
+	}
+	for _, name := range slices.Sorted(maps.Keys(b)) {
+		l := b[name]
+		if !slices.Contains(vectorColumns, name) && l.Depth > 0 {
+			return fmt.Errorf("%w: column %q is a list, want one value for %s", parquet.ErrColumns, l.Name, name)
+		}
+	}
+	if layout == Transitions && !b.HasAny("episode_id", "step", "terminals", "timeouts", "dones") {
+		return fmt.Errorf("%w: nothing tells where an episode ends; name one of episode_id, step, terminals, timeouts with --column, as in --column episode_id=NAME", parquet.ErrColumns)
+	}
+	return nil
+}
+
+// flagsLists is whether name is a list of flags of the Episodes layout.
+func (b Binding) flagsLists(name string) bool {
+	return b[name].Depth == 1 && slices.Contains([]string{"terminals", "timeouts", "dones"}, name)
+}
+
+func (b Binding) HasAll(names ...string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool { _, ok := b[name]; return !ok })
+}
+
+func (b Binding) HasAny(names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { _, ok := b[name]; return ok })
+}
+
+// Names are the file's names by the canonical ones.
+func (b Binding) Names() map[string]string {
+	names := make(map[string]string, len(b))
+	for name, l := range b {
+		names[name] = l.Name
+	}
+	return names
+}
+
+// Leaves are those that are read.
+func (b Binding) Leaves() iter.Seq[parquet.Leaf] {
+	return func(yield func(parquet.Leaf) bool) {
+		for _, bound := range b {
+			for _, l := range bound.All() {
+				if !yield(l) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// find gives the leaf of a name; for a vector also all members of a struct, in
+// the order of their names, as Gymnasium flattens a Dict, or several columns in
+// the order given: one+another.
+func find(leaves map[string]parquet.Leaf, canonical, name string) (parquet.Leaf, bool) {
+	if l, ok := leaves[name]; ok {
+		return l, true
+	}
+	if !slices.Contains(vectorColumns, canonical) {
+		return parquet.Leaf{}, false
+	}
+	var parts []parquet.Leaf
+	for part := range strings.SplitSeq(name, "+") {
+		found := members(leaves, part)
+		if len(found) == 0 {
+			return parquet.Leaf{}, false
+		}
+		parts = append(parts, found...)
+	}
+	return parquet.Join(parts), true
+}
+
+// members is the leaf of a name, or those of the struct of that name.
+func members(leaves map[string]parquet.Leaf, name string) (found []parquet.Leaf) {
+	if l, ok := leaves[name]; ok {
+		return []parquet.Leaf{l}
+	}
+	for _, member := range slices.Sorted(maps.Keys(leaves)) {
+		if strings.HasPrefix(member, name+".") {
+			found = append(found, leaves[member])
+		}
+	}
+	return found
+}

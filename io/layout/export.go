@@ -1,0 +1,164 @@
+package layout
+
+import (
+	"fmt"
+
+	"diffstitch/io/parquet"
+	"diffstitch/io/trajectory"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+)
+
+// ExportConfig is what a folder of another tool's layout is written with.
+type ExportConfig struct {
+	Layout         string // one of Exports
+	ObservationDim int    // S
+	ActionDim      int    // A
+	// Provenance is whether it is written where an episode comes from.
+	Provenance bool
+	// Name is the dataset's own, which Minari asks for.
+	Name string
+	// Task and FPS, the steps a second, are what LeRobot asks for.
+	Task string
+	FPS  int
+}
+
+// Validate reports widths that cannot be.
+func (c ExportConfig) Validate() error { return CheckWidths(c.ObservationDim, c.ActionDim) }
+
+// CheckWidths reports widths of vectors that cannot be written.
+func CheckWidths(observations, actions int) error {
+	if observations < 1 || observations > parquet.MaxWidth || actions < 1 || actions > parquet.MaxWidth {
+		return fmt.Errorf("dataset: writing vectors of %d and %d values; want 1 to %d", observations, actions, parquet.MaxWidth)
+	}
+	return nil
+}
+
+// Check refuses an episode that does not fit.
+func (c ExportConfig) Check(e *trajectory.Episode) error {
+	if e.ObservationDim != c.ObservationDim || e.ActionDim != c.ActionDim {
+		return fmt.Errorf("dataset: exporting episode %d: it has %d observation and %d action values, those before %d and %d",
+			e.ID, e.ObservationDim, e.ActionDim, c.ObservationDim, c.ActionDim)
+	}
+	if err := e.Validate(); err != nil {
+		return fmt.Errorf("dataset: exporting: %w", err)
+	}
+	return nil
+}
+
+// Series is a column of some rows: numbers, flags or words.
+type Series struct {
+	Name   string
+	Width  int // of a row; 1 for a column of single values
+	List   bool
+	Values any // []float32, []float64, []int64, []bool or []string, [rows, width]
+}
+
+// Vector is a column of vectors, of which those of one value are lists too.
+func Vector(name string, width int, values []float32) Series {
+	return Series{Name: name, Width: width, List: true, Values: values}
+}
+
+// Single is a column of single values.
+func Single[V any](name string, values []V) Series {
+	return Series{Name: name, Width: 1, Values: values}
+}
+
+func (c Series) kind() arrow.DataType {
+	var kind arrow.DataType
+	switch c.Values.(type) {
+	case []float32:
+		kind = arrow.PrimitiveTypes.Float32
+	case []float64:
+		kind = arrow.PrimitiveTypes.Float64
+	case []int64:
+		kind = arrow.PrimitiveTypes.Int64
+	case []bool:
+		kind = arrow.FixedWidthTypes.Boolean
+	case []string:
+		kind = arrow.BinaryTypes.String
+	}
+	if c.List {
+		return arrow.FixedSizeListOf(int32(c.Width), kind)
+	}
+	return kind
+}
+
+// Field is the column in a schema of Arrow.
+func (c Series) Field() arrow.Field {
+	return arrow.Field{Name: c.Name, Type: c.kind(), Nullable: true}
+}
+
+// AppendTo adds the column's rows to a builder of its kind.
+func (c Series) AppendTo(builder array.Builder) {
+	if lists, ok := builder.(*array.FixedSizeListBuilder); ok {
+		values := c.Values.([]float32)
+		for range len(values) / c.Width {
+			lists.Append(true)
+		}
+		builder = lists.ValueBuilder()
+	}
+	switch values := c.Values.(type) {
+	case []float32:
+		builder.(*array.Float32Builder).AppendValues(values, nil)
+	case []float64:
+		builder.(*array.Float64Builder).AppendValues(values, nil)
+	case []int64:
+		builder.(*array.Int64Builder).AppendValues(values, nil)
+	case []bool:
+		builder.(*array.BooleanBuilder).AppendValues(values, nil)
+	case []string:
+		builder.(*array.StringBuilder).AppendValues(values, nil)
+	}
+}
+
+// Every is a value for each of so many rows.
+func Every[V any](rows int, value V) []V {
+	values := make([]V, rows)
+	for i := range values {
+		values[i] = value
+	}
+	return values
+}
+
+// LastOnly is a flag on the last of so many rows.
+func LastOnly(rows int, flag bool) []bool {
+	flags := make([]bool, rows)
+	if rows > 0 {
+		flags[rows-1] = flag
+	}
+	return flags
+}
+
+// Bridge spells out which of an episode's rows were generated, and the error of
+// those that have one; other stands for the error of the rest.
+func Bridge(e *trajectory.Episode, rows int, other float32) (generated []bool, errors []float32) {
+	generated, errors = make([]bool, rows), Every(rows, other)
+	if p := e.Provenance; p != nil {
+		copy(errors[p.BridgeStart:], p.Errors)
+		from, to := p.Generated(e.Len())
+		copy(generated[from:to], Every(to-from, true))
+	}
+	return generated, errors
+}
+
+// NextOf spells out an episode's next observations, [T, S], as D* does: it repeats the
+// last observation where the one after it is unknown.
+func NextOf(e *trajectory.Episode) []float32 { return AppendNext(nil, e) }
+
+// AppendNext appends NextOf to values.
+func AppendNext(values []float32, e *trajectory.Episode) []float32 {
+	if e.Len() == 0 {
+		return values
+	}
+	if e.NextObservations != nil {
+		return append(values, e.NextObservations...)
+	}
+	values = append(values, e.Observations[e.ObservationDim:]...)
+	final, known := e.NextObservation(e.Len() - 1)
+	if !known {
+		final = e.Observation(e.Len() - 1)
+	}
+	return append(values, final...)
+}

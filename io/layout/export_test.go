@@ -1,0 +1,4 @@
+package layout
+
+// NextObservations is nextObservations.
+var NextObservations = nextObservations

@@ -1,0 +1,342 @@
+package minari
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"diffstitch/io/layout"
+	"diffstitch/io/parquet"
+	"diffstitch/io/storage"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/ipc"
+)
+
+const (
+	arrowMagic = "ARROW1\x00\x00"
+	// maxArrow is the largest Arrow file that is read: it is held in memory.
+	maxArrow = 1 << 30
+)
+
+// isArrow is whether a file begins as an Arrow file does.
+func isArrow(handle *storage.File) bool {
+	if handle.Info().IsDir() {
+		return false
+	}
+	var head [len(arrowMagic)]byte
+	n, _ := handle.ReadAt(head[:], 0) // what cannot be read is no Arrow file
+	return string(head[:n]) == arrowMagic
+}
+
+// ErrNotArrow is returned for an Arrow file that cannot be read.
+var ErrNotArrow = errors.New("not a whole Arrow file")
+
+// openArrow opens an Arrow file.
+func openArrow(o layout.Opened, opts layout.Options) (_ layout.Reader, err error) {
+	defer recovered(&err)
+	records, err := readArrow(o.Handle)
+	if err != nil {
+		return nil, err
+	}
+	leaves := map[string]parquet.Leaf{}
+	for _, field := range records.Schema().Fields() {
+		arrowLeaves(leaves, field, "", 0)
+	}
+	f := layout.File{Path: o.Path}
+	if f.Columns, err = layout.Bind(leaves, layout.Minari, opts); err != nil {
+		return nil, err
+	}
+	if _, err := f.Columns.Layout(layout.Minari); err != nil {
+		return nil, err
+	}
+	if err := f.Columns.Keep(layout.Minari); err != nil {
+		return nil, err
+	}
+	r := &reader{bytes: o.Handle.Size()}
+	for i := range records.NumRecords() {
+		record, err := records.RecordBatch(i)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrNotArrow, err)
+		}
+		r.count += record.NumRows()
+		if record.NumRows() < 0 || r.count > maxArrowGrowth*o.Handle.Size() {
+			return nil, fmt.Errorf("%w: it claims %d rows", ErrNotArrow, r.count)
+		}
+		if i == 0 && record.NumRows() > 0 {
+			if err := arrowWidths(&f, record); err != nil {
+				return nil, err
+			}
+		}
+	}
+	f.Schema.Layout, f.Schema.Columns = layout.Minari, f.Columns.Names()
+	r.rows = func() (*layout.Block, error) { return arrowRows(o.Handle, f, int(r.count)) }
+	return r, r.hold(f)
+}
+
+// readArrow reads a file into memory.
+func readArrow(handle *storage.File) (reader *ipc.FileReader, err error) {
+	defer recovered(&err)
+	if handle.Size() > maxArrow {
+		return nil, fmt.Errorf("%w: it has %d bytes, more than the %d that an episode may take", ErrNotArrow, handle.Size(), maxArrow)
+	}
+	data, err := io.ReadAll(handle.Reader())
+	if err != nil {
+		return nil, err
+	}
+	if err := checkArrow(data); err != nil {
+		return nil, err
+	}
+	reader, err = ipc.NewMappedFileReader(data, ipc.WithAllocator(newBoundedAllocator(len(data))))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotArrow, err)
+	}
+	return reader, nil
+}
+
+// arrowLeaves adds the columns of a field, by the names that [parquet.File.Leaves] gives.
+func arrowLeaves(leaves map[string]parquet.Leaf, field arrow.Field, prefix string, depth int) {
+	name := prefix + field.Name
+	switch t := field.Type.(type) {
+	case *arrow.StructType:
+		if depth > 0 {
+			return
+		}
+		for _, member := range t.Fields() {
+			arrowLeaves(leaves, member, name+".", depth)
+		}
+	case arrow.ListLikeType:
+		element := t.ElemField()
+		element.Name = field.Name
+		arrowLeaves(leaves, element, prefix, depth+1)
+	default:
+		leaves[name] = parquet.Leaf{Name: name, Kind: arrowKind(t), Depth: depth}
+	}
+}
+
+// arrowKind is the physical type that Parquet has for a type; a byte array for
+// what is neither a number nor a flag.
+func arrowKind(t arrow.DataType) parquet.Kind {
+	switch t.ID() {
+	case arrow.FLOAT64:
+		return parquet.Double
+	case arrow.FLOAT32:
+		return parquet.Float
+	case arrow.BOOL:
+		return parquet.Boolean
+	case arrow.INT64, arrow.UINT64, arrow.UINT32:
+		return parquet.Int64
+	case arrow.INT8, arrow.INT16, arrow.INT32, arrow.UINT8, arrow.UINT16:
+		return parquet.Int32
+	default:
+		return parquet.ByteArray
+	}
+}
+
+// arrowWidths takes the widths of vectors from their first row.
+func arrowWidths(f *layout.File, record arrow.RecordBatch) error {
+	size := func(l parquet.Leaf) int {
+		if lists, ok := arrowColumn(record, l.Name).(array.ListLike); ok {
+			start, end := lists.ValueOffsets(0)
+			return int(end - start)
+		}
+		return 1
+	}
+	total := func(l parquet.Leaf) (width int) {
+		if l.Parts == nil {
+			return size(l)
+		}
+		for i, part := range l.Parts {
+			l.Parts[i].Size = size(part)
+			width += l.Parts[i].Size
+		}
+		return width
+	}
+	f.Schema.ObservationDim, f.Schema.ActionDim = total(f.Columns["observations"]), total(f.Columns["actions"])
+	for _, width := range []int{f.Schema.ObservationDim, f.Schema.ActionDim} {
+		if width < 1 || width > parquet.MaxWidth {
+			return fmt.Errorf("%w: observations of %d values and actions of %d; want 1 to %d", parquet.ErrColumns, f.Schema.ObservationDim, f.Schema.ActionDim, parquet.MaxWidth)
+		}
+	}
+	return nil
+}
+
+// arrowColumn is the array of a column, or a member of one.
+func arrowColumn(record arrow.RecordBatch, name string) arrow.Array {
+	for i, field := range record.Schema().Fields() {
+		if found := arrowMember(record.Column(i), field.Name, name); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+func arrowMember(column arrow.Array, at, name string) arrow.Array {
+	if at == name {
+		return column
+	}
+	members, ok := column.(*array.Struct)
+	if !ok {
+		return nil
+	}
+	for i, field := range members.DataType().(*arrow.StructType).Fields() {
+		if found := arrowMember(members.Field(i), at+"."+field.Name, name); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+// arrowRows reads all rows, so many.
+func arrowRows(handle *storage.File, f layout.File, count int) (rows *layout.Block, err error) {
+	defer recovered(&err)
+	reader, err := readArrow(handle)
+	if err != nil {
+		return nil, err
+	}
+	rows = &layout.Block{}
+	for i := range reader.NumRecords() {
+		record, err := reader.RecordBatch(i)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrNotArrow, err)
+		}
+		b := &layout.Block{Rows: int(record.NumRows())}
+		for name, l := range f.Columns {
+			if err := arrowPlace(b, record, name, l, f.Schema); err != nil {
+				return nil, err
+			}
+		}
+		rows.Grow(b, count)
+	}
+	return rows, nil
+}
+
+// arrowPlace puts a column of the layout where it belongs in the block.
+func arrowPlace(b *layout.Block, record arrow.RecordBatch, name string, l parquet.Leaf, s layout.Schema) (err error) {
+	switch name {
+	case "observations":
+		b.Observations, err = arrowVectors(record, l, s.ObservationDim, arrowFloat)
+	case "actions":
+		b.Actions, err = arrowVectors(record, l, s.ActionDim, arrowFloat)
+	case "rewards":
+		b.Rewards, err = arrowVectors(record, l, 1, arrowFloat)
+	case "qualification_error":
+		b.Qualification, err = arrowVectors(record, l, 1, arrowFloat)
+	case "terminals":
+		b.Terminals, err = arrowVectors(record, l, 1, arrowFlag)
+	case "timeouts":
+		b.Timeouts, err = arrowVectors(record, l, 1, arrowFlag)
+	case "generated":
+		b.Generated, err = arrowVectors(record, l, 1, arrowFlag)
+	}
+	return err
+}
+
+// arrowVectors are the rows of a column, or of several that make up a vector.
+func arrowVectors[V any](record arrow.RecordBatch, l parquet.Leaf, width int, convert func(arrow.Array) (func(int) V, error)) (parquet.Vectors[V], error) {
+	if l.Parts == nil {
+		l.Size = width
+		return arrowVector(record, l, convert)
+	}
+	var parts []parquet.Vectors[V]
+	for _, part := range l.Parts {
+		v, err := arrowVector(record, part, convert)
+		if err != nil {
+			return v, err
+		}
+		parts = append(parts, v)
+	}
+	joined, _ := parquet.JoinVectors(parts, int(record.NumRows()), nil)
+	return joined, nil
+}
+
+// arrowVector are the rows of one column, of l.Size values each.
+func arrowVector[V any](record arrow.RecordBatch, l parquet.Leaf, convert func(arrow.Array) (func(int) V, error)) (parquet.Vectors[V], error) {
+	rows := int(record.NumRows())
+	if rows*l.Size > parquet.MaxEpisodeValues {
+		return parquet.Vectors[V]{}, fmt.Errorf("%w: column %q has more than %d values", ErrNotArrow, l.Name, parquet.MaxEpisodeValues)
+	}
+	out := parquet.Vectors[V]{Width: l.Size, Values: make([]V, rows*l.Size), Lengths: make([]int32, rows)}
+	column := arrowColumn(record, l.Name)
+	values, lists := column, array.ListLike(nil)
+	if found, ok := column.(array.ListLike); ok {
+		values, lists = found.ListValues(), found
+	}
+	if fixed, ok := column.(*array.FixedSizeList); ok && fixed.ListValues().Len() < rows*l.Size {
+		return parquet.Vectors[V]{}, fmt.Errorf("%w: column %q claims %d rows of %d values, and holds %d values", ErrNotArrow, l.Name, rows, l.Size, fixed.ListValues().Len())
+	}
+	value, err := convert(values)
+	if err != nil {
+		return out, fmt.Errorf("%w: column %q: %w", parquet.ErrColumns, l.Name, err)
+	}
+	for row := range rows {
+		start, end := int64(row), int64(row)+1
+		if lists != nil {
+			start, end = lists.ValueOffsets(row)
+		}
+		if column.IsNull(row) {
+			out.Lengths[row] = parquet.Absent
+			continue
+		}
+		setRow(&out, row, values, start, end, value)
+	}
+	if !slices.ContainsFunc(out.Lengths, func(length int32) bool { return int(length) != l.Size }) {
+		out.Lengths = nil
+	}
+	return out, nil
+}
+
+// setRow takes the values [start, end) as a row; with a null among them it is absent.
+func setRow[V any](v *parquet.Vectors[V], row int, values arrow.Array, start, end int64, value func(int) V) {
+	v.Lengths[row] = int32(end - start)
+	for i := start; i < end; i++ {
+		if values.IsNull(int(i)) {
+			v.Lengths[row] = parquet.Absent
+			return
+		}
+		if at := int(i - start); at < v.Width {
+			v.Values[row*v.Width+at] = value(int(i))
+		}
+	}
+}
+
+// arrowFloat gives the numbers or flags of an array.
+func arrowFloat(values arrow.Array) (func(int) float32, error) {
+	switch a := values.(type) {
+	case *array.Float32:
+		return a.Value, nil
+	case *array.Float64:
+		return func(i int) float32 { return float32(a.Value(i)) }, nil
+	case *array.Int64:
+		return func(i int) float32 { return float32(a.Value(i)) }, nil
+	case *array.Int32:
+		return func(i int) float32 { return float32(a.Value(i)) }, nil
+	case *array.Int8:
+		return func(i int) float32 { return float32(a.Value(i)) }, nil
+	case *array.Boolean:
+		return func(i int) float32 {
+			if a.Value(i) {
+				return 1
+			}
+			return 0
+		}, nil
+	}
+	return nil, fmt.Errorf("it holds %v, want numbers", values.DataType())
+}
+
+// arrowFlag gives the flags of an array.
+func arrowFlag(values arrow.Array) (func(int) bool, error) {
+	if a, ok := values.(*array.Boolean); ok {
+		return a.Value, nil
+	}
+	return nil, fmt.Errorf("it holds %v, want flags", values.DataType())
+}
+
+// recovered turns a panic of the Arrow library into an error.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%w: %v", ErrNotArrow, p)
+	}
+}

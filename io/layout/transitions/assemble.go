@@ -1,0 +1,93 @@
+package transitions
+
+import (
+	"math"
+
+	"diffstitch/io/layout"
+	"diffstitch/io/parquet"
+)
+
+// assembler makes the episodes that begin in some row groups of the rows.
+type assembler struct {
+	reader *Reader
+	rows   *layout.Rows
+	block  *layout.Block
+	at     int   // the next row of block
+	stop   int64 // the row from which on episodes are somebody else's
+	draft  *layout.Draft
+	// foreign is whether the rows at hand may belong to the episode of the row
+	// before the first, whose boundary columns draft then holds.
+	foreign bool
+}
+
+func newAssembler(r *Reader, groups layout.Groups) *assembler {
+	a := &assembler{reader: r, rows: r.rows(groups.From), stop: r.table.Start(groups.To), draft: layout.NewDraft(&r.File)}
+	a.foreign = a.rows.Row() > 0
+	return a
+}
+
+// Next is the next episode or reject; parquet.ErrDone after the last.
+func (a *assembler) Next() (layout.Item, error) {
+	if a.block == nil && a.foreign {
+		if err := a.lookBack(); err != nil {
+			return layout.Item{}, err
+		}
+	}
+	for {
+		if !a.draft.Begun() && a.row() >= a.stop {
+			return layout.Item{}, parquet.ErrDone
+		}
+		if a.block == nil || a.at == a.block.Rows {
+			b, err := a.rows.Next(math.MaxInt64)
+			if err == parquet.ErrDone && a.draft.Begun() {
+				return a.draft.Finish(), nil
+			}
+			if err != nil {
+				return layout.Item{}, err
+			}
+			a.block, a.at = b, 0
+		}
+		ends := a.draft.EndsBefore(a.block, a.at)
+		if a.draft.Begun() && ends {
+			return a.draft.Finish(), nil
+		}
+		to := a.at + 1
+		for a.draft.Continues(a.block, to) {
+			to++
+		}
+		a.foreign = a.foreign && !ends
+		if a.foreign {
+			a.draft.Mark(a.block, to-1)
+		} else {
+			a.draft.Add(a.block, a.at, to)
+		}
+		a.at = to
+	}
+}
+
+// row is the next row.
+func (a *assembler) row() int64 {
+	if a.block == nil {
+		return a.rows.Row()
+	}
+	return a.block.First + int64(a.at)
+}
+
+// lookBack reads, of the row before the first, what tells whether the first
+// begins an episode.
+func (a *assembler) lookBack() (err error) {
+	defer parquet.Recovered(&err)
+	r, row := a.reader, a.rows.Row()-1
+	rows := r.rows(0, "episode_id", "terminals", "dones", "timeouts")
+	defer rows.Close() // nothing was written
+	if err := rows.Enter(r.table.GroupOf(row), row); err != nil {
+		return err
+	}
+	b, err := rows.Next(1)
+	if err == nil {
+		a.draft.Mark(b, 0)
+	}
+	return err
+}
+
+func (a *assembler) Close() error { return a.rows.Close() }

@@ -1,0 +1,197 @@
+package transitions
+
+import (
+	"fmt"
+	"io"
+
+	"diffstitch/io/layout"
+	"diffstitch/io/parquet"
+	"diffstitch/io/trajectory"
+)
+
+// DefaultRowGroupRows is how many rows a row group has where nothing is said.
+const DefaultRowGroupRows = 20_000
+
+// WriterConfig is the shape of what is written.
+type WriterConfig struct {
+	ObservationDim int // S
+	ActionDim      int // A
+	// RowGroupRows is the number of rows after which a row group ends, with the
+	// episode that reached it; DefaultRowGroupRows where 0.
+	RowGroupRows int
+}
+
+func (c WriterConfig) validate() error {
+	if err := layout.CheckWidths(c.ObservationDim, c.ActionDim); err != nil {
+		return err
+	}
+	if c.RowGroupRows < 0 {
+		return fmt.Errorf("dataset: row groups of %d rows", c.RowGroupRows)
+	}
+	return nil
+}
+
+// Writer writes episodes as a table of D*, one row a transition. The same
+// episodes give the same bytes. It is not safe for concurrent use.
+type Writer struct {
+	config WriterConfig
+	out    *parquet.Writer
+	rows   rowBuffer
+}
+
+// rowBuffer holds the rows of the row group being filled.
+type rowBuffer struct {
+	ids                         []int64
+	steps                       []int32
+	observations, next, actions []float32
+	rewards                     []float32
+	terminals, timeouts         []bool
+	sources                     []parquet.Text
+	generated                   []bool
+	lowIDs, highIDs             []int64   // of the rows that have one
+	derived                     []int16   // 1 where a row has ids, else 0
+	errors                      []float32 // of the rows that have one
+	judged                      []int16   // 1 where a row has an error, else 0
+}
+
+// NewWriter begins a file. The caller closes w after the Writer.
+func NewWriter(w io.Writer, config WriterConfig) (*Writer, error) {
+	if err := config.validate(); err != nil {
+		return nil, err
+	}
+	if config.RowGroupRows == 0 {
+		config.RowGroupRows = DefaultRowGroupRows
+	}
+	out, err := parquet.NewWriter(w, fields(config))
+	if err != nil {
+		return nil, fmt.Errorf("dataset: %w", err)
+	}
+	return &Writer{config: config, out: out}, nil
+}
+
+// fields are the columns of D*. What a query may be after has statistics, and what
+// repeats a dictionary.
+func fields(c WriterConfig) []parquet.Field {
+	return []parquet.Field{
+		{Name: "episode_id", Kind: parquet.Int64, Stats: true},
+		{Name: "step", Kind: parquet.Int32, Stats: true},
+		{Name: "observations", Kind: parquet.Float, List: c.ObservationDim},
+		{Name: "actions", Kind: parquet.Float, List: c.ActionDim},
+		{Name: "rewards", Kind: parquet.Float, Stats: true},
+		{Name: "next_observations", Kind: parquet.Float, List: c.ObservationDim},
+		{Name: "terminals", Kind: parquet.Boolean},
+		{Name: "timeouts", Kind: parquet.Boolean},
+		{Name: "source", Kind: parquet.ByteArray, Stats: true, Dictionary: true},
+		{Name: "generated", Kind: parquet.Boolean, Stats: true},
+		{Name: "low_episode_id", Kind: parquet.Int64, Nullable: true, Stats: true, Dictionary: true},
+		{Name: "high_episode_id", Kind: parquet.Int64, Nullable: true, Stats: true, Dictionary: true},
+		{Name: "qualification_error", Kind: parquet.Float, Nullable: true, Stats: true},
+	}
+}
+
+// Columns are the columns of D* with the kinds of their values.
+func Columns() (columns []parquet.Field) {
+	return fields(WriterConfig{ObservationDim: 1, ActionDim: 1})
+}
+
+// Write appends an episode. It may end the row group, after the episode.
+func (w *Writer) Write(e *trajectory.Episode) error {
+	if e.ObservationDim != w.config.ObservationDim || e.ActionDim != w.config.ActionDim {
+		return fmt.Errorf("dataset: writing episode %d: it has %d observation and %d action values, the file %d and %d",
+			e.ID, e.ObservationDim, e.ActionDim, w.config.ObservationDim, w.config.ActionDim)
+	}
+	if err := e.Validate(); err != nil {
+		return fmt.Errorf("dataset: writing: %w", err)
+	}
+	w.rows.add(e)
+	if len(w.rows.ids) >= w.config.RowGroupRows {
+		return w.EndRowGroup()
+	}
+	return nil
+}
+
+// EndRowGroup writes the rows so far as a row group; where there are none it
+// does nothing.
+func (w *Writer) EndRowGroup() error {
+	r := &w.rows
+	if len(r.ids) == 0 {
+		return nil
+	}
+	err := w.out.WriteGroup(
+		parquet.Values(r.ids), parquet.Values(r.steps), parquet.Lists(r.observations), parquet.Lists(r.actions),
+		parquet.Values(r.rewards), parquet.Lists(r.next), parquet.Values(r.terminals), parquet.Values(r.timeouts),
+		parquet.Values(r.sources), parquet.Values(r.generated),
+		parquet.Optional(r.lowIDs, r.derived), parquet.Optional(r.highIDs, r.derived), parquet.Optional(r.errors, r.judged),
+	)
+	if err != nil {
+		return fmt.Errorf("dataset: %w", err)
+	}
+	r.reset()
+	return nil
+}
+
+// Close writes what is left and the footer. It does not close the underlying
+// writer.
+func (w *Writer) Close() error {
+	if err := w.EndRowGroup(); err != nil {
+		return err
+	}
+	if err := w.out.Close(); err != nil {
+		return fmt.Errorf("dataset: %w", err)
+	}
+	return nil
+}
+
+func (r *rowBuffer) add(e *trajectory.Episode) {
+	steps := e.Len()
+	r.observations = append(r.observations, e.Observations...)
+	r.actions = append(r.actions, e.Actions...)
+	r.rewards = append(r.rewards, e.Rewards...)
+	r.next = layout.AppendNext(r.next, e)
+	for step := range steps {
+		last := step == steps-1
+		r.ids = append(r.ids, e.ID)
+		r.steps = append(r.steps, int32(step))
+		r.terminals = append(r.terminals, last && e.End == trajectory.Terminal)
+		r.timeouts = append(r.timeouts, last && e.End == trajectory.Timeout)
+	}
+	r.addProvenance(e)
+}
+
+func (r *rowBuffer) addProvenance(e *trajectory.Episode) {
+	p := e.Provenance
+	if p == nil {
+		p = &trajectory.Provenance{Source: trajectory.Original}
+	}
+	source := parquet.Text(p.Source)
+	derived := int16(0)
+	if e.Provenance != nil && !trajectory.Synthetic(p.Source) {
+		derived = 1
+	}
+	from, to := p.Generated(e.Len())
+	for step := range e.Len() {
+		generated := step >= from && step < to
+		r.sources = append(r.sources, source)
+		r.generated = append(r.generated, generated)
+		r.derived = append(r.derived, derived)
+		if derived == 1 {
+			r.lowIDs = append(r.lowIDs, p.LowID)
+			r.highIDs = append(r.highIDs, p.HighID)
+		}
+		if generated && len(p.Errors) > 0 {
+			r.judged = append(r.judged, 1)
+		} else {
+			r.judged = append(r.judged, 0)
+		}
+	}
+	r.errors = append(r.errors, p.Errors...)
+}
+
+func (r *rowBuffer) reset() {
+	*r = rowBuffer{
+		ids: r.ids[:0], steps: r.steps[:0], observations: r.observations[:0], next: r.next[:0], actions: r.actions[:0],
+		rewards: r.rewards[:0], terminals: r.terminals[:0], timeouts: r.timeouts[:0], sources: r.sources[:0],
+		generated: r.generated[:0], lowIDs: r.lowIDs[:0], highIDs: r.highIDs[:0], derived: r.derived[:0],
+		errors: r.errors[:0], judged: r.judged[:0],
+	}
+}
