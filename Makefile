@@ -10,7 +10,7 @@ PYTHON ?= python3
 BINARY := bin/diffstitch
 
 # Packages in which several goroutines meet.
-CONCURRENT ?= ./pipelines/observe/... ./io/dataset/... ./io/datasetio/... ./modelops/backend/... ./modelops/session/...
+CONCURRENT ?= ./pipelines/observe/... ./io/parquet/... ./io/layout/... ./io/datasetio/... ./modelops/backend/... ./modelops/session/...
 # The XLA plugin for the CPU, and the script that builds it.
 XLA_CPU_INSTALLER ?= ../shared/tools/xla-cpu/install-xla-cpu.sh
 XLA_CPU_DIR ?= $(HOME)/.cache/diffstitch/xla-cpu
@@ -126,7 +126,7 @@ tidy-check: ## check that go.mod and go.sum are tidy
 .PHONY: bench
 bench: ## measure reading and writing against pyarrow, stitching, Beam's overhead, memory (docs/benchmarks.md)
 	file=$$(mktemp) && trap 'rm -f "$$file"' EXIT && \
-		DIFFSTITCH_BENCH_FILE=$$file $(GO) test ./io/dataset -run '^$$' -bench Canonical -benchtime 5x && \
+		DIFFSTITCH_BENCH_FILE=$$file $(GO) test ./io/layout -run '^$$' -bench Canonical -benchtime 5x && \
 		$(PYTHON) tools/bench/parquet_peer.py "$$file"
 	$(GO) test ./testing/bench -run '^$$' -bench 'Stitching|Forward|Beam' -benchtime 3x -timeout 60m
 	$(GO) test ./testing/bench -run '^$$' -bench Planning -benchtime 1x -timeout 60m

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/parquet/file"
 )
 
 // column streams one Leaf, converted to V.
@@ -38,11 +37,11 @@ type levelPattern struct {
 }
 
 // open starts the column on a row group.
-func (c *Column[V]) open(group *file.RowGroupReader) error {
+func (c *Column[V]) open(g group) error {
 	if err := c.Close(); err != nil {
 		return err
 	}
-	source, err := c.openChunk(group, c.Leaf)
+	source, err := c.openChunk(g, c.Leaf)
 	if err != nil {
 		return fmt.Errorf("column %q: %w", c.Name, err)
 	}
@@ -221,4 +220,4 @@ func (c *Column[V]) refill(levels int) (more bool, err error) {
 }
 
 // Open starts the column on a row group of a file.
-func (c *Column[V]) Open(f *File, group int) error { return c.open(f.reader.RowGroup(group)) }
+func (c *Column[V]) Open(f *File, group int) error { return c.open(f.group(group)) }

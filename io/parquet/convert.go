@@ -20,7 +20,7 @@ type chunk[V any] interface {
 }
 
 // Opener opens a Leaf of a row group as a column of V.
-type Opener[V any] func(group *file.RowGroupReader, l Leaf) (chunk[V], error)
+type Opener[V any] func(g group, l Leaf) (chunk[V], error)
 
 // arrowChunk reads by arrow's own column reader.
 type arrowChunk[V any] struct {
@@ -68,11 +68,11 @@ func converted[T, V any](source file.ColumnChunkReader, reader batchReader[T], c
 
 // Floats reads any column of numbers or flags. A float64 that float32
 // cannot hold becomes infinite, and its episode is rejected for that.
-func Floats(group *file.RowGroupReader, l Leaf) (chunk[float32], error) {
-	if l.Kind == parquet.Types.Float && plainPages(group, l) {
-		return openPages(group, l)
+func Floats(g group, l Leaf) (chunk[float32], error) {
+	if l.Kind == parquet.Types.Float && plainPages(g, l) {
+		return openPages(g, l)
 	}
-	source, err := group.Column(l.index)
+	source, err := g.column(l)
 	if err != nil {
 		return nil, err
 	}
@@ -97,8 +97,8 @@ func Floats(group *file.RowGroupReader, l Leaf) (chunk[float32], error) {
 }
 
 // Bools reads a column of flags, or of numbers that are flags.
-func Bools(group *file.RowGroupReader, l Leaf) (chunk[bool], error) {
-	source, err := group.Column(l.index)
+func Bools(g group, l Leaf) (chunk[bool], error) {
+	source, err := g.column(l)
 	if err != nil {
 		return nil, err
 	}
@@ -118,8 +118,8 @@ func Bools(group *file.RowGroupReader, l Leaf) (chunk[bool], error) {
 }
 
 // Int64s reads ids and steps.
-func Int64s(group *file.RowGroupReader, l Leaf) (chunk[int64], error) {
-	source, err := group.Column(l.index)
+func Int64s(g group, l Leaf) (chunk[int64], error) {
+	source, err := g.column(l)
 	if err != nil {
 		return nil, err
 	}
@@ -133,8 +133,8 @@ func Int64s(group *file.RowGroupReader, l Leaf) (chunk[int64], error) {
 }
 
 // Strings reads a column of a few different words.
-func Strings(group *file.RowGroupReader, l Leaf) (chunk[string], error) {
-	source, err := group.Column(l.index)
+func Strings(g group, l Leaf) (chunk[string], error) {
+	source, err := g.column(l)
 	if err != nil {
 		return nil, err
 	}

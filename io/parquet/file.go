@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"slices"
 	"sort"
 
@@ -25,6 +26,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/metadata"
 )
 
 var (
@@ -47,7 +49,7 @@ const (
 	// maxPage is the largest page, decompressed, that is taken from any file.
 	maxPage = 256 << 20
 	// minPage is the page size that is taken from the smallest file.
-	minPage = 16 << 20
+	minPage = 2 << 20
 	// MaxWidth is the longest vector: beyond it, columns or files are mixed up.
 	MaxWidth = 1 << 16
 	// MaxEpisodeValues bounds what one column of one episode holds: 256 MiB.
@@ -58,9 +60,12 @@ const (
 
 // File is an open Parquet file. Its methods may be called concurrently.
 type File struct {
+	handle *storage.File
 	reader *file.Reader
 	// starts is the first row of each row group, and one more for the end.
 	starts []int64
+
+	checksums checksums
 }
 
 // Open reads the footer of a file. The file stays the caller's to close.
@@ -74,7 +79,10 @@ func Open(handle *storage.File) (f *File, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotParquet, err)
 	}
-	return &File{reader: reader}, nil
+	if columns := reader.MetaData().Schema.NumColumns(); columns > maxColumns {
+		return nil, fmt.Errorf("%w: it has %d columns, more than %d", ErrNotParquet, columns, maxColumns)
+	}
+	return &File{handle: handle, reader: reader, checksums: checksums{done: map[[2]int]bool{}}}, nil
 }
 
 // checkFooter refuses a file whose footer cannot be right before the Parquet
@@ -128,7 +136,7 @@ func (f *File) Leaves() (map[string]Leaf, error) { return topLeaves(f.reader.Met
 // CheckGroups checks that the row groups' columns lie inside a file of so many bytes.
 // It comes before all that follows.
 func (f *File) CheckGroups(size int64, leaves iter.Seq[Leaf]) error {
-	meta := f.reader.MetaData()
+	meta, values := f.reader.MetaData(), map[int]int64{}
 	f.starts = make([]int64, 1, f.reader.NumRowGroups()+1)
 	for g := range f.reader.NumRowGroups() {
 		group := meta.RowGroup(g)
@@ -145,16 +153,53 @@ func (f *File) CheckGroups(size int64, leaves iter.Seq[Leaf]) error {
 			if c.NumValues() < rows { // a row is a level at least
 				return fmt.Errorf("row group %d, column %q claims %d values in %d rows", g, l.Name, c.NumValues(), rows)
 			}
-			begin, length := c.DataPageOffset(), c.TotalCompressedSize()
-			if c.HasDictionaryPage() && c.DictionaryPageOffset() > 0 {
-				begin = min(begin, c.DictionaryPageOffset())
-			}
+			begin, length := extent(c)
 			if begin < 0 || length < 0 || begin > size || length > size-begin {
 				return fmt.Errorf("row group %d, column %q claims bytes %d+%d of a file of %d", g, l.Name, begin, length, size)
+			}
+			if c.NumValues() > math.MaxInt64-values[l.index] {
+				return fmt.Errorf("row group %d, column %q claims %d values", g, l.Name, c.NumValues())
+			}
+			values[l.index] += c.NumValues()
+			if err := checkClaims(size, f.starts[g+1], values[l.index]); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
+}
+
+// extent is where a column lies in the file: its pages, with that of a dictionary.
+func extent(c *metadata.ColumnChunkMetaData) (begin, length int64) {
+	begin, length = c.DataPageOffset(), c.TotalCompressedSize()
+	if c.HasDictionaryPage() && c.DictionaryPageOffset() > 0 {
+		begin = min(begin, c.DictionaryPageOffset())
+	}
+	return begin, length
+}
+
+// group is a row group of a file.
+type group struct {
+	file  *File
+	index int
+}
+
+func (f *File) group(index int) group { return group{f, index} }
+
+func (g group) chunk(l Leaf) (*metadata.ColumnChunkMetaData, error) {
+	return g.file.reader.MetaData().RowGroup(g.index).ColumnChunk(l.index)
+}
+
+// pages are those of a column, checked.
+func (g group) pages(l Leaf) (file.PageReader, error) {
+	if err := g.verify(l); err != nil {
+		return nil, err
+	}
+	pages, err := g.file.reader.RowGroup(g.index).GetColumnPageReader(l.index)
+	if err != nil {
+		return nil, err
+	}
+	return &checkedPages{PageReader: pages, leaf: l}, nil
 }
 
 // Groups is the number of row groups.
@@ -227,7 +272,7 @@ func (f *File) Width(l Leaf) (int, error) {
 		return 0, nil
 	}
 	c := NewColumn(l, Floats, 0)
-	if err := c.open(f.reader.RowGroup(g)); err != nil {
+	if err := c.open(f.group(g)); err != nil {
 		return 0, err
 	}
 	if err := errors.Join(c.fill(probeLevels), c.Close()); err != nil {

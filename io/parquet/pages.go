@@ -32,8 +32,8 @@ var errPage = errors.New("a page contradicts its header")
 
 // plainPages is whether the column chunk is encoded in the two ways, plain and
 // by dictionary, that pageChunk knows.
-func plainPages(group *file.RowGroupReader, l Leaf) bool {
-	meta, err := group.MetaData().ColumnChunk(l.index)
+func plainPages(g group, l Leaf) bool {
+	meta, err := g.chunk(l)
 	if err != nil {
 		return false
 	}
@@ -47,8 +47,8 @@ func plainPages(group *file.RowGroupReader, l Leaf) bool {
 	return true
 }
 
-func openPages(group *file.RowGroupReader, l Leaf) (chunk[float32], error) {
-	pages, err := group.GetColumnPageReader(l.index)
+func openPages(g group, l Leaf) (chunk[float32], error) {
+	pages, err := g.pages(l)
 	if err != nil {
 		return nil, err
 	}

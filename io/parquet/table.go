@@ -3,8 +3,6 @@ package parquet
 import (
 	"errors"
 	"fmt"
-
-	"github.com/apache/arrow-go/v18/parquet/file"
 )
 
 // Table streams rows of a file as blocks of type B, each a batch of rows of several
@@ -64,12 +62,12 @@ func (t *Table[B]) Next(b *B, limit int64) (first int64, rows int, err error) {
 
 // Enter goes to a row of a row group.
 func (t *Table[B]) Enter(g int, row int64) error {
-	reader := t.f.reader.RowGroup(g)
+	opened := t.f.group(g)
 	start := t.f.Start(g)
 	for _, c := range t.columns {
-		err := c.open(reader)
+		err := c.open(opened)
 		if row > start {
-			err = c.seek(reader, func(l Leaf) int64 { return t.f.pageStart(g, l, row-start) }, row-start)
+			err = c.seek(opened, func(l Leaf) int64 { return t.f.pageStart(g, l, row-start) }, row-start)
 		}
 		if err != nil {
 			return fmt.Errorf("row group %d: %w", g, err)
@@ -110,10 +108,10 @@ func (t *Table[B]) Close() (err error) {
 
 // tableColumn is a column of a table, of whatever type.
 type tableColumn[B any] interface {
-	open(group *file.RowGroupReader) error
+	open(g group) error
 	// seek opens the column at a row of the group; pageRow gives the first row of
 	// a leaf's page that holds it.
-	seek(group *file.RowGroupReader, pageRow func(Leaf) int64, row int64) error
+	seek(g group, pageRow func(Leaf) int64, row int64) error
 	load(b *B, rows int) error
 	Close() error
 	perRow() int // values
@@ -130,8 +128,8 @@ func (c *batchColumn[B, V]) load(b *B, rows int) (err error) {
 	return err
 }
 
-func (c *batchColumn[B, V]) seek(group *file.RowGroupReader, pageRow func(Leaf) int64, row int64) error {
-	if err := c.open(group); err != nil {
+func (c *batchColumn[B, V]) seek(g group, pageRow func(Leaf) int64, row int64) error {
+	if err := c.open(g); err != nil {
 		return err
 	}
 	from := pageRow(c.Leaf)
@@ -182,16 +180,16 @@ func (c *joinedColumn[B, V]) load(b *B, rows int) error {
 	return nil
 }
 
-func (c *joinedColumn[B, V]) open(group *file.RowGroupReader) (err error) {
+func (c *joinedColumn[B, V]) open(g group) (err error) {
 	for _, part := range c.parts {
-		err = errors.Join(err, part.open(group))
+		err = errors.Join(err, part.open(g))
 	}
 	return err
 }
 
-func (c *joinedColumn[B, V]) seek(group *file.RowGroupReader, pageRow func(Leaf) int64, row int64) (err error) {
+func (c *joinedColumn[B, V]) seek(g group, pageRow func(Leaf) int64, row int64) (err error) {
 	for _, part := range c.parts {
-		err = errors.Join(err, part.seek(group, pageRow, row))
+		err = errors.Join(err, part.seek(g, pageRow, row))
 	}
 	return err
 }

@@ -1,0 +1,190 @@
+package parquet
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"io"
+)
+
+// header is what is read of a page's header, which is written in Thrift's compact
+// protocol. The Parquet library reads it too, but keeps the checksum to itself.
+type header struct {
+	compressed int64 // bytes of the page
+	crc        uint32
+	hasCRC     bool
+}
+
+// The fields of parquet.thrift's PageHeader that are read.
+const (
+	compressedField = 3
+	crcField        = 4
+)
+
+// Thrift's compact types.
+const (
+	thriftStop   = 0
+	thriftTrue   = 1
+	thriftFalse  = 2
+	thriftByte   = 3
+	thriftI16    = 4
+	thriftI32    = 5
+	thriftI64    = 6
+	thriftDouble = 7
+	thriftBinary = 8
+	thriftList   = 9
+	thriftSet    = 10
+	thriftStruct = 12
+)
+
+// maxDepth is how deep a header's structs and lists are followed.
+const maxDepth = 8
+
+func readHeader(r *bufio.Reader) (h header, err error) {
+	t := &thrift{r: r, left: maxHeader}
+	t.fields(0, func(id int64, kind byte) bool {
+		if kind != thriftI32 || (id != compressedField && id != crcField) {
+			return false
+		}
+		v := t.signed()
+		if id == compressedField {
+			h.compressed = v
+		} else {
+			h.crc, h.hasCRC = uint32(v), true
+		}
+		return true
+	})
+	if t.err == nil && h.compressed < 0 {
+		t.err = fmt.Errorf("%d bytes", h.compressed)
+	}
+	if t.err != nil {
+		t.err = fmt.Errorf("%w: a page's header: %w", ErrNotParquet, t.err)
+	}
+	return h, t.err
+}
+
+// thrift reads a struct, and stops at the first error.
+type thrift struct {
+	r    *bufio.Reader
+	left int // bytes that may still be read
+	err  error
+}
+
+// fields goes through a struct's fields; use reads those that it knows, and says so.
+func (t *thrift) fields(depth int, use func(id int64, kind byte) bool) {
+	id := int64(0)
+	for t.err == nil {
+		head := t.byte()
+		kind := head & 0x0f
+		if kind == thriftStop {
+			return
+		}
+		if delta := int64(head >> 4); delta > 0 {
+			id += delta
+		} else {
+			id = t.signed()
+		}
+		if !use(id, kind) {
+			t.skip(kind, depth)
+		}
+	}
+}
+
+// skip passes over a value.
+func (t *thrift) skip(kind byte, depth int) {
+	if depth > maxDepth && t.err == nil {
+		t.err = fmt.Errorf("nested more than %d deep", maxDepth)
+	}
+	if t.err != nil {
+		return
+	}
+	switch kind {
+	case thriftTrue, thriftFalse:
+	case thriftByte:
+		t.byte()
+	case thriftI16, thriftI32, thriftI64:
+		t.unsigned()
+	case thriftDouble:
+		t.discard(8)
+	case thriftBinary:
+		t.discard(t.unsigned())
+	case thriftList, thriftSet:
+		t.skipList(depth)
+	case thriftStruct:
+		t.fields(depth+1, func(int64, byte) bool { return false })
+	default: // thriftMap, which no header has
+		t.err = fmt.Errorf("a field of type %d", kind)
+	}
+}
+
+func (t *thrift) skipList(depth int) {
+	head := t.byte()
+	count := uint64(head >> 4)
+	if count == 15 {
+		count = t.unsigned()
+	}
+	for ; count > 0 && t.err == nil; count-- {
+		if element := head & 0x0f; element == thriftTrue || element == thriftFalse {
+			t.byte() // of a list, unlike of a field, a flag is a byte
+		} else {
+			t.skip(element, depth+1)
+		}
+	}
+}
+
+func (t *thrift) byte() byte {
+	if t.left--; t.left < 0 && t.err == nil {
+		t.err = fmt.Errorf("it is longer than %d bytes", maxHeader)
+	}
+	if t.err != nil {
+		return 0
+	}
+	b, err := t.r.ReadByte()
+	if err != nil {
+		t.err = unexpected(err)
+	}
+	return b
+}
+
+// ReadByte has varints be read by encoding/binary.
+func (t *thrift) ReadByte() (byte, error) {
+	b := t.byte()
+	return b, t.err
+}
+
+func (t *thrift) unsigned() uint64 {
+	v, err := binary.ReadUvarint(t)
+	if err != nil && t.err == nil {
+		t.err = unexpected(err)
+	}
+	return v
+}
+
+// signed is a number in zigzag.
+func (t *thrift) signed() int64 {
+	v, err := binary.ReadVarint(t)
+	if err != nil && t.err == nil {
+		t.err = unexpected(err)
+	}
+	return v
+}
+
+func (t *thrift) discard(n uint64) {
+	if n > uint64(max(t.left, 0)) && t.err == nil {
+		t.err = fmt.Errorf("it is longer than %d bytes", maxHeader)
+	}
+	if t.err != nil {
+		return
+	}
+	t.left -= int(n)
+	if _, err := t.r.Discard(int(n)); err != nil {
+		t.err = unexpected(err)
+	}
+}
+
+func unexpected(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
