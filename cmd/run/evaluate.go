@@ -60,7 +60,7 @@ var subjects = []string{"data", "policy", "truth"}
 // subjectsOf are those that a flag says something of; of all where it is not here.
 var subjectsOf = map[string][]string{
 	"learner": {"data"}, "preset": {"data"}, "steps": {"data"}, "ratio": {"data"}, "seeds": {"data"},
-	"seed": {"data", "truth"}, "layout": {"data", "truth"}, "column": {"data", "truth"}, "max-reject-share": {"data", "truth"}, "verify": {"data", "truth"},
+	"seed": {"data", "truth"}, "layout": {"data", "truth"}, "max-episode-steps": {"data", "truth"}, "column": {"data", "truth"}, "max-reject-share": {"data", "truth"}, "verify": {"data", "truth"},
 	"episodes": {"data", "policy"}, "backend": {"data", "policy"},
 	"dimensions": {"truth"},
 }

@@ -20,6 +20,7 @@ func addReading(flags *pflag.FlagSet, opts *dataset.Options) {
 }
 
 func addColumns(flags *pflag.FlagSet, opts *dataset.Options) {
+	flags.IntVar(&opts.MaxEpisodeSteps, "max-episode-steps", 0, fmt.Sprintf("steps that an episode may have; longer ones are rejected (default %d)", dataset.DefaultMaxEpisodeSteps))
 	flags.StringToStringVar(&opts.Columns, "column", nil, "name of a column in the data, as in observations=obs, or of several, observations=obs.position+obs.goal (repeatable)")
 }
 

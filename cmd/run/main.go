@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"syscall"
 
@@ -29,6 +30,7 @@ const (
 )
 
 func main() {
+	debug.SetTraceback("crash") // the runtime's own end is no wrong usage, which its exit code 2 would say
 	if isWorker(os.Args[1:]) {
 		discardCopy()
 		flag.Parse()

@@ -37,7 +37,7 @@ func (f *File) EpisodesIn(ctx context.Context, groups Groups) iter.Seq2[Item, er
 		s := f.reader.Episodes(groups)
 		defer s.Close() // nothing was written
 		for {
-			item, err := s.Next()
+			item, err := s.Next(ctx)
 			if err == nil {
 				err = ctx.Err()
 			}

@@ -67,6 +67,9 @@ var (
 	ErrColumns    = parquet.ErrColumns
 )
 
+// DefaultMaxEpisodeSteps is how many steps an episode may have where nothing is said.
+const DefaultMaxEpisodeSteps = layout.DefaultMaxEpisodeSteps
+
 // DefaultRowGroupRows is how many rows a row group has where nothing is said.
 const DefaultRowGroupRows = transitions.DefaultRowGroupRows
 

@@ -2,6 +2,7 @@ package layout
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -16,6 +17,32 @@ type File struct {
 	Path    string
 	Columns Binding
 	Schema  Schema
+	Bytes   int64 // of the file
+	// MaxEpisodeSteps is how long an episode may be.
+	MaxEpisodeSteps int
+}
+
+// What an episode may take in memory, in bytes: some, and more where its file is large.
+const (
+	episodeBytes   = 16 << 20
+	episodePerByte = 256
+)
+
+// MaxValues is how many values one column of one episode may have.
+func (f *File) MaxValues() int {
+	return int(min(parquet.MaxEpisodeValues, (episodeBytes+episodePerByte*f.Bytes)/4))
+}
+
+// tooLong says why an episode of so many steps, and values in all its columns, is too
+// long; "" where it is not.
+func (f *File) tooLong(steps, values int64) string {
+	switch most := cmp.Or(f.MaxEpisodeSteps, DefaultMaxEpisodeSteps); {
+	case steps > int64(most):
+		return fmt.Sprintf("it has more than %d steps: --max-episode-steps allows more", most)
+	case 4*values > episodeBytes+episodePerByte*f.Bytes:
+		return fmt.Sprintf("it would take more than %d bytes, of a file of %d", episodeBytes+episodePerByte*f.Bytes, f.Bytes)
+	}
+	return ""
 }
 
 // Draft is the episode being assembled. Its buffers are used again for the next.
@@ -109,6 +136,9 @@ func (d *Draft) Add(b *Block, from, to int) {
 	d.rows += int64(to - from)
 	if d.rows*int64(max(b.Observations.Width, b.Actions.Width)) > parquet.MaxEpisodeValues {
 		d.Reject(TooLong, "it has more than %d values", parquet.MaxEpisodeValues)
+	}
+	if why := d.f.tooLong(d.rows, d.rows*int64(2*b.Observations.Width+b.Actions.Width+1)); why != "" {
+		d.Reject(TooLong, "%s", why)
 	}
 	if d.fault != nil {
 		return

@@ -4,6 +4,7 @@
 package layout
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -39,7 +40,12 @@ type Options struct {
 	// name.member for a member of a struct, and one+another for a vector that is
 	// made of several.
 	Columns map[string]string
+	// MaxEpisodeSteps is how long an episode may be; 0 for DefaultMaxEpisodeSteps.
+	MaxEpisodeSteps int `json:",omitempty"`
 }
+
+// DefaultMaxEpisodeSteps is how many steps an episode may have where nothing is said.
+const DefaultMaxEpisodeSteps = 1_000_000
 
 // Schema is what a file holds.
 type Schema struct {
@@ -128,7 +134,8 @@ type Reader interface {
 
 // Stream hands out episodes in order.
 type Stream interface {
-	Next() (Item, error) // parquet.ErrDone after the last
+	// Next gives parquet.ErrDone after the last, and an error when ctx ends.
+	Next(ctx context.Context) (Item, error)
 	Close() error
 }
 

@@ -42,7 +42,7 @@ type Opened struct {
 // Bind finds the columns of an opened Parquet file, and how its rows are laid out: as
 // asked for, or as they look.
 func (o Opened) Bind(asked string, opts Options) (f File, err error) {
-	f.Path = o.Path
+	f.Path, f.Bytes, f.MaxEpisodeSteps = o.Path, o.Handle.Size(), opts.MaxEpisodeSteps
 	if f.Columns, err = Bind(o.Leaves, asked, opts); err != nil {
 		return f, err
 	}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"diffstitch/io/fault"
@@ -53,16 +54,23 @@ func Open(path string) (*File, error) {
 }
 
 func open(path string) (*File, error) {
-	handle, err := os.Open(path)
+	handle, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // which does not wait at a pipe
 	if err != nil {
 		return nil, err
 	}
 	info, err := handle.Stat()
+	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		err = &fs.PathError{Op: "open", Path: path, Err: errNotRegular}
+	}
 	if err != nil {
 		return nil, errors.Join(err, handle.Close())
 	}
 	return &File{handle: handle, path: path, info: info}, nil
 }
+
+// errNotRegular is of pipes, devices and sockets, whose size says nothing and which may
+// never end.
+var errNotRegular = errors.New("it is no regular file")
 
 // Info is what the file was when it was opened.
 func (f *File) Info() fs.FileInfo { return f.info }
@@ -109,7 +117,7 @@ func again(read func() error) error {
 	wait := firstWait
 	for try := 1; ; try++ {
 		err := read()
-		if err == nil || try == tries || errors.Is(err, io.EOF) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrClosed) {
+		if err == nil || try == tries || errors.Is(err, io.EOF) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, errNotRegular) || errors.Is(err, fs.ErrClosed) {
 			return err
 		}
 		time.Sleep(wait)

@@ -45,7 +45,7 @@ func openArrow(o layout.Opened, opts layout.Options) (_ layout.Reader, err error
 	for _, field := range records.Schema().Fields() {
 		arrowLeaves(leaves, field, "", 0)
 	}
-	f := layout.File{Path: o.Path}
+	f := layout.File{Path: o.Path, Bytes: o.Handle.Size(), MaxEpisodeSteps: opts.MaxEpisodeSteps}
 	if f.Columns, err = layout.Bind(leaves, layout.Minari, opts); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@
 package minari
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"path/filepath"
@@ -129,7 +130,7 @@ type stream struct {
 }
 
 // Next is the episode; parquet.ErrDone after it.
-func (s *stream) Next() (layout.Item, error) {
+func (s *stream) Next(context.Context) (layout.Item, error) {
 	if s.done {
 		return layout.Item{}, parquet.ErrDone
 	}

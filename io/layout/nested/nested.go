@@ -3,6 +3,7 @@
 package nested
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -61,11 +62,11 @@ func (r *reader) Fetch(at trajectory.Location) (layout.Item, error) {
 	s := newStream(r, layout.Groups{From: g, To: r.table.Groups()})
 	defer s.Close() // nothing was written
 	for range offset {
-		if _, err := s.Next(); err != nil {
+		if _, err := s.Next(context.Background()); err != nil {
 			return layout.Item{}, err
 		}
 	}
-	return s.Next()
+	return s.Next(context.Background())
 }
 
 func (r *reader) decode(g int) ([]layout.Item, error) {
@@ -73,7 +74,7 @@ func (r *reader) decode(g int) ([]layout.Item, error) {
 	defer s.Close() // nothing was written
 	var items []layout.Item
 	for {
-		item, err := s.Next()
+		item, err := s.Next(context.Background())
 		if err == parquet.ErrDone {
 			return items, nil
 		}
@@ -133,7 +134,7 @@ func newStream(r *reader, groups layout.Groups) *stream {
 }
 
 // Next is the next episode or reject; parquet.ErrDone after the last.
-func (s *stream) Next() (item layout.Item, err error) {
+func (s *stream) Next(ctx context.Context) (item layout.Item, err error) {
 	defer parquet.Recovered(&err)
 	for s.left == 0 {
 		if s.group == s.end {
@@ -142,6 +143,9 @@ func (s *stream) Next() (item layout.Item, err error) {
 		if err := s.openGroup(s.group); err != nil {
 			return layout.Item{}, err
 		}
+	}
+	if err := ctx.Err(); err != nil {
+		return layout.Item{}, err
 	}
 	item, err = s.read()
 	if err != nil {
@@ -177,15 +181,15 @@ func (s *stream) Close() (err error) {
 
 // read is the episode of the next row.
 func (s *stream) read() (layout.Item, error) {
-	observations, err := s.observations.NextList(s.observationValues, parquet.MaxEpisodeValues)
+	observations, err := s.observations.NextList(s.observationValues, s.reader.MaxValues())
 	if err != nil {
 		return layout.Item{}, err
 	}
-	actions, err := s.actions.NextList(s.actionValues, parquet.MaxEpisodeValues)
+	actions, err := s.actions.NextList(s.actionValues, s.reader.MaxValues())
 	if err != nil {
 		return layout.Item{}, err
 	}
-	rewards, err := s.rewards.NextList(s.rewardValues, parquet.MaxEpisodeValues)
+	rewards, err := s.rewards.NextList(s.rewardValues, s.reader.MaxValues())
 	if err != nil {
 		return layout.Item{}, err
 	}
@@ -213,7 +217,7 @@ func (s *stream) read() (layout.Item, error) {
 // readFlags reads the flags of the row, which may be set on the last step alone.
 func (s *stream) readFlags(d *layout.Draft, steps int) error {
 	for _, c := range s.flags {
-		flags, err := c.NextList(c.values, parquet.MaxEpisodeValues)
+		flags, err := c.NextList(c.values, s.reader.MaxValues())
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package transitions
 
 import (
+	"context"
 	"math"
 
 	"diffstitch/io/layout"
@@ -27,7 +28,7 @@ func newAssembler(r *Reader, groups layout.Groups) *assembler {
 }
 
 // Next is the next episode or reject; parquet.ErrDone after the last.
-func (a *assembler) Next() (layout.Item, error) {
+func (a *assembler) Next(ctx context.Context) (layout.Item, error) {
 	if a.block == nil && a.foreign {
 		if err := a.lookBack(); err != nil {
 			return layout.Item{}, err
@@ -38,6 +39,9 @@ func (a *assembler) Next() (layout.Item, error) {
 			return layout.Item{}, parquet.ErrDone
 		}
 		if a.block == nil || a.at == a.block.Rows {
+			if err := ctx.Err(); err != nil {
+				return layout.Item{}, err
+			}
 			b, err := a.rows.Next(math.MaxInt64)
 			if err == parquet.ErrDone && a.draft.Begun() {
 				return a.draft.Finish(), nil

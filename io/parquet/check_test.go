@@ -1,0 +1,159 @@
+package parquet
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"diffstitch/io/storage"
+
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/file"
+	parquetgo "github.com/parquet-go/parquet-go"
+)
+
+func TestClaims(t *testing.T) {
+	for _, test := range []struct {
+		size, rows, values int64
+		says               string
+	}{
+		{100, 4000, 1 << 20, ""},
+		{1 << 20, 1 << 25, 1 << 28, ""},
+		{441, 1_000_000_000, 0, "it claims 1000000000 rows in a file of 441 bytes"},
+		{12_000, 2_000_000_000_000, 0, "rows in a file of 12000 bytes"},
+		{500, 10, 1 << 40, "values in a file of 500 bytes"},
+	} {
+		err := checkClaims(test.size, test.rows, test.values)
+		if (err != nil) != (test.says != "") || err != nil && !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%+v: error %v", test, err)
+		}
+	}
+}
+
+// TestBlocksOfDeltas has pages of which a block would take more than memory holds.
+func TestBlocksOfDeltas(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		levels []byte
+		leaf   Leaf
+		block  uint64
+		fine   bool
+	}{
+		{"as writers make them", nil, Leaf{}, 128, true},
+		{"the largest", nil, Leaf{}, maxDeltaBlock, true},
+		{"larger", nil, Leaf{}, maxDeltaBlock + 128, false},
+		{"8 GiB", nil, Leaf{}, 1 << 31, false},
+		{"none", nil, Leaf{}, 0, false},
+		{"8 GiB behind levels", []byte{1, 0, 0, 0, 2}, Leaf{defined: 1}, 1 << 31, false},
+		{"levels longer than the page", []byte{255, 255, 255, 127}, Leaf{defined: 1}, 128, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			data := append(binary.AppendUvarint(bytes.Clone(test.levels), test.block), 4, 0, 0)
+			page := file.NewDataPageV1(memory.NewBufferBytes(data), 10, parquet.Encodings.DeltaBinaryPacked, parquet.Encodings.RLE, parquet.Encodings.RLE, int32(len(data)))
+			if err := checkPage(page, test.leaf); (err == nil) != test.fine || err != nil && !errors.Is(err, errPage) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+// TestHeader reads a page's header that has all kinds of fields.
+func TestHeader(t *testing.T) {
+	whole := []byte{
+		0x15, 0x00, // 1: type, i32
+		0x15, 0x50, // 2: uncompressed size 40
+		0x15, 0x28, // 3: compressed size 20
+		0x15, 0x09, // 4: crc −5
+		0x1c, 0x15, 0x08, 0x18, 0x02, 'a', 'b', 0x19, 0x25, 0x02, 0x04, 0x11, 0x00, // 5: a struct with a number, bytes, a list and a flag
+		0x00,
+	}
+	h, err := readHeader(bufio.NewReader(bytes.NewReader(whole)))
+	if minus := int32(-5); err != nil || h != (header{compressed: 20, crc: uint32(minus), hasCRC: true}) {
+		t.Errorf("%+v, %v", h, err)
+	}
+	for n := range whole {
+		if _, err := readHeader(bufio.NewReader(bytes.NewReader(whole[:n]))); !errors.Is(err, ErrNotParquet) {
+			t.Errorf("cut at %d: error %v", n, err)
+		}
+	}
+	endless := bytes.Repeat([]byte{0x1c}, 1<<20) // structs in structs
+	if _, err := readHeader(bufio.NewReader(bytes.NewReader(endless))); err == nil {
+		t.Error("endless structs are read")
+	}
+}
+
+func FuzzHeader(f *testing.F) {
+	f.Add([]byte{0x15, 0x00, 0x15, 0x50, 0x15, 0x28, 0x15, 0x09, 0x00})
+	f.Fuzz(func(t *testing.T, data []byte) { _ = verifyPages(bytes.NewReader(data)) })
+}
+
+// TestChecksums changes a byte of a page in a file whose writer made checksums.
+func TestChecksums(t *testing.T) {
+	type row struct{ Value float32 }
+	var rows []row
+	for i := range 1000 {
+		rows = append(rows, row{float32(i) * 0.37})
+	}
+	var written bytes.Buffer
+	if err := parquetgo.Write(&written, rows); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func([]byte){"as written": func([]byte) {}, "another value": func(data []byte) { data[len(data)/2] ^= 1 }} {
+		t.Run(name, func(t *testing.T) {
+			data := bytes.Clone(written.Bytes())
+			spoil(data)
+			values, err := readValues(t, data)
+			if name == "as written" {
+				if err != nil || len(values) != 1000 || values[999] != rows[999].Value {
+					t.Errorf("%d values: %v", len(values), err)
+				}
+			} else if !errors.Is(err, ErrNotParquet) || !strings.Contains(err.Error(), "page 0") || !strings.Contains(err.Error(), "checksum") {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+// readValues reads the column Value of a file.
+func readValues(t *testing.T, data []byte) (all []float32, err error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "data.parquet")
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	handle, err := storage.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer handle.Close()
+	f, err := Open(handle)
+	if err != nil {
+		return nil, err
+	}
+	leaves, err := f.Leaves()
+	if err != nil {
+		return nil, err
+	}
+	if err := f.CheckGroups(handle.Size(), func(yield func(Leaf) bool) { yield(leaves["Value"]) }); err != nil {
+		return nil, err
+	}
+	type block struct{ values Vectors[float32] }
+	table := NewTable[block](f, 0, 1)
+	defer table.Close()
+	Add(table, leaves["Value"], 1, Floats, func(b *block) *Vectors[float32] { return &b.values })
+	for {
+		var b block
+		if _, _, err := table.Next(&b, 300); err == ErrDone {
+			return all, nil
+		} else if err != nil {
+			return all, err
+		}
+		all = append(all, b.values.Values...)
+	}
+}
