@@ -2,7 +2,6 @@ package layout_test
 
 import (
 	"errors"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -175,5 +174,3 @@ func FuzzFolders(f *testing.F) {
 		}
 	})
 }
-
-func float32NaN() float32 { return float32(math.NaN()) }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"sync"
 
-	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
 )
@@ -39,39 +38,10 @@ func checkClaims(size, rows, values int64) error {
 	return nil
 }
 
-// checkedPages hands out pages of which no decoder makes more than they hold.
-type checkedPages struct {
-	file.PageReader
-	leaf Leaf
-	err  error
-}
-
-func (p *checkedPages) Next() bool {
-	if p.err != nil || !p.PageReader.Next() {
-		return false
-	}
-	p.err = checkPage(p.PageReader.Page(), p.leaf)
-	return p.err == nil
-}
-
-func (p *checkedPages) Err() error { return errors.Join(p.err, p.PageReader.Err()) }
-
-func (p *checkedPages) SeekToPageWithRow(row int64) error {
-	if err := p.PageReader.SeekToPageWithRow(row); err != nil {
-		return err
-	}
-	if page := p.PageReader.Page(); page != nil {
-		return checkPage(page, p.leaf)
-	}
-	return nil
-}
-
 // checkPage looks at the header of a page's deltas, which begins where its levels end:
 // the size of a block, and the count of values.
 func checkPage(page file.Page, l Leaf) error {
-	switch parquet.Encoding(page.Encoding()) {
-	case parquet.Encodings.DeltaBinaryPacked, parquet.Encodings.DeltaLengthByteArray, parquet.Encodings.DeltaByteArray:
-	default:
+	if !isDelta(parquet.Encoding(page.Encoding())) {
 		return nil
 	}
 	data, err := valuesOf(page, l)
@@ -110,28 +80,41 @@ func valuesOf(page file.Page, l Leaf) ([]byte, error) {
 	return nil, nil
 }
 
-// column reads a leaf of a row group by arrow's decoders, its pages checked.
+// column reads a leaf of a row group by arrow's decoders.
 func (g group) column(l Leaf) (file.ColumnChunkReader, error) {
-	pages, err := g.pages(l)
-	if err != nil {
+	if err := g.check(l, g.file.checkDeltas); err != nil {
 		return nil, err
 	}
-	return file.NewColumnReader(g.file.reader.MetaData().Schema.Column(l.index), pages, memory.NewGoAllocator(), g.file.reader.BufferPool()), nil
+	return g.file.reader.RowGroup(g.index).Column(l.index)
 }
 
-// checksums are the columns of row groups whose checksums were compared.
-type checksums struct {
+// pages are those of a column, for decoders of this package, which know no deltas.
+func (g group) pages(l Leaf) (file.PageReader, error) {
+	if err := g.check(l, nil); err != nil {
+		return nil, err
+	}
+	return g.file.reader.RowGroup(g.index).GetColumnPageReader(l.index)
+}
+
+// checked are the columns of row groups whose pages were checked.
+type checked struct {
 	mu   sync.Mutex
-	done map[[2]int]bool // row group, leaf
+	done map[checkedColumn]bool
 }
 
-// verify compares the checksums of a column's pages in a row group, where the file has
-// them, the first time it is read.
-func (g group) verify(l Leaf) error {
-	g.file.checksums.mu.Lock()
-	defer g.file.checksums.mu.Unlock()
-	key := [2]int{g.index, l.index}
-	if g.file.checksums.done[key] {
+type checkedColumn struct {
+	group, leaf int
+	deltas      bool
+}
+
+// check compares the pages of a column in a row group with their checksums, where the
+// file has them, and has deltas looked at where there are some, the first time that the
+// column is read.
+func (g group) check(l Leaf, deltas func(group, Leaf) error) error {
+	g.file.checked.mu.Lock()
+	defer g.file.checked.mu.Unlock()
+	key := checkedColumn{g.index, l.index, deltas != nil}
+	if g.file.checked.done[key] {
 		return nil
 	}
 	c, err := g.chunk(l)
@@ -139,37 +122,75 @@ func (g group) verify(l Leaf) error {
 		return err
 	}
 	begin, length := extent(c)
-	if err := verifyPages(io.NewSectionReader(g.file.handle, begin, length)); err != nil {
+	found, err := scanPages(io.NewSectionReader(g.file.handle, begin, length), deltas != nil)
+	if err == nil && found && deltas != nil {
+		err = deltas(g, l)
+	}
+	if err != nil {
 		return fmt.Errorf("row group %d: %w", g.index, err)
 	}
-	g.file.checksums.done[key] = true
+	g.file.checked.done[key] = true
 	return nil
+}
+
+// checkDeltas looks at all pages of a column that holds deltas, before a decoder sees
+// them.
+func (f *File) checkDeltas(g group, l Leaf) (err error) {
+	pages, err := f.reader.RowGroup(g.index).GetColumnPageReader(l.index)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, pages.Close()) }()
+	for pages.Next() {
+		if err := checkPage(pages.Page(), l); err != nil {
+			return err
+		}
+	}
+	return pages.Err()
+}
+
+func isDelta(e parquet.Encoding) bool {
+	return e == parquet.Encodings.DeltaBinaryPacked || e == parquet.Encodings.DeltaLengthByteArray || e == parquet.Encodings.DeltaByteArray
 }
 
 // maxHeader is as large as a page's header gets: statistics are in it.
 const maxHeader = 1 << 20
 
-// verifyPages compares each page with its checksum, until one has none: a writer makes
-// them for all of its pages.
-func verifyPages(chunk io.Reader) error {
-	r := bufio.NewReaderSize(chunk, streamBuffer)
-	for page := 0; ; page++ {
-		if _, err := r.Peek(1); err == io.EOF {
-			return nil
-		}
-		h, err := readHeader(r)
+// scanPages goes through the headers of a column's pages, compares pages with their
+// checksums, and says whether any holds deltas. Where there are no checksums and nobody
+// asks for deltas the first header is enough: a writer makes checksums for all pages.
+func scanPages(chunk *io.SectionReader, all bool) (deltas bool, err error) {
+	for page, at := 0, int64(0); at < chunk.Size(); page++ {
+		h, err := readHeader(bufio.NewReader(io.NewSectionReader(chunk, at, chunk.Size()-at)))
 		if err != nil {
-			return fmt.Errorf("page %d: %w", page, err)
+			return false, fmt.Errorf("page %d: %w", page, err)
 		}
-		if !h.hasCRC {
-			return nil
+		at += h.bytes
+		if h.compressed > chunk.Size()-at {
+			return false, fmt.Errorf("page %d: %w: it claims %d bytes, of %d that are left", page, ErrNotParquet, h.compressed, chunk.Size()-at)
 		}
-		sum := crc32.NewIEEE()
-		if _, err := io.CopyN(sum, r, h.compressed); err != nil {
-			return fmt.Errorf("page %d: %w: it is cut short", page, ErrNotParquet)
+		if h.hasCRC {
+			err = h.compare(io.NewSectionReader(chunk, at, h.compressed))
+		} else if !all {
+			return false, nil
 		}
-		if got := sum.Sum32(); got != h.crc {
-			return fmt.Errorf("page %d: %w: its checksum is %08x, its header says %08x", page, ErrNotParquet, got, h.crc)
+		if err != nil {
+			return false, fmt.Errorf("page %d: %w", page, err)
 		}
+		deltas = deltas || isDelta(parquet.Encoding(h.encoding))
+		at += h.compressed
 	}
+	return deltas, nil
+}
+
+// compare holds a page against its checksum.
+func (h header) compare(page io.Reader) error {
+	sum := crc32.NewIEEE()
+	if _, err := io.Copy(sum, page); err != nil {
+		return err
+	}
+	if got := sum.Sum32(); got != h.crc {
+		return fmt.Errorf("%w: its checksum is %08x, its header says %08x", ErrNotParquet, got, h.crc)
+	}
+	return nil
 }

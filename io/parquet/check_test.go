@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,11 +71,11 @@ func TestHeader(t *testing.T) {
 		0x15, 0x50, // 2: uncompressed size 40
 		0x15, 0x28, // 3: compressed size 20
 		0x15, 0x09, // 4: crc −5
-		0x1c, 0x15, 0x08, 0x18, 0x02, 'a', 'b', 0x19, 0x25, 0x02, 0x04, 0x11, 0x00, // 5: a struct with a number, bytes, a list and a flag
+		0x1c, 0x15, 0x08, 0x15, 0x0a, 0x18, 0x02, 'a', 'b', 0x19, 0x25, 0x02, 0x04, 0x11, 0x00, // 5: a struct with a count, the encoding 5, bytes, a list and a flag
 		0x00,
 	}
 	h, err := readHeader(bufio.NewReader(bytes.NewReader(whole)))
-	if minus := int32(-5); err != nil || h != (header{compressed: 20, crc: uint32(minus), hasCRC: true}) {
+	if minus := int32(-5); err != nil || h != (header{bytes: int64(len(whole)), compressed: 20, crc: uint32(minus), hasCRC: true, encoding: 5}) {
 		t.Errorf("%+v, %v", h, err)
 	}
 	for n := range whole {
@@ -90,7 +91,9 @@ func TestHeader(t *testing.T) {
 
 func FuzzHeader(f *testing.F) {
 	f.Add([]byte{0x15, 0x00, 0x15, 0x50, 0x15, 0x28, 0x15, 0x09, 0x00})
-	f.Fuzz(func(t *testing.T, data []byte) { _ = verifyPages(bytes.NewReader(data)) })
+	f.Fuzz(func(t *testing.T, data []byte) {
+		_, _ = scanPages(io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data))), true)
+	})
 }
 
 // TestChecksums changes a byte of a page in a file whose writer made checksums.

@@ -65,7 +65,7 @@ type File struct {
 	// starts is the first row of each row group, and one more for the end.
 	starts []int64
 
-	checksums checksums
+	checked checked
 }
 
 // Open reads the footer of a file. The file stays the caller's to close.
@@ -82,7 +82,7 @@ func Open(handle *storage.File) (f *File, err error) {
 	if columns := reader.MetaData().Schema.NumColumns(); columns > maxColumns {
 		return nil, fmt.Errorf("%w: it has %d columns, more than %d", ErrNotParquet, columns, maxColumns)
 	}
-	return &File{handle: handle, reader: reader, checksums: checksums{done: map[[2]int]bool{}}}, nil
+	return &File{handle: handle, reader: reader, checked: checked{done: map[checkedColumn]bool{}}}, nil
 }
 
 // checkFooter refuses a file whose footer cannot be right before the Parquet
@@ -188,18 +188,6 @@ func (f *File) group(index int) group { return group{f, index} }
 
 func (g group) chunk(l Leaf) (*metadata.ColumnChunkMetaData, error) {
 	return g.file.reader.MetaData().RowGroup(g.index).ColumnChunk(l.index)
-}
-
-// pages are those of a column, checked.
-func (g group) pages(l Leaf) (file.PageReader, error) {
-	if err := g.verify(l); err != nil {
-		return nil, err
-	}
-	pages, err := g.file.reader.RowGroup(g.index).GetColumnPageReader(l.index)
-	if err != nil {
-		return nil, err
-	}
-	return &checkedPages{PageReader: pages, leaf: l}, nil
 }
 
 // Groups is the number of row groups.

@@ -10,15 +10,23 @@ import (
 // header is what is read of a page's header, which is written in Thrift's compact
 // protocol. The Parquet library reads it too, but keeps the checksum to itself.
 type header struct {
-	compressed int64 // bytes of the page
+	bytes      int64 // of the header itself
+	compressed int64 // bytes of the page that follows
 	crc        uint32
 	hasCRC     bool
+	encoding   int64 // of a data page's values
 }
 
-// The fields of parquet.thrift's PageHeader that are read.
+// The fields of parquet.thrift's PageHeader that are read, and of its headers of data
+// pages, of either version, where their encoding is.
 const (
 	compressedField = 3
 	crcField        = 4
+	dataField       = 5
+	dataV2Field     = 8
+
+	encodingField   = 2
+	encodingV2Field = 4
 )
 
 // Thrift's compact types.
@@ -43,14 +51,17 @@ const maxDepth = 8
 func readHeader(r *bufio.Reader) (h header, err error) {
 	t := &thrift{r: r, left: maxHeader}
 	t.fields(0, func(id int64, kind byte) bool {
-		if kind != thriftI32 || (id != compressedField && id != crcField) {
+		switch {
+		case kind == thriftI32 && id == compressedField:
+			h.compressed = t.signed()
+		case kind == thriftI32 && id == crcField:
+			h.crc, h.hasCRC = uint32(t.signed()), true
+		case kind == thriftStruct && id == dataField:
+			t.fields(1, t.number(encodingField, &h.encoding))
+		case kind == thriftStruct && id == dataV2Field:
+			t.fields(1, t.number(encodingV2Field, &h.encoding))
+		default:
 			return false
-		}
-		v := t.signed()
-		if id == compressedField {
-			h.compressed = v
-		} else {
-			h.crc, h.hasCRC = uint32(v), true
 		}
 		return true
 	})
@@ -60,6 +71,7 @@ func readHeader(r *bufio.Reader) (h header, err error) {
 	if t.err != nil {
 		t.err = fmt.Errorf("%w: a page's header: %w", ErrNotParquet, t.err)
 	}
+	h.bytes = int64(maxHeader - t.left)
 	return h, t.err
 }
 
@@ -87,6 +99,17 @@ func (t *thrift) fields(depth int, use func(id int64, kind byte) bool) {
 		if !use(id, kind) {
 			t.skip(kind, depth)
 		}
+	}
+}
+
+// number reads one number of a struct.
+func (t *thrift) number(field int64, into *int64) func(id int64, kind byte) bool {
+	return func(id int64, kind byte) bool {
+		if id != field || kind != thriftI32 {
+			return false
+		}
+		*into = t.signed()
+		return true
 	}
 }
 
