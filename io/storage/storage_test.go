@@ -53,22 +53,14 @@ func TestNoAnswerIsAnError(t *testing.T) {
 	}
 }
 
-// TestASilentFileIsGivenUp opens a pipe that nobody writes to, which hangs as a
-// dead mount does.
-func TestASilentFileIsGivenUp(t *testing.T) {
-	impatient(t)
+// TestAPipeIsRefused: it is not waited for, though nobody writes to it.
+func TestAPipeIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Skip("no pipes here:", err)
 	}
-	if _, err := Open(path); !errors.Is(err, os.ErrDeadlineExceeded) {
+	if _, err := Open(path); !errors.Is(err, errNotRegular) || !strings.Contains(err.Error(), path) {
 		t.Errorf("error %v", err)
-	}
-	for range tries { // let the opens that were given up go
-		w, err := os.OpenFile(path, os.O_WRONLY, 0)
-		if err == nil {
-			w.Close()
-		}
 	}
 }
 
