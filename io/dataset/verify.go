@@ -39,6 +39,7 @@ type Violation struct {
 	Detail    string `json:"detail"`
 }
 
+// String is the violation on one line, for a person to read.
 func (v Violation) String() string {
 	return fmt.Sprintf("%s: row %d: episode %d: %s: %s", v.File, v.Row, v.EpisodeID, v.Rule, v.Detail)
 }

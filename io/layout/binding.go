@@ -157,10 +157,12 @@ func (b Binding) flagsLists(name string) bool {
 	return b[name].Depth == 1 && slices.Contains([]string{"terminals", "timeouts", "dones"}, name)
 }
 
+// HasAll is whether the file has every one of some canonical columns.
 func (b Binding) HasAll(names ...string) bool {
 	return !slices.ContainsFunc(names, func(name string) bool { _, ok := b[name]; return !ok })
 }
 
+// HasAny is whether the file has at least one of some canonical columns.
 func (b Binding) HasAny(names ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { _, ok := b[name]; return ok })
 }

@@ -2,7 +2,6 @@ package layout
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -11,39 +10,6 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 )
-
-// File is what is known of an open file, whatever its layout.
-type File struct {
-	Path    string
-	Columns Binding
-	Schema  Schema
-	Bytes   int64 // of the file
-	// MaxEpisodeSteps is how long an episode may be.
-	MaxEpisodeSteps int
-}
-
-// What an episode may take in memory, in bytes: some, and more where its file is large.
-const (
-	episodeBytes   = 16 << 20
-	episodePerByte = 256
-)
-
-// MaxValues is how many values one column of one episode may have.
-func (f *File) MaxValues() int {
-	return int(min(parquet.MaxEpisodeValues, (episodeBytes+episodePerByte*f.Bytes)/4))
-}
-
-// tooLong says why an episode of so many steps, and values in all its columns, is too
-// long; "" where it is not.
-func (f *File) tooLong(steps, values int64) string {
-	switch most := cmp.Or(f.MaxEpisodeSteps, DefaultMaxEpisodeSteps); {
-	case steps > int64(most):
-		return fmt.Sprintf("it has more than %d steps: --max-episode-steps allows more", most)
-	case 4*values > episodeBytes+episodePerByte*f.Bytes:
-		return fmt.Sprintf("it would take more than %d bytes, of a file of %d", episodeBytes+episodePerByte*f.Bytes, f.Bytes)
-	}
-	return ""
-}
 
 // Draft is the episode being assembled. Its buffers are used again for the next.
 type Draft struct {
@@ -175,125 +141,6 @@ func (d *Draft) Reject(reason Reason, format string, args ...any) {
 	}
 }
 
-func (d *Draft) checkLengths(b *Block, from, to int) {
-	checkColumn(d, "observations", &b.Observations, b.First, from, to)
-	checkColumn(d, "actions", &b.Actions, b.First, from, to)
-	checkColumn(d, "rewards", &b.Rewards, b.First, from, to)
-	checkColumn(d, "next_observations", &b.Next, b.First, from, to)
-	checkColumn(d, "step", &b.Steps, b.First, from, to)
-	checkColumn(d, "timeouts", &b.Timeouts, b.First, from, to)
-	checkColumn(d, "terminals", &b.Terminals, b.First, from, to)
-}
-
-// checkColumn rejects a row whose vector is odd.
-func checkColumn[V any](d *Draft, name string, v *parquet.Vectors[V], first int64, from, to int) {
-	if v.Lengths == nil || d.fault != nil {
-		return
-	}
-	for i, length := range v.Lengths[from:to] {
-		row := first + int64(from+i)
-		switch int(length) {
-		case v.Width:
-			continue
-		case parquet.Absent:
-			d.Reject(MissingValue, "row %d: %s is null", row, name)
-		default:
-			d.Reject(Ragged, "row %d: %s has %d values, want %d", row, name, length, v.Width)
-		}
-		return
-	}
-}
-
-func (d *Draft) checkSteps(b *Block, from, to int) {
-	if b.Steps.Width == 0 {
-		return
-	}
-	for i, step := range b.Steps.Slice(from, to) {
-		want := d.rows + int64(i)
-		if step == want {
-			continue
-		}
-		if want == 0 {
-			d.Reject(StartsLate, "row %d: its first step is %d", d.first, step)
-		} else {
-			d.Reject(StepGap, "row %d: step %d where %d is due", d.first+want, step, want)
-		}
-		return
-	}
-}
-
-// checkFlags looks for flags before the last of the rows, and keeps the last's.
-func (d *Draft) checkFlags(b *Block, from, to int) {
-	for _, flags := range []*parquet.Vectors[bool]{&b.Terminals, &b.Timeouts} {
-		if flags.Width == 0 {
-			continue
-		}
-		if i := slices.Index(flags.Slice(from, to-1), true); i >= 0 {
-			d.Reject(FlagInside, "row %d is followed by more of the episode", b.First+int64(from+i))
-		}
-	}
-	d.terminal = b.Terminals.Width > 0 && b.Terminals.Values[to-1]
-	d.timeout = b.Timeouts.Width > 0 && b.Timeouts.Values[to-1]
-}
-
-// addProvenance checks that the rows agree on where the episode comes from, and
-// that what was generated is one bridge, or all of a synthetic episode.
-func (d *Draft) addProvenance(b *Block, from, to int) {
-	if d.rows == 0 {
-		d.source, d.lowID, d.highID = b.Source.Values[from], b.LowIDs.Values[from], b.HighIDs.Values[from]
-	}
-	check := d.checkDerived
-	if trajectory.Synthetic(d.source) {
-		check = d.checkSynthetic
-	}
-	for i := from; i < to && d.fault == nil; i++ {
-		row := b.First + int64(i)
-		switch {
-		case !b.Source.OK(i) || !b.Generated.OK(i):
-			d.Reject(MissingValue, "row %d: source or generated is null", row)
-		case b.Source.Values[i] != d.source || b.LowIDs.Values[i] != d.lowID || b.HighIDs.Values[i] != d.highID:
-			d.Reject(BadProvenance, "row %d: source or ids differ from the row before", row)
-		default:
-			check(b, i, int(d.rows)+i-from)
-		}
-	}
-}
-
-// checkDerived takes up a row of an original episode or of a stitch.
-func (d *Draft) checkDerived(b *Block, i, step int) {
-	row, original := b.First+int64(i), d.source == trajectory.Original
-	switch generated := b.Generated.Values[i]; {
-	case original == b.LowIDs.OK(i) || original == b.HighIDs.OK(i):
-		d.Reject(BadProvenance, "row %d: low and high episode ids go with stitches, and with all of them", row)
-	case generated != b.Qualification.OK(i):
-		d.Reject(BadProvenance, "row %d: a qualification error goes with generated rows, and with no others", row)
-	case generated && original:
-		d.Reject(BadProvenance, "row %d: a generated row in an original episode", row)
-	case generated && len(d.errors) > 0 && step != d.bridgeStart+len(d.errors):
-		d.Reject(BadProvenance, "row %d: a second bridge", row)
-	case generated:
-		if len(d.errors) == 0 {
-			d.bridgeStart = step
-		}
-		d.errors = append(d.errors, b.Qualification.Values[i])
-	}
-}
-
-// checkSynthetic takes up a row of an episode that was generated whole.
-func (d *Draft) checkSynthetic(b *Block, i, step int) {
-	row, judged := b.First+int64(i), b.Qualification.OK(i)
-	switch {
-	case !b.Generated.Values[i]:
-		d.Reject(BadProvenance, "row %d: all rows of source %s are generated", row, d.source)
-	case b.LowIDs.OK(i) || b.HighIDs.OK(i):
-		d.Reject(BadProvenance, "row %d: low and high episode ids go with stitches, not with source %s", row, d.source)
-	case step > 0 && judged != (len(d.errors) > 0):
-		d.Reject(BadProvenance, "row %d: a qualification error goes with all rows of an episode of source %s, or with none", row, d.source)
-	case judged:
-		d.errors = append(d.errors, b.Qualification.Values[i])
-	}
-}
-
 // Finish hands out the episode, and makes room for the next.
 func (d *Draft) Finish() Item {
 	location := trajectory.Location{Row: d.first, Rows: d.rows}
@@ -343,27 +190,6 @@ func (d *Draft) end() trajectory.End {
 		return trajectory.Terminal
 	}
 	return trajectory.Timeout
-}
-
-func (d *Draft) checkFinite() {
-	for _, c := range []struct {
-		name   string
-		values []float32
-		width  int
-	}{
-		{"observations", d.observations, d.f.Schema.ObservationDim},
-		{"actions", d.actions, d.f.Schema.ActionDim},
-		{"rewards", d.rewards, 1},
-		{"next_observations", d.next, d.f.Schema.ObservationDim},
-		{"qualification_error", d.errors, 1},
-	} {
-		if d.fault != nil {
-			return
-		}
-		if i := parquet.NotFinite(c.values); i >= 0 {
-			d.Reject(NotFinite, "step %d: %s holds %v", i/c.width, c.name, c.values[i])
-		}
-	}
 }
 
 // nextObservations keeps the stored next observations where they say more than

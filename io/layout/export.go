@@ -19,7 +19,8 @@ type ExportConfig struct {
 	Provenance bool
 	// Name is the dataset's own, which Minari asks for.
 	Name string
-	// Task and FPS, the steps a second, are what LeRobot asks for.
+	// Task is what the episodes try to do, and FPS the steps per second: LeRobot asks
+	// for both.
 	Task string
 	FPS  int
 }

@@ -35,11 +35,12 @@ type Reject struct {
 	Detail string `json:"detail,omitempty"`
 }
 
+// String is the reject on one line, for a person to read.
 func (r Reject) String() string {
 	return fmt.Sprintf("%s: row %d: episode %d: %s: %s", r.File, r.Row, r.EpisodeID, r.Reason, r.Detail)
 }
 
-// WriteRejects writes one JSON object a line.
+// WriteRejects writes one JSON object per line.
 func WriteRejects(w io.Writer, rejects []Reject) error {
 	encoder := json.NewEncoder(w)
 	for _, r := range rejects {

@@ -10,17 +10,19 @@ import (
 // Block is a batch of rows, each a transition. A column that the file doesn't have has
 // width 0.
 type Block struct {
-	First int64 // row in the file
-	Rows  int
+	First int64 // row in the file, 0-based
+	Rows  int   // how many there are
 
-	IDs, Steps          parquet.Vectors[int64]
-	Observations, Next  parquet.Vectors[float32]
-	Actions, Rewards    parquet.Vectors[float32]
-	Terminals, Timeouts parquet.Vectors[bool]
-	Source              parquet.Vectors[string]
-	Generated           parquet.Vectors[bool]
-	LowIDs, HighIDs     parquet.Vectors[int64]
-	Qualification       parquet.Vectors[float32]
+	IDs, Steps          parquet.Vectors[int64]   // [rows, 1]
+	Observations, Next  parquet.Vectors[float32] // [rows, S], before and after the step
+	Actions             parquet.Vectors[float32] // [rows, A]
+	Rewards             parquet.Vectors[float32] // [rows, 1]
+	Terminals, Timeouts parquet.Vectors[bool]    // [rows, 1]
+	// What D* says of where a row comes from, [rows, 1] each.
+	Source          parquet.Vectors[string]  // as in trajectory.Original
+	Generated       parquet.Vectors[bool]    // its action and reward were inferred
+	LowIDs, HighIDs parquet.Vectors[int64]   // of the episodes that were stitched
+	Qualification   parquet.Vectors[float32] // error, in the units of the observations
 }
 
 // Rows streams the rows of a Parquet file in which a row is a transition.

@@ -7,7 +7,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 )
 
-// column streams one Leaf, converted to V.
+// Column streams the values of one leaf, converted to V. It is opened at a row group
+// and read from there on; it is not safe for concurrent use.
 type Column[V any] struct {
 	Leaf
 	openChunk Opener[V]
