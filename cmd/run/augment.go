@@ -66,7 +66,7 @@ func newAugment() *cobra.Command {
 	tatu.Float64Var(&o.TATU.Penalty, "penalty", o.TATU.Penalty, "what uncertainty takes off rewards, as a multiple of it: λ")
 	addOf(flags, training.MethodTATU, tatu)
 	flags.StringVar(&f.batch, "batch", "", "attempts a batch: a number, or auto to measure what suits the device; by default 64 stitches, or 1024 transitions or rollouts")
-	flags.StringVar(&f.mix, "mix", "concat", "original:augmented transitions, such as 4:1, or concat for all there is")
+	flags.StringVar(&f.mix, "mix", "concat", "original:augmented transitions of the files, such as 4:1, for which stitches are left out or repeated, or concat for all there is")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be done, looking at schemas and models alone, and do nothing")
 	flags.BoolVar(&f.onlyPlanned, "plan-only", false, "read, rank and plan, print how much there is to do, and publish nothing")
 	flags.BoolVar(&f.asJSON, "json", false, "print the manifest, or the amounts of --plan-only, as JSON")
@@ -250,6 +250,9 @@ func printSnapshot(w io.Writer, s snapshot.Snapshot) {
 		fmt.Fprintf(w, "%-9s %8d in %8d out  %s", stage.Stage, stage.In, stage.Out, stage.Unit)
 		for _, reason := range slices.Sorted(maps.Keys(stage.Dropped)) {
 			fmt.Fprintf(w, ", %d dropped: %s", stage.Dropped[reason], reason)
+		}
+		if stage.Repeated > 0 {
+			fmt.Fprintf(w, ", %d repeated: to hold the ratio", stage.Repeated)
 		}
 		fmt.Fprintln(w)
 	}

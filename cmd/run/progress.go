@@ -66,6 +66,10 @@ func newReporter() *reporter {
 func (r *reporter) show(p observe.Progress) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if p.Said != "" {
+		fmt.Fprintln(r.out, p.Said)
+		return
+	}
 	key := task{p.Job, p.Task}
 	last, known := r.seen[key]
 	if known && last.done == p.Done {

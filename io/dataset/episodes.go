@@ -92,7 +92,12 @@ func (f *File) fetch(at trajectory.Location) (item Item, err error) {
 
 // inside fails where a location is not one of the file's.
 func (f *File) inside(at trajectory.Location) error {
-	if rows := f.Schema().Rows; at.Row < 0 || at.Rows < 1 || at.Row > rows-at.Rows {
+	rows := f.Schema().Rows
+	end := rows - at.Rows
+	if _, ok := f.reader.(layout.RowReader); ok {
+		end = rows - 1 // the last episode may go on in the next file
+	}
+	if at.Row < 0 || at.Rows < 1 || at.Row > end {
 		return fmt.Errorf("the file has %d rows", rows)
 	}
 	return nil

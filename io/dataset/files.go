@@ -17,6 +17,14 @@ import (
 // underscore), a folder that the product published, of which the current
 // snapshot's data is taken, or a dataset of LeRobot or Minari, in its order.
 func Files(path string) ([]string, error) {
+	files, err := list(path)
+	if err != nil {
+		return nil, err
+	}
+	return files, layout.CheckSnapshots(files)
+}
+
+func list(path string) ([]string, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err == nil && info.IsDir():
@@ -38,9 +46,19 @@ func globFiles(pattern string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dataset: glob %q: %w", pattern, err)
 	}
-	files := matches[:0]
+	var files []string
 	for _, match := range matches {
-		if info, err := os.Stat(match); err == nil && info.Mode().IsRegular() {
+		info, err := os.Stat(match)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("dataset: glob %q: %w", pattern, err)
+		case info.IsDir():
+			below, err := folderFiles(match)
+			if err != nil && !errors.Is(err, layout.ErrNoFiles) {
+				return nil, err
+			}
+			files = append(files, below...)
+		default:
 			files = append(files, match)
 		}
 	}
@@ -48,7 +66,7 @@ func globFiles(pattern string) ([]string, error) {
 		return nil, fmt.Errorf("dataset: glob %q: %w: nothing matches; check it with ls, and quote it so that the shell leaves it alone", pattern, layout.ErrNoFiles)
 	}
 	slices.Sort(files)
-	return files, nil
+	return slices.Compact(files), nil
 }
 
 func folderFiles(dir string) ([]string, error) {
@@ -70,10 +88,10 @@ func folderFiles(dir string) ([]string, error) {
 // currentSnapshot is the data folder of dir's current snapshot, or dir itself
 // where nothing was published.
 func currentSnapshot(dir string) (string, error) {
-	line, err := os.ReadFile(filepath.Join(dir, "CURRENT"))
-	if errors.Is(err, fs.ErrNotExist) {
+	if !layout.Published(dir) {
 		return dir, nil
 	}
+	line, err := os.ReadFile(filepath.Join(dir, "CURRENT"))
 	if err != nil {
 		return "", fmt.Errorf("dataset: reading the current snapshot of %q: %w", dir, err)
 	}

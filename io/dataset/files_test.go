@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"diffstitch/io/layout"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -67,14 +69,55 @@ func TestFiles(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", test.path, diff)
 		}
 	}
-	got, err := Files(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(got) != 6 || got[0] != filepath.Join(dir, "a.parquet") {
-		t.Errorf("the folder: %v", got)
-	}
 	if _, err := Files(filepath.Join(dir, "absent")); !errors.Is(err, ErrNoFiles) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// tree makes files, and links where a name has a target.
+func tree(t *testing.T, links map[string]string, files ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range files {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte("0001\n"), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, target := range links {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755), os.Symlink(target, filepath.Join(dir, name))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// TestFilesThroughLinks: a link to a folder is the folder, and no file is listed twice.
+func TestFilesThroughLinks(t *testing.T) {
+	dir := tree(t, map[string]string{
+		"data/day-2": "../elsewhere", "data/loop": "..", "data/again": "day-1", "data/file.parquet": "../elsewhere/c.parquet", "whole": "data",
+		"data/gone": "nowhere",
+	}, "data/day-1/a.parquet", "data/day-1/b.parquet", "elsewhere/c.parquet", "elsewhere/deep/d.parquet")
+	for path, want := range map[string]int{"data": 4, "whole": 4, "data/day-2": 2, "data/day-*": 4} {
+		got, err := Files(filepath.Join(dir, path))
+		if err != nil || len(got) != want {
+			t.Errorf("%s: %v, %v", path, got, err)
+		}
+	}
+}
+
+// TestFilesOfSnapshots: snapshots are never read beside each other or beside data.
+func TestFilesOfSnapshots(t *testing.T) {
+	dir := tree(t, map[string]string{"linked/out": "../data/out"}, "data/a.parquet", "linked/a.parquet", "data/out/CURRENT",
+		"data/out/snapshots/0001/data/p.parquet", "data/out/snapshots/0002/data/p.parquet")
+	for _, path := range []string{"data", "linked", "data/out/snapshots", "data/out/snapshots/*/data/*.parquet", "data/*", "data/*/snapshots/*"} {
+		if got, err := Files(filepath.Join(dir, path)); !errors.Is(err, layout.ErrPublished) {
+			t.Errorf("%s: %v, %v", path, got, err)
+		}
+	}
+	for _, path := range []string{"data/out", "data/out/snapshots/0002", "data/out/snapshots/0002/data/*", "data/*.parquet"} {
+		if got, err := Files(filepath.Join(dir, path)); err != nil || len(got) != 1 {
+			t.Errorf("%s: %v, %v", path, got, err)
+		}
 	}
 }

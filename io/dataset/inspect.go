@@ -16,12 +16,14 @@ import (
 
 // Summary is what a dataset holds.
 type Summary struct {
-	Files          int    `json:"files"`
-	Layout         string `json:"layout"`
-	ObservationDim int    `json:"observation_dim"`
-	ActionDim      int    `json:"action_dim"`
-	Episodes       int64  `json:"episodes"`
-	Transitions    int64  `json:"transitions"`
+	// Notes are what a user should know of how the data is read.
+	Notes          []string `json:"notes,omitempty"`
+	Files          int      `json:"files"`
+	Layout         string   `json:"layout"`
+	ObservationDim int      `json:"observation_dim"`
+	ActionDim      int      `json:"action_dim"`
+	Episodes       int64    `json:"episodes"`
+	Transitions    int64    `json:"transitions"`
 	// Lengths are steps an episode.
 	Lengths   Lengths   `json:"lengths"`
 	Returns   Quantiles `json:"returns"`
@@ -61,8 +63,8 @@ type Quantiles struct {
 func Inspect(ctx context.Context, files []string, opts Options) (Summary, error) {
 	s := Summary{Sources: map[string]int64{}, Rejects: map[Reason]int64{}, Examples: []Reject{}}
 	var lengths, returns []float64
-	for _, path := range files {
-		err := eachItem(ctx, path, opts, func(f *File) error { return s.addFile(f) }, func(item Item) {
+	for i := range files {
+		err := eachItem(ctx, files, i, opts, func(f *File) error { return s.addFile(f) }, func(item Item) {
 			if item.Reject != nil {
 				s.addReject(*item.Reject)
 				return
@@ -85,14 +87,14 @@ func Inspect(ctx context.Context, files []string, opts Options) (Summary, error)
 	return s, nil
 }
 
-// eachItem opens a file and calls begin with it and add with each of its items.
-func eachItem(ctx context.Context, path string, opts Options, begin func(*File) error, add func(Item)) (err error) {
-	f, err := Open(path, opts)
+// eachItem opens a file of some and calls begin with it and add with each of its items.
+func eachItem(ctx context.Context, files []string, index int, opts Options, begin func(*File) error, add func(Item)) (err error) {
+	f, err := OpenAmong(files, index, opts)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if err := begin(f); err != nil {
+	if err := errors.Join(f.CheckOrder(), begin(f)); err != nil {
 		return err
 	}
 	for item, err := range f.Episodes(ctx) {
@@ -107,6 +109,15 @@ func eachItem(ctx context.Context, path string, opts Options, begin func(*File) 
 func (s *Summary) addFile(f *File) error {
 	schema := f.Schema()
 	s.Files++
+	notes, err := f.Notes()
+	if err != nil {
+		return err
+	}
+	for _, note := range notes {
+		if !slices.Contains(s.Notes, note) {
+			s.Notes = append(s.Notes, note)
+		}
+	}
 	if schema.Rows == 0 {
 		return nil
 	}
@@ -162,6 +173,9 @@ func (s Summary) Text() string {
 	w := tabwriter.NewWriter(&buffer, 0, 0, 2, ' ', 0)
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, args...))
+	}
+	for _, note := range s.Notes {
+		line("note", "%s", note)
 	}
 	line("layout", "%s, %d files", cmp.Or(s.Layout, "(no rows)"), s.Files)
 	line("observations", "%d values", s.ObservationDim)

@@ -43,6 +43,7 @@ type File struct {
 	path   string
 	handle *storage.File
 	reader layout.Reader
+	near   []*neighbour
 }
 
 // Open opens a Parquet file, or an Arrow file of Minari's, and recognises its
@@ -117,10 +118,14 @@ func (f *File) Share(c *Cache) { f.reader.Share(c) }
 // Rest gives up what is held to read on. The file stays open.
 func (f *File) Rest() { f.reader.Rest() }
 
-// Close closes the file.
+// Close closes the file, and those around it that were opened for its episodes.
 func (f *File) Close() error {
 	f.Rest()
-	if err := f.handle.Close(); err != nil {
+	errs := []error{f.handle.Close()}
+	for _, n := range f.near {
+		errs = append(errs, n.close())
+	}
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("dataset: closing %q: %w", f.path, err)
 	}
 	return nil

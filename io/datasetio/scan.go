@@ -138,6 +138,9 @@ func (in Input) splits(file int32, shape Shape, bytes int64) ([]Split, error) {
 		return nil, err
 	}
 	defer f.Close() // nothing was written
+	if err := f.CheckOrder(); err != nil {
+		return nil, err
+	}
 	if got := (Shape{f.Schema().ObservationDim, f.Schema().ActionDim}); got != shape {
 		return nil, fmt.Errorf("observations of %d values and actions of %d, where the rest of the data has %d and %d",
 			got.ObservationDim, got.ActionDim, shape.ObservationDim, shape.ActionDim)
@@ -191,7 +194,7 @@ func (fn *scanFn) ProcessElement(ctx context.Context, split Split, emit func(Sca
 // scan hands out the usable episodes of a split in order, and rejects the
 // others. Where rows cannot be read, it rejects the split from there on.
 func (in Input) scan(ctx context.Context, split Split, use func(*trajectory.Episode, trajectory.Meta), reject func(dataset.Reject)) error {
-	f, err := dataset.Open(in.Files[split.File], in.Options)
+	f, err := dataset.OpenAmong(in.Files, int(split.File), in.Options)
 	if ofTheStorage(err) {
 		return err
 	}

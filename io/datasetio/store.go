@@ -207,7 +207,7 @@ func (st *Store) borrow(index int32) (*openFile, error) {
 		f = st.files[at]
 		st.files = slices.Delete(st.files, at, at+1)
 	} else {
-		opened, err := dataset.Open(st.input.Files[index], st.input.Options)
+		opened, err := dataset.OpenAmong(st.input.Files, int(index), st.input.Options)
 		if err != nil {
 			return nil, err
 		}

@@ -32,6 +32,8 @@ type Output struct {
 	// Layout is the prefix of the shares that list the episodes of each data file.
 	Layout string `json:"layout"`
 	Shape  Shape  `json:"shape"`
+	// OriginalIDs is whether there is a column for ids that are text in the data.
+	OriginalIDs bool `json:"original_ids,omitempty"`
 	// BridgesOnly leaves the two episodes around a bridge out.
 	BridgesOnly bool `json:"bridges_only,omitempty"`
 }
@@ -69,6 +71,7 @@ func (fn *writeFn) write(ctx context.Context, part int64) (trajectory.PartInfo, 
 	err = storage.WriteWhole(filepath.Join(fn.Output.Dir, info.File), func(w io.Writer) error {
 		out, err := dataset.NewWriter(w, dataset.WriterConfig{
 			ObservationDim: fn.Output.Shape.ObservationDim, ActionDim: fn.Output.Shape.ActionDim,
+			OriginalIDs:  fn.Output.OriginalIDs,
 			RowGroupRows: math.MaxInt, // the layout says where they end
 		})
 		if err != nil {
@@ -98,17 +101,21 @@ func (fn *writeFn) writeEntries(ctx context.Context, out *dataset.Writer, entrie
 				return err
 			}
 			rowsWritten.Inc(ctx, int64(e.Len()))
-			count(info, e, entry.IsStitch)
+			count(info, e, entry)
 		}
 	}
 	return nil
 }
 
 // count adds an episode, of D_aug or not, to what came of a part.
-func count(info *trajectory.PartInfo, e *trajectory.Episode, augmented bool) {
+func count(info *trajectory.PartInfo, e *trajectory.Episode, entry trajectory.Entry) {
 	info.Episodes++
 	info.Rows += int64(e.Len())
-	if augmented {
+	if entry.Repeat > 0 {
+		info.Repeated++
+		info.RepeatedRows += int64(e.Len())
+	}
+	if entry.IsStitch {
 		from, to := e.Provenance.Generated(e.Len())
 		info.Stitched++
 		info.StitchedRows += int64(e.Len())

@@ -14,6 +14,7 @@ import (
 // first is its own.
 var spellings = map[string][]string{
 	"episode_id":          {"episode_id", "episode_index"},
+	"original_id":         {"original_id"},
 	"step":                {"step", "frame_index"},
 	"observations":        {"observations", "observation", "observation.state"},
 	"next_observations":   {"next_observations", "next_observation", "next.observation.state"},
@@ -50,7 +51,8 @@ var ProvenanceColumns = []string{"source", "generated", "low_episode_id", "high_
 var requiredColumns = []string{"observations", "actions", "rewards"}
 
 // depths is how deep each required column is nested in a layout. Observations
-// and actions of one value may be one level less deep.
+// and actions of one value may be one level less deep, and lists of one thing stand
+// for the thing.
 var depths = map[string]map[string]int{
 	Transitions: {"observations": 1, "actions": 1, "rewards": 0},
 	Episodes:    {"observations": 2, "actions": 2, "rewards": 1},
@@ -60,19 +62,22 @@ var depths = map[string]map[string]int{
 // Binding is which leaf each canonical column is read from.
 type Binding map[string]parquet.Leaf
 
-// Bind finds the columns of a layout among the file's leaves.
+// Bind finds the columns of a layout among the file's leaves, by their names or, where
+// no column has one, by names that differ from it by case alone.
 func Bind(leaves map[string]parquet.Leaf, layout string, opts Options) (Binding, error) {
 	names := spellings
 	if layout == Minari {
 		names = minariSpellings
 	}
+	finder := newFinder(leaves)
 	bound := Binding{}
-	for name, found := range names {
-		for _, spelling := range found {
-			if l, ok := find(leaves, name, spelling); ok {
-				bound[name] = l
-				break
-			}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		l, ok, err := finder.first(name, names[name])
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			bound[name] = l
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(opts.Columns)) {
@@ -81,7 +86,10 @@ func Bind(leaves map[string]parquet.Leaf, layout string, opts Options) (Binding,
 			return nil, fmt.Errorf("%w: no column is called %q; those that can be named are %s",
 				parquet.ErrColumns, name, strings.Join(slices.Sorted(maps.Keys(names)), ", "))
 		}
-		l, ok := find(leaves, name, given)
+		l, ok, err := finder.first(name, []string{given})
+		if err != nil {
+			return nil, err
+		}
 		if !ok {
 			return nil, fmt.Errorf("%w: --column %s=%s: the file has no such column; it has %s", parquet.ErrColumns, name, given, parquet.Describe(leaves))
 		}
@@ -93,14 +101,33 @@ func Bind(leaves map[string]parquet.Leaf, layout string, opts Options) (Binding,
 				parquet.ErrColumns, strings.Join(names[name], " or "), parquet.Describe(leaves), name)
 		}
 	}
-	return bound, nil
+	return bound, bound.continuous()
 }
 
-// Layout recognises how the rows are laid out, or checks what was asked for.
-func (b Binding) Layout(asked string) (string, error) {
-	found := Transitions
-	if b["rewards"].Depth > 0 {
+// continuous refuses actions that are choices: what is regressed between two of them is
+// neither.
+func (b Binding) continuous() error {
+	for _, l := range b["actions"].All() {
+		switch l.Kind {
+		case parquet.Boolean, parquet.Int32, parquet.Int64:
+			return fmt.Errorf("%w: column %q holds %s: actions must be continuous, since those of a bridge are regressed and would fall between two choices; "+
+				"where its numbers are amounts, cast the column to float32", parquet.ErrColumns, l.Name, strings.ToLower(l.Kind.String()))
+		}
+	}
+	return nil
+}
+
+// Layout recognises how the rows are laid out, or checks what was asked for. width
+// gives the length of a column's lists.
+func (b Binding) Layout(asked string, width func(parquet.Leaf) (int, error)) (string, error) {
+	found, rewards := Transitions, b["rewards"]
+	if rewards.Depth > 1 {
 		found = Episodes
+	}
+	if rewards.Depth == 1 {
+		if n, err := width(rewards); err != nil || n != 1 {
+			found = Episodes
+		}
 	}
 	if asked == "" {
 		asked = found
@@ -108,7 +135,7 @@ func (b Binding) Layout(asked string) (string, error) {
 	for _, name := range requiredColumns {
 		depth := depths[asked][name]
 		for _, l := range b[name].All() {
-			if l.Depth == depth || (depth > 0 && name != "rewards" && l.Depth == depth-1) {
+			if d := l.Depth - depth; d == 0 || d == 1 || (d == -1 && depth > 0 && name != "rewards") {
 				continue
 			}
 			return "", fmt.Errorf("%w: layout %s wants each row's %s to be a %snumber, column %q holds a %snumber; the columns look like layout %s",
@@ -123,7 +150,7 @@ func (b Binding) Layout(asked string) (string, error) {
 
 // Keep drops the columns that the layout doesn't read, and checks that episodes
 // can be told apart.
-func (b Binding) Keep(layout string) error {
+func (b Binding) Keep(layout string, width func(parquet.Leaf) (int, error)) error {
 	if layout == Episodes {
 		for name := range b {
 			if _, required := depths[Episodes][name]; !required && !b.flagsLists(name) {
@@ -132,6 +159,7 @@ func (b Binding) Keep(layout string) error {
 		}
 		return nil
 	}
+	b.keepText()
 	if layout == Transitions && !b.HasAll(ProvenanceColumns...) {
 		for _, name := range ProvenanceColumns {
 			delete(b, name)
@@ -140,11 +168,8 @@ func (b Binding) Keep(layout string) error {
 	if _, terminals := b["terminals"]; terminals {
 		delete(b, "dones") // the word that says less
 	}
-	for _, name := range slices.Sorted(maps.Keys(b)) {
-		l := b[name]
-		if !slices.Contains(vectorColumns, name) && l.Depth > 0 {
-			return fmt.Errorf("%w: column %q is a list, want one value for %s", parquet.ErrColumns, l.Name, name)
-		}
+	if err := b.single(width); err != nil {
+		return err
 	}
 	if layout == Transitions && !b.HasAny("episode_id", "step", "terminals", "timeouts", "dones") {
 		return fmt.Errorf("%w: nothing tells where an episode ends; name one of episode_id, step, terminals, timeouts with --column, as in --column episode_id=NAME", parquet.ErrColumns)
@@ -152,9 +177,37 @@ func (b Binding) Keep(layout string) error {
 	return nil
 }
 
+// keepText has ids that are text kept beside the numbers that stand for them.
+func (b Binding) keepText() {
+	if ids, ok := b["episode_id"]; ok && ids.Text() {
+		b["original_id"] = ids
+	}
+	if l, ok := b["original_id"]; ok && !l.Text() {
+		delete(b, "original_id")
+	}
+}
+
+// single checks that columns of one value a row have one, or lists of one.
+func (b Binding) single(width func(parquet.Leaf) (int, error)) error {
+	for _, name := range slices.Sorted(maps.Keys(b)) {
+		l := b[name]
+		if slices.Contains(vectorColumns, name) || l.Depth == 0 || l.Text() {
+			continue // a list of several texts is seen in its row
+		}
+		n, err := width(l)
+		if err != nil {
+			return err
+		}
+		if n > 1 {
+			return fmt.Errorf("%w: column %q holds lists of %d values, want one value for %s", parquet.ErrColumns, l.Name, n, name)
+		}
+	}
+	return nil
+}
+
 // flagsLists is whether name is a list of flags of the Episodes layout.
 func (b Binding) flagsLists(name string) bool {
-	return b[name].Depth == 1 && slices.Contains([]string{"terminals", "timeouts", "dones"}, name)
+	return b[name].Depth >= 1 && slices.Contains([]string{"terminals", "timeouts", "dones"}, name)
 }
 
 // HasAll is whether the file has every one of some canonical columns.
@@ -176,6 +229,17 @@ func (b Binding) Names() map[string]string {
 	return names
 }
 
+// Narrowed are the canonical names of the columns of numbers that float32 holds less
+// precisely than the file does.
+func (b Binding) Narrowed() (names []string) {
+	for _, name := range []string{"observations", "next_observations", "actions", "rewards"} {
+		if slices.ContainsFunc(b[name].All(), func(l parquet.Leaf) bool { return l.Kind == parquet.Double }) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // Leaves are those that are read.
 func (b Binding) Leaves() iter.Seq[parquet.Leaf] {
 	return func(yield func(parquet.Leaf) bool) {
@@ -187,38 +251,4 @@ func (b Binding) Leaves() iter.Seq[parquet.Leaf] {
 			}
 		}
 	}
-}
-
-// find gives the leaf of a name; for a vector also all members of a struct, in
-// the order of their names, as Gymnasium flattens a Dict, or several columns in
-// the order given: one+another.
-func find(leaves map[string]parquet.Leaf, canonical, name string) (parquet.Leaf, bool) {
-	if l, ok := leaves[name]; ok {
-		return l, true
-	}
-	if !slices.Contains(vectorColumns, canonical) {
-		return parquet.Leaf{}, false
-	}
-	var parts []parquet.Leaf
-	for part := range strings.SplitSeq(name, "+") {
-		found := members(leaves, part)
-		if len(found) == 0 {
-			return parquet.Leaf{}, false
-		}
-		parts = append(parts, found...)
-	}
-	return parquet.Join(parts), true
-}
-
-// members is the leaf of a name, or those of the struct of that name.
-func members(leaves map[string]parquet.Leaf, name string) (found []parquet.Leaf) {
-	if l, ok := leaves[name]; ok {
-		return []parquet.Leaf{l}
-	}
-	for _, member := range slices.Sorted(maps.Keys(leaves)) {
-		if strings.HasPrefix(member, name+".") {
-			found = append(found, leaves[member])
-		}
-	}
-	return found
 }

@@ -18,7 +18,9 @@ type Draft struct {
 	rows  int64
 	id    int64
 	hasID bool
-	fault *Reject
+	// originalID is the id that is text, where there is one.
+	originalID string
+	fault      *Reject
 
 	observations, actions, rewards, next []float32
 	terminal, timeout                    bool // flags of the last row
@@ -80,7 +82,7 @@ func (d *Draft) Continues(b *Block, i int) bool {
 	case i == b.Rows:
 		return false
 	case d.f.Schema.ImplicitIDs:
-		return !b.flagged(i-1) && (b.Steps.Width == 0 || b.Steps.Values[i] != 0)
+		return !b.Ends(i-1) && (b.Steps.Width == 0 || b.Steps.Values[i] != 0)
 	default:
 		return b.IDs.Values[i] == b.IDs.Values[i-1] && b.IDs.OK(i) == b.IDs.OK(i-1)
 	}
@@ -128,16 +130,19 @@ func (d *Draft) begin(b *Block, from int) {
 	d.id, d.hasID = d.first, true
 	if !d.f.Schema.ImplicitIDs {
 		d.id, d.hasID = b.IDs.Values[from], b.IDs.OK(from)
-		if !d.hasID {
-			d.Reject(MissingValue, "row %d: %s is null", d.first, d.f.Columns["episode_id"].Name)
-		}
+	}
+	if b.OriginalIDs.Width > 0 && b.OriginalIDs.OK(from) {
+		d.originalID = b.OriginalIDs.Values[from]
+	}
+	if !d.hasID {
+		d.Reject(MissingValue, "row %d: %s is null", d.first, d.f.Columns["episode_id"].Name)
 	}
 }
 
 // Reject keeps the first reason.
 func (d *Draft) Reject(reason Reason, format string, args ...any) {
 	if d.fault == nil {
-		d.fault = &Reject{File: d.f.Path, Row: d.first, EpisodeID: d.id, Reason: reason, Detail: fmt.Sprintf(format, args...)}
+		d.fault = &Reject{File: d.f.Path, Row: d.first, EpisodeID: d.id, OriginalID: d.originalID, Reason: reason, Detail: fmt.Sprintf(format, args...)}
 	}
 }
 
@@ -156,6 +161,7 @@ func (d *Draft) Finish() Item {
 	s := d.f.Schema
 	e := &trajectory.Episode{
 		ID:             d.id,
+		OriginalID:     d.originalID,
 		ObservationDim: s.ObservationDim,
 		ActionDim:      s.ActionDim,
 		Observations:   slices.Clone(d.observations),

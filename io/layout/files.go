@@ -1,35 +1,134 @@
 package layout
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 )
 
-// ParquetFiles are the *.parquet in a folder and those below.
+// What a folder that was published has in it: the name of the current snapshot, and all
+// snapshots.
+const (
+	currentFile     = "CURRENT"
+	snapshotsFolder = "snapshots"
+)
+
+// Published is whether the product has published in a folder.
+func Published(dir string) bool {
+	current, err := os.Stat(filepath.Join(dir, currentFile))
+	if err != nil || !current.Mode().IsRegular() {
+		return false
+	}
+	snapshots, err := os.Stat(filepath.Join(dir, snapshotsFolder))
+	return err == nil && snapshots.IsDir()
+}
+
+// ParquetFiles are the *.parquet in a folder and those below, links to folders
+// included. A file that is found twice is listed once. A published folder among them is
+// refused: old snapshots, and D* itself, would be read as data.
 func ParquetFiles(data string) ([]string, error) {
-	var files []string
-	err := filepath.WalkDir(data, func(path string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case path != data && strings.ContainsRune("._", rune(entry.Name()[0])):
-			if entry.IsDir() {
-				return fs.SkipDir
-			}
-		case !entry.IsDir() && filepath.Ext(path) == ".parquet":
-			files = append(files, path)
-		}
-		return nil
-	})
-	if err != nil {
+	w := walker{seen: map[string]bool{}}
+	if err := w.folder(data); err != nil {
 		return nil, fmt.Errorf("dataset: listing %q: %w", data, err)
 	}
-	if len(files) == 0 {
+	if len(w.files) == 0 {
 		return nil, fmt.Errorf("dataset: folder %q: %w: it holds no *.parquet; give the folder that does, or a file", data, ErrNoFiles)
 	}
-	slices.Sort(files)
-	return files, nil
+	slices.Sort(w.files)
+	return w.files, nil
+}
+
+// walker lists files.
+type walker struct {
+	files []string
+	seen  map[string]bool // real paths of files and folders
+}
+
+func (w *walker) folder(dir string) error {
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return err
+	}
+	if w.seen[real] {
+		return nil // a link to what is listed already, or to a folder around it
+	}
+	w.seen[real] = true
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if strings.ContainsRune("._", rune(entry.Name()[0])) {
+			continue
+		}
+		if err := w.entry(filepath.Join(dir, entry.Name()), filepath.Join(real, entry.Name()), entry); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// entry lists what is in a folder under a name, whose path without links is real.
+func (w *walker) entry(path, real string, entry fs.DirEntry) error {
+	folder := entry.IsDir()
+	if entry.Type()&fs.ModeSymlink != 0 {
+		info, err := os.Stat(path)
+		if folder = err == nil && info.IsDir(); !folder {
+			if target, err := filepath.EvalSymlinks(path); err == nil {
+				real = target
+			}
+		}
+	}
+	switch {
+	case folder && Published(path):
+		return fmt.Errorf("%w: %q was published by diffstitch, and its snapshots would be read as data beside the rest; give it by itself, or move it out of the data", ErrPublished, path)
+	case folder:
+		return w.folder(path)
+	case filepath.Ext(path) != ".parquet" || w.seen[real]:
+		return nil
+	}
+	w.seen[real] = true
+	w.files = append(w.files, path)
+	return nil
+}
+
+// ErrPublished is returned where snapshots would be taken for data.
+var ErrPublished = errors.New("a published folder")
+
+// CheckSnapshots refuses files of several snapshots of a published folder, which hold
+// the same episodes over again, or of one beside other files.
+func CheckSnapshots(files []string) error {
+	first := ""
+	for i, file := range files {
+		snapshot := snapshotOf(file)
+		if i == 0 {
+			first = snapshot
+		}
+		if snapshot == first {
+			continue
+		}
+		if snapshot == "" {
+			snapshot = first
+		}
+		root := filepath.Dir(filepath.Dir(snapshot))
+		return fmt.Errorf("dataset: %w: %q is one of several snapshots, or lies beside other files, and would be read over again: give %q, of which the current snapshot is read", ErrPublished, snapshot, root)
+	}
+	return nil
+}
+
+// snapshotOf is the folder of the snapshot that a file lies in, or "".
+func snapshotOf(file string) string {
+	for dir := filepath.Dir(file); ; dir = filepath.Dir(dir) {
+		above := filepath.Dir(dir)
+		if above == dir {
+			return ""
+		}
+		if filepath.Base(above) == snapshotsFolder && Published(filepath.Dir(above)) {
+			return dir
+		}
+	}
 }

@@ -59,6 +59,14 @@ type Schema struct {
 	// Provenance is whether the columns of D* that say where an episode comes
 	// from are all there.
 	Provenance bool `json:"provenance"`
+	// TextIDs is whether the ids of episodes are text in the file. They are then
+	// numbers that have nothing to say but which episodes are the same.
+	TextIDs bool `json:"text_ids,omitempty"`
+	// OriginalIDs is whether episodes have an id that is text.
+	OriginalIDs bool `json:"original_ids,omitempty"`
+	// Narrowed are the canonical columns that the file holds as float64, and that are
+	// read as float32.
+	Narrowed []string `json:"narrowed,omitempty"`
 	// Columns are the file's own names by their canonical ones.
 	Columns map[string]string `json:"columns"`
 }
@@ -132,6 +140,19 @@ type Reader interface {
 	Rest()
 }
 
+// RowReader is a Reader of rows that are transitions. Its last episode may go on in the
+// next file, and its first rows be of an episode of the file before.
+type RowReader interface {
+	Reader
+	// Between tells which readers come before and after, that stay open as long as it
+	// is; nil where there is none.
+	Between(before, after func() (Reader, error))
+	// CheckOrder gives ErrUnsorted where the first rows show that there is no order.
+	CheckOrder() error
+	// Unmarked is whether nothing in the file says where an episode ends.
+	Unmarked() (bool, error)
+}
+
 // Stream hands out episodes in order.
 type Stream interface {
 	// Next gives parquet.ErrDone after the last, and an error when ctx ends.
@@ -170,6 +191,8 @@ var (
 var (
 	// ErrNoFiles is returned where a path leads to no Parquet file.
 	ErrNoFiles = errors.New("no parquet files")
+	// ErrUnsorted is returned for a file whose rows are in no order.
+	ErrUnsorted = errors.New("the rows are not sorted")
 	// ErrMetadata is returned where what a folder says of itself cannot be.
 	ErrMetadata = errors.New("metadata do not fit")
 )

@@ -45,7 +45,7 @@ func layoutCases() []layoutCase {
 	derived.Provenance = true
 	byRow := func(e *trajectory.Episode, row, _ int64) { e.ID = row }
 	byIndex := func(e *trajectory.Episode, _, index int64) { e.ID, e.FinalObservation = index, nil }
-	return []layoutCase{
+	return append(wildCases(), []layoutCase{
 		{
 			name: "D*", want: derived,
 			write: func(tb testing.TB, episodes []*trajectory.Episode) string {
@@ -59,9 +59,13 @@ func layoutCases() []layoutCase {
 		{name: "small pages with an index", want: transitions, write: table(float32s, 50, all, parquet.WithPageIndexEnabled(true), parquet.WithDataPageSize(64), parquet.WithBatchSize(4))},
 		{name: "pages of the second version", want: transitions, write: table(float32s, 50, all, parquet.WithDataPageVersion(parquet.DataPageV2), parquet.WithDictionaryDefault(false), parquet.WithCompression(compress.Codecs.Zstd))},
 		{name: "byte stream split", want: transitions, write: table(float32s, 50, all, parquet.WithDictionaryDefault(false), parquet.WithEncodingFor("observations.list.element", parquet.Encodings.ByteStreamSplit))},
-		{name: "float64", want: transitions, write: table(float64s, 50, all)},
-		{name: "int32", want: transitions, write: table(int32s, 50, all)},
-		{name: "int64", want: transitions, write: table(int64s, 50, all)},
+		{name: "float64", want: narrowed(transitions, "observations", "next_observations", "actions", "rewards"), write: table(float64s, 50, all)},
+		{name: "int32", want: transitions, write: wildTable(all, func(columns map[string]*testColumn) {
+			retype(columns, int32s, "observations", "next_observations", "rewards")
+		})},
+		{name: "int64", want: transitions, write: wildTable(all, func(columns map[string]*testColumn) {
+			retype(columns, int64s, "observations", "next_observations", "rewards")
+		})},
 		{
 			name: "singular names", want: transitions, forget: forgetFinal,
 			write: table(float32s, 16, []string{"episode_id", "step", "observations:observation", "actions:action", "rewards:reward", "terminals:terminated", "timeouts:truncated"}),
@@ -93,12 +97,17 @@ func layoutCases() []layoutCase {
 			},
 		},
 		{
-			name: "row an episode, forced, float64", want: nested, opts: dataset.Options{Layout: dataset.Episodes}, forget: byIndex,
+			name: "row an episode, forced, float64", want: narrowed(nested, "observations", "actions", "rewards"), opts: dataset.Options{Layout: dataset.Episodes}, forget: byIndex,
 			write: func(tb testing.TB, episodes []*trajectory.Episode) string {
 				return writeTable(tb, episodeColumns(episodes, float64s), 100)
 			},
 		},
-	}
+	}...)
+}
+
+func narrowed(s dataset.Schema, columns ...string) dataset.Schema {
+	s.Narrowed = columns
+	return s
 }
 
 // folderCases are the layouts of other tools' folders, written by this package.
@@ -118,6 +127,7 @@ func folderCases() []layoutCase {
 			plain.Rows = 120
 		case dataset.MinariArrow, dataset.MinariParquet:
 			plain.Rows = 1
+			plain.Narrowed = []string{"rewards"}
 			forget = func(e *trajectory.Episode, _, _ int64) {
 				if e.NextObservations != nil {
 					e.FinalObservation, _ = e.NextObservation(e.Len() - 1)
@@ -284,6 +294,9 @@ func checkEpisodes(t *testing.T, want []*trajectory.Episode, items []dataset.Ite
 	for i, item := range items {
 		if item.Reject != nil {
 			t.Fatalf("rejected: %v", item.Reject)
+		}
+		if item.Episode.OriginalID != "" { // for which a number stands
+			item.Episode.ID = want[i].ID
 		}
 		if diff := diffEpisodes(want[i], item.Episode); diff != "" {
 			t.Errorf("episode %d (-want +got):\n%s", i, diff)

@@ -46,15 +46,15 @@ func (o Opened) Bind(asked string, opts Options) (f File, err error) {
 	if f.Columns, err = Bind(o.Leaves, asked, opts); err != nil {
 		return f, err
 	}
-	layout, err := f.Columns.Layout(asked)
+	if err := o.Table.CheckGroups(o.Handle.Size(), f.Columns.Leaves()); err != nil {
+		return f, fmt.Errorf("%w: %w", parquet.ErrNotParquet, err)
+	}
+	layout, err := f.Columns.Layout(asked, o.Table.Width)
 	if err != nil {
 		return f, err
 	}
-	if err := f.Columns.Keep(layout); err != nil {
+	if err := f.Columns.Keep(layout, o.Table.Width); err != nil {
 		return f, err
-	}
-	if err := o.Table.CheckGroups(o.Handle.Size(), f.Columns.Leaves()); err != nil {
-		return f, fmt.Errorf("%w: %w", parquet.ErrNotParquet, err)
 	}
 	return f, o.describe(&f, layout)
 }
@@ -66,6 +66,9 @@ func (o Opened) describe(f *File, layout string) error {
 		ImplicitIDs: layout == Episodes || !f.Columns.HasAny("episode_id"),
 		Provenance:  f.Columns.HasAll(ProvenanceColumns...),
 		Columns:     f.Columns.Names(),
+		TextIDs:     layout == Transitions && f.Columns["episode_id"].Text(),
+		OriginalIDs: layout == Transitions && f.Columns.HasAny("original_id"),
+		Narrowed:    f.Columns.Narrowed(),
 	}
 	var err error
 	if s.ObservationDim, err = o.vectorWidth(f.Columns, "observations", layout); err != nil {

@@ -72,7 +72,7 @@ func TestColumnErrors(t *testing.T) {
 		{"no ends", []string{"observations", "actions", "rewards"}, dataset.Options{}, []string{"where an episode ends", "--column episode_id=NAME"}},
 		{"mapped to nothing", all, dataset.Options{Columns: map[string]string{"rewards": "points"}}, []string{"--column rewards=points", "rewards (float)"}},
 		{"mapping of nothing", all, dataset.Options{Columns: map[string]string{"reward": "rewards"}}, []string{`no column is called "reward"`, "rewards"}},
-		{"scalar mapped to a list", all, dataset.Options{Columns: map[string]string{"step": "actions"}}, []string{`"actions" is a list`}},
+		{"scalar mapped to a list", all, dataset.Options{Columns: map[string]string{"step": "actions"}}, []string{`"actions" holds lists of 2 values`}},
 		{"forced layout", all, dataset.Options{Layout: dataset.Episodes}, []string{"look like layout transitions"}},
 		{"unknown layout", all, dataset.Options{Layout: "rlds"}, []string{`"rlds" is unknown`, "episodes, lerobot-v2.1"}},
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 )
 
 // Reason is why an episode was rejected.
@@ -28,16 +29,22 @@ const (
 type Reject struct {
 	File string `json:"file"`
 	// Row is the row the episode begins at, 0-based.
-	Row       int64  `json:"row"`
-	EpisodeID int64  `json:"episode_id"`
-	Reason    Reason `json:"reason"`
+	Row       int64 `json:"row"`
+	EpisodeID int64 `json:"episode_id"`
+	// OriginalID is the id where it is text, for which EpisodeID stands.
+	OriginalID string `json:"original_id,omitempty"`
+	Reason     Reason `json:"reason"`
 	// Detail says which row and value.
 	Detail string `json:"detail,omitempty"`
 }
 
 // String is the reject on one line, for a person to read.
 func (r Reject) String() string {
-	return fmt.Sprintf("%s: row %d: episode %d: %s: %s", r.File, r.Row, r.EpisodeID, r.Reason, r.Detail)
+	id := strconv.FormatInt(r.EpisodeID, 10)
+	if r.OriginalID != "" {
+		id = strconv.Quote(r.OriginalID)
+	}
+	return fmt.Sprintf("%s: row %d: episode %s: %s: %s", r.File, r.Row, id, r.Reason, r.Detail)
 }
 
 // WriteRejects writes one JSON object per line.

@@ -18,6 +18,7 @@ type Block struct {
 	Actions             parquet.Vectors[float32] // [rows, A]
 	Rewards             parquet.Vectors[float32] // [rows, 1]
 	Terminals, Timeouts parquet.Vectors[bool]    // [rows, 1]
+	OriginalIDs         parquet.Vectors[string]  // [rows, 1]
 	// What D* says of where a row comes from, [rows, 1] each.
 	Source          parquet.Vectors[string]  // as in trajectory.Original
 	Generated       parquet.Vectors[bool]    // its action and reward were inferred
@@ -38,7 +39,8 @@ type Rows struct {
 func NewRows(table *parquet.File, f *File, filled bool, group int, names ...string) *Rows {
 	s := f.Schema
 	r := &Rows{Table: parquet.NewTable[Block](table, group, max(s.ObservationDim, s.ActionDim)), Names: names, filled: filled}
-	add(r, f, "episode_id", 1, parquet.Int64s, func(b *Block) *parquet.Vectors[int64] { return &b.IDs })
+	add(r, f, "episode_id", 1, parquet.Keys, func(b *Block) *parquet.Vectors[int64] { return &b.IDs })
+	add(r, f, "original_id", 1, parquet.Strings, func(b *Block) *parquet.Vectors[string] { return &b.OriginalIDs })
 	add(r, f, "step", 1, parquet.Int64s, func(b *Block) *parquet.Vectors[int64] { return &b.Steps })
 	add(r, f, "observations", s.ObservationDim, parquet.Floats, func(b *Block) *parquet.Vectors[float32] { return &b.Observations })
 	add(r, f, "next_observations", s.ObservationDim, parquet.Floats, func(b *Block) *parquet.Vectors[float32] { return &b.Next })
@@ -94,6 +96,7 @@ func (r *Rows) All(total int) (*Block, error) {
 func (b *Block) Grow(o *Block, total int) {
 	b.Rows += o.Rows
 	b.IDs.Grow(&o.IDs, o.Rows, total)
+	b.OriginalIDs.Grow(&o.OriginalIDs, o.Rows, total)
 	b.Steps.Grow(&o.Steps, o.Rows, total)
 	b.Observations.Grow(&o.Observations, o.Rows, total)
 	b.Next.Grow(&o.Next, o.Rows, total)
@@ -132,7 +135,7 @@ func (b *Block) blank() {
 	}
 }
 
-// flagged is whether the row ends an episode.
-func (b *Block) flagged(i int) bool {
+// Ends is whether the row is flagged as an episode's last.
+func (b *Block) Ends(i int) bool {
 	return (b.Terminals.Width > 0 && b.Terminals.Values[i]) || (b.Timeouts.Width > 0 && b.Timeouts.Values[i])
 }

@@ -2,6 +2,7 @@ package layout_test
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/decimal128"
+	"github.com/apache/arrow-go/v18/arrow/float16"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
@@ -80,6 +83,12 @@ func appendValue(tb rapid.TB, builder array.Builder, value any) {
 	switch b := builder.(type) {
 	case *array.Float32Builder:
 		b.Append(float32(number(value)))
+	case *array.Float16Builder:
+		b.Append(half(number(value)))
+	case *array.Uint32Builder:
+		b.Append(uint32(number(value)))
+	case *array.Decimal128Builder:
+		b.Append(decimal128.FromI64(int64(number(value))))
 	case *array.Float64Builder:
 		b.Append(number(value))
 	case *array.Int32Builder:
@@ -98,6 +107,19 @@ func appendValue(tb rapid.TB, builder array.Builder, value any) {
 	default:
 		tb.Fatalf("no builder for %T", builder)
 	}
+}
+
+// half makes a float16, of a subnormal number too, which Arrow's own conversion takes
+// for 0.
+func half(v float64) float16.Num {
+	if math.Abs(v) < 0x1p-14 {
+		bits := uint16(math.Round(math.Abs(v) * 0x1p24))
+		if math.Signbit(v) {
+			bits |= 1 << 15
+		}
+		return float16.FromBits(bits)
+	}
+	return float16.New(float32(v))
 }
 
 func number(value any) float64 {

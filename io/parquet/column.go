@@ -135,7 +135,7 @@ func (p *levelPattern) extend(levels, width, depth int, defined int16) {
 	for i := len(p.definition); i < levels; i++ {
 		repetition := int16(0)
 		if depth > 0 && i%width != 0 {
-			repetition = 1
+			repetition = int16(depth) // a value in the innermost list, of which a row has one
 		}
 		p.definition = append(p.definition, defined)
 		p.repetition = append(p.repetition, repetition)

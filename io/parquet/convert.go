@@ -1,12 +1,18 @@
 package parquet
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"strings"
 
+	"github.com/apache/arrow-go/v18/arrow/float16"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/schema"
+
+	"github.com/google/uuid"
 )
 
 // chunk reads one column of one row group.
@@ -66,8 +72,8 @@ func converted[T, V any](source file.ColumnChunkReader, reader batchReader[T], c
 	}}
 }
 
-// Floats reads any column of numbers or flags. A float64 that float32
-// cannot hold becomes infinite, and its episode is rejected for that.
+// Floats reads any column of numbers or flags. A number that float32 cannot hold
+// becomes infinite, and its episode is rejected for that.
 func Floats(g group, l Leaf) (chunk[float32], error) {
 	if l.Kind == parquet.Types.Float && plainPages(g, l) {
 		return openPages(g, l)
@@ -76,15 +82,12 @@ func Floats(g group, l Leaf) (chunk[float32], error) {
 	if err != nil {
 		return nil, err
 	}
+	if c := number(source, func(v float64) float32 { return float32(v) }); c != nil {
+		return c, nil
+	}
 	switch s := source.(type) {
 	case *file.Float32ColumnChunkReader:
 		return direct(source, s), nil
-	case *file.Float64ColumnChunkReader:
-		return converted(source, s, func(v float64) float32 { return float32(v) }), nil
-	case *file.Int32ColumnChunkReader:
-		return converted(source, s, func(v int32) float32 { return float32(v) }), nil
-	case *file.Int64ColumnChunkReader:
-		return converted(source, s, func(v int64) float32 { return float32(v) }), nil
 	case *file.BooleanColumnChunkReader:
 		return converted(source, s, func(v bool) float32 {
 			if v {
@@ -93,7 +96,7 @@ func Floats(g group, l Leaf) (chunk[float32], error) {
 			return 0
 		}), nil
 	}
-	return nil, fmt.Errorf("%w: it holds %v, want numbers", ErrColumns, source.Type())
+	return nil, other(source, "numbers")
 }
 
 // Bools reads a column of flags, or of numbers that are flags.
@@ -102,19 +105,84 @@ func Bools(g group, l Leaf) (chunk[bool], error) {
 	if err != nil {
 		return nil, err
 	}
+	if c := number(source, func(v float64) bool { return v != 0 }); c != nil {
+		return c, nil
+	}
 	switch s := source.(type) {
-	case *file.BooleanColumnChunkReader:
-		return direct(source, s), nil
 	case *file.Float32ColumnChunkReader:
 		return converted(source, s, func(v float32) bool { return v != 0 }), nil
-	case *file.Float64ColumnChunkReader:
-		return converted(source, s, func(v float64) bool { return v != 0 }), nil
-	case *file.Int32ColumnChunkReader:
-		return converted(source, s, func(v int32) bool { return v != 0 }), nil
-	case *file.Int64ColumnChunkReader:
-		return converted(source, s, func(v int64) bool { return v != 0 }), nil
+	case *file.BooleanColumnChunkReader:
+		return direct(source, s), nil
 	}
-	return nil, fmt.Errorf("%w: it holds %v, want flags", ErrColumns, source.Type())
+	return nil, other(source, "flags")
+}
+
+// number reads numbers that are not stored as V; nil where the column holds none.
+func number[V any](source file.ColumnChunkReader, convert func(float64) V) chunk[V] {
+	logical := source.Descriptor().LogicalType()
+	switch s := source.(type) {
+	case *file.Float64ColumnChunkReader:
+		return converted(source, s, convert)
+	case *file.Int32ColumnChunkReader:
+		switch {
+		case scaled(logical):
+			return nil
+		case unsigned(logical):
+			return converted(source, s, func(v int32) V { return convert(float64(uint32(v))) })
+		}
+		return converted(source, s, func(v int32) V { return convert(float64(v)) })
+	case *file.Int64ColumnChunkReader:
+		switch {
+		case scaled(logical):
+			return nil
+		case unsigned(logical):
+			return converted(source, s, func(v int64) V { return convert(float64(uint64(v))) })
+		}
+		return converted(source, s, func(v int64) V { return convert(float64(v)) })
+	case *file.FixedLenByteArrayColumnChunkReader:
+		if !half(source.Descriptor()) {
+			return nil
+		}
+		return converted(source, s, func(v parquet.FixedLenByteArray) V { return convert(float64(FromHalf(float16.FromLEBytes(v)))) })
+	}
+	return nil
+}
+
+// FromHalf is a float16 as float32, which holds each of them. Arrow's own conversion
+// takes subnormal ones for another number.
+func FromHalf(v float16.Num) float32 {
+	const exponent, fraction = 0x7c00, 0x3ff
+	if bits := v.Uint16(); bits&exponent == 0 {
+		return float32(math.Copysign(float64(bits&fraction)*0x1p-24, float64(v.Float32())))
+	}
+	return v.Float32()
+}
+
+// half is whether a column holds float16.
+func half(c *schema.Column) bool {
+	_, ok := c.LogicalType().(schema.Float16LogicalType)
+	return ok && c.TypeLength() == 2
+}
+
+// unsigned is whether whole numbers are never negative.
+func unsigned(t schema.LogicalType) bool {
+	whole, ok := t.(schema.IntLogicalType)
+	return ok && !whole.IsSigned()
+}
+
+// scaled is whether whole numbers stand for others, which they are a multiple of.
+func scaled(t schema.LogicalType) bool {
+	_, ok := t.(schema.DecimalLogicalType)
+	return ok
+}
+
+// other says that a column holds something else than what is wanted.
+func other(source file.ColumnChunkReader, want string) error {
+	held := source.Type().String()
+	if t := source.Descriptor().LogicalType(); t != nil && t.IsValid() && !t.IsNone() {
+		held += " (" + t.String() + ")"
+	}
+	return fmt.Errorf("%w: it holds %s, want %s", ErrColumns, held, want)
 }
 
 // Int64s reads ids and steps.
@@ -123,32 +191,74 @@ func Int64s(g group, l Leaf) (chunk[int64], error) {
 	if err != nil {
 		return nil, err
 	}
+	logical := source.Descriptor().LogicalType()
 	switch s := source.(type) {
 	case *file.Int64ColumnChunkReader:
-		return direct(source, s), nil
+		if !scaled(logical) {
+			return direct(source, s), nil
+		}
 	case *file.Int32ColumnChunkReader:
-		return converted(source, s, func(v int32) int64 { return int64(v) }), nil
+		if unsigned(logical) {
+			return converted(source, s, func(v int32) int64 { return int64(uint32(v)) }), nil
+		}
+		if !scaled(logical) {
+			return converted(source, s, func(v int32) int64 { return int64(v) }), nil
+		}
 	}
-	return nil, fmt.Errorf("%w: it holds %v, want whole numbers", ErrColumns, source.Type())
+	return nil, other(source, "whole numbers")
+}
+
+// Keys reads ids: whole numbers as they are, and of text a number that only equal
+// texts share.
+func Keys(g group, l Leaf) (chunk[int64], error) {
+	if !l.Text() {
+		return Int64s(g, l)
+	}
+	key := repeated(func(text string) int64 {
+		hash := sha256.Sum256([]byte(text))
+		return int64(binary.LittleEndian.Uint64(hash[:]) >> 1)
+	})
+	return texts(g, l, key)
 }
 
 // Strings reads a column of a few different words.
 func Strings(g group, l Leaf) (chunk[string], error) {
+	return texts(g, l, repeated(strings.Clone))
+}
+
+// texts reads text, or the UUIDs that it stands for. What convert is given is gone
+// when it returns.
+func texts[V any](g group, l Leaf, convert func(string) V) (chunk[V], error) {
 	source, err := g.column(l)
 	if err != nil {
 		return nil, err
 	}
-	s, ok := source.(*file.ByteArrayColumnChunkReader)
-	if !ok {
-		return nil, fmt.Errorf("%w: it holds %v, want strings", ErrColumns, source.Type())
-	}
-	last := "" // most rows repeat the word of the row before
-	return converted(source, s, func(v parquet.ByteArray) string {
-		if string(v) != last {
-			last = strings.Clone(string(v))
+	switch s := source.(type) {
+	case *file.ByteArrayColumnChunkReader:
+		return converted(source, s, func(v parquet.ByteArray) V { return convert(string(v)) }), nil
+	case *file.FixedLenByteArrayColumnChunkReader:
+		if _, ok := source.Descriptor().LogicalType().(schema.UUIDLogicalType); ok {
+			return converted(source, s, func(v parquet.FixedLenByteArray) V { return convert(uuid.UUID(v).String()) }), nil
 		}
-		return last
-	}), nil
+		if !half(source.Descriptor()) {
+			return converted(source, s, func(v parquet.FixedLenByteArray) V { return convert(string(v)) }), nil
+		}
+	}
+	return nil, other(source, "text")
+}
+
+// repeated converts a text once where rows repeat that of the row before.
+func repeated[V any](convert func(string) V) func(string) V {
+	var last string
+	var value V
+	known := false
+	return func(text string) V {
+		if !known || text != last {
+			last, known = strings.Clone(text), true
+			value = convert(last)
+		}
+		return value
+	}
 }
 
 // NotFinite is the index of the first NaN or Inf, or -1.

@@ -21,6 +21,8 @@ var (
 	Float     = parquet.Types.Float
 	Double    = parquet.Types.Double
 	ByteArray = parquet.Types.ByteArray
+
+	fixedByteArray = parquet.Types.FixedLenByteArray
 )
 
 // Leaf is where a column's values lie in the file.
@@ -36,6 +38,7 @@ type Leaf struct {
 	index int // of the leaf among the file's leaves
 	// defined is the definition level of a value that is there.
 	defined int16
+	half    bool // it holds float16
 }
 
 // Join makes one vector of several columns.
@@ -52,6 +55,9 @@ func Join(parts []Leaf) Leaf {
 	joined.Name = strings.Join(names, "+")
 	return joined
 }
+
+// Text is whether it holds text, or what stands for it as UUIDs do.
+func (l Leaf) Text() bool { return l.Kind == ByteArray || l.Kind == fixedByteArray && !l.half }
 
 // All are the leaves that hold the column's values.
 func (l Leaf) All() []Leaf {
@@ -78,6 +84,7 @@ func topLeaves(s *schema.Schema) (map[string]Leaf, error) {
 			Depth:   int(c.MaxRepetitionLevel()),
 			index:   i,
 			defined: c.MaxDefinitionLevel(),
+			half:    half(c),
 		}
 	}
 	for name := range ambiguous { // nothing that a column could be asked for by

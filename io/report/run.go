@@ -41,6 +41,9 @@ func funnelSection(r Report) (section, error) {
 		slices.SortFunc(b.Details, func(x, y Fact) int { // the commonest reason first
 			return cmp.Or(cmp.Compare(stage.Dropped[y.Name], stage.Dropped[x.Name]), cmp.Compare(x.Name, y.Name))
 		})
+		if stage.Repeated > 0 {
+			b.Details = append(b.Details, Fact{"repeated to hold the ratio", whole(stage.Repeated)})
+		}
 		s.Bars = append(s.Bars, b)
 	}
 	return s, nil

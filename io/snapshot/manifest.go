@@ -38,6 +38,8 @@ type Manifest struct {
 	ActionDim      int   `json:"action_dim"`
 	Original       Count `json:"original"`
 	Stitched       Count `json:"stitched"` // D_aug, whatever the method
+	// Repeated are those of D_aug that repeat others, to hold a ratio.
+	Repeated Count `json:"repeated"`
 	// Generated is how many of those transitions have an inferred action and reward:
 	// the bridges' of stitches, and all of a baseline's.
 	Generated int64 `json:"generated_transitions"`
@@ -45,6 +47,8 @@ type Manifest struct {
 	// observation, since the input did not hold the real one.
 	Placeholders int64 `json:"placeholder_next_observations"`
 
+	// Notes are what a user should know of how the input was read.
+	Notes     []string   `json:"notes,omitempty"`
 	Stages    []Stage    `json:"stages"`
 	Durations []Duration `json:"durations"`
 	Metrics   Metrics    `json:"metrics"`
@@ -78,6 +82,8 @@ type Stage struct {
 	In      int64            `json:"in"`
 	Out     int64            `json:"out"`
 	Dropped map[string]int64 `json:"dropped,omitempty"` // by reason
+	// Repeated is how many of those that went out repeat others.
+	Repeated int64 `json:"repeated,omitempty"`
 }
 
 // Drop takes n off what went out, for a reason.

@@ -43,7 +43,10 @@ func Synthetic(source string) bool { return source == SynthER || source == TATU 
 
 // Episode is one trajectory of T transitions.
 type Episode struct {
-	ID             int64
+	ID int64
+	// OriginalID is the id that the data has for an original episode, where that is
+	// text; "" where it is not.
+	OriginalID     string
 	ObservationDim int       // S
 	ActionDim      int       // A
 	Observations   []float32 // [T, S]

@@ -14,6 +14,8 @@ type Entry struct {
 	IsStitch bool
 	Original Meta
 	Stitch   Outcome
+	// Repeat is how many times the stitch comes before, to hold a ratio.
+	Repeat int32
 }
 
 // Part lists the episodes of one output file, in order.
@@ -30,6 +32,8 @@ type PartInfo struct {
 	Episodes, Stitched int64 // of the latter: those of D_aug
 	StitchedRows       int64 // of theirs, bridges included
 	BridgeRows         int64 // generated ones
+	// Repeated are the episodes of D_aug that repeat others, and RepeatedRows theirs.
+	Repeated, RepeatedRows int64
 	// UnknownFinals counts the episodes whose last next observation the data
 	// does not hold, so that the row repeats its observation.
 	UnknownFinals int64

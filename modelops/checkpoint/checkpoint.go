@@ -135,7 +135,7 @@ func Save(dir string, m Model, weights []Tensor) (string, error) {
 // covers the weights too since model.json holds theirs.
 func Describe(dir string) (Model, string, error) {
 	path := filepath.Join(dir, ModelFile)
-	text, err := os.ReadFile(path)
+	text, err := readFile(path, maxModel)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Model{}, "", missing(dir)
 	}
@@ -159,7 +159,7 @@ func Open(dir string) (Model, string, []Tensor, error) {
 		return Model{}, "", nil, err
 	}
 	path := filepath.Join(dir, WeightsFile)
-	data, err := os.ReadFile(path)
+	data, err := readFile(path, maxWeights)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Model{}, "", nil, fmt.Errorf("checkpoint: %s has a %s but no %s: delete the folder and run `diffstitch train` again", dir, ModelFile, WeightsFile)
 	}

@@ -1,17 +1,49 @@
 package checkpoint
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 )
+
+// How large a model's files may be, in bytes.
+const (
+	maxModel   = 16 << 20 // model.json
+	maxWeights = 16 << 30 // weights and training states
+)
+
+// readFile reads a file of at most so many bytes. A pipe or a device, which may never
+// end, is refused.
+func readFile(path string, most int64) (data []byte, err error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // which does not wait at a pipe
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // nothing was written
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%q is no regular file", path)
+	case info.Size() > most:
+		return nil, fmt.Errorf("%q has %d bytes, more than the %d that one may have", path, info.Size(), most)
+	}
+	data = make([]byte, info.Size())
+	_, err = io.ReadFull(f, data)
+	return data, err
+}
 
 // writeFile writes dir/name so that a reader sees the old content or the new
 // one, never a part: temporary name, flush, rename, flush of the folder.
 func writeFile(dir, name string, data []byte) (err error) {
 	path := filepath.Join(dir, name)
-	f, err := os.CreateTemp(dir, "."+name+".*")
+	// Who may read it is for the umask to say.
+	f, err := os.OpenFile(filepath.Join(dir, "."+name+"."+rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return fmt.Errorf("checkpoint: writing %q: %w", path, err)
 	}
@@ -24,7 +56,7 @@ func writeFile(dir, name string, data []byte) (err error) {
 	// Locked while it is written: RemoveLeftovers leaves it alone.
 	err = lock(f)
 	_, written := f.Write(data)
-	if err = errors.Join(err, written, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(err, written, f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err = os.Rename(f.Name(), path); err != nil {

@@ -44,7 +44,7 @@ func SaveState(dir string, s State) error {
 // LoadState reads the training state of dir; found is false where there is none.
 func LoadState(dir string) (s State, found bool, err error) {
 	path := filepath.Join(dir, StateFile)
-	data, err := os.ReadFile(path)
+	data, err := readFile(path, maxWeights)
 	if errors.Is(err, fs.ErrNotExist) {
 		return State{}, false, nil
 	}

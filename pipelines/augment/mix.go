@@ -19,6 +19,7 @@ func (r *run) mix(ctx context.Context) error {
 		Bridges:     r.work.Dir,
 		Layout:      r.path(layoutShares),
 		Shape:       r.dataset.Shape,
+		OriginalIDs: r.dataset.OriginalIDs,
 		BridgesOnly: r.options.Mix.Emit == mix.EmitBridge,
 	}
 	parts, err := datasetio.SaveShares(ctx, out.Layout, func(yield func([]trajectory.Entry) bool) {

@@ -94,6 +94,7 @@ func (r *run) manifest() snapshot.Manifest {
 		Seed:           r.options.Seed,
 		ObservationDim: r.dataset.Shape.ObservationDim,
 		ActionDim:      r.dataset.Shape.ActionDim,
+		Notes:          r.dataset.Notes,
 		Stages:         r.stages(),
 		Durations:      totals(r.durations),
 		Metrics:        r.measured(),
@@ -110,6 +111,8 @@ func (r *run) manifest() snapshot.Manifest {
 		m.Original.Transitions += p.Rows - p.StitchedRows
 		m.Stitched.Episodes += p.Stitched
 		m.Stitched.Transitions += p.StitchedRows
+		m.Repeated.Episodes += p.Repeated
+		m.Repeated.Transitions += p.RepeatedRows
 		m.Generated += p.BridgeRows
 		m.Placeholders += p.UnknownFinals
 	}
@@ -117,7 +120,7 @@ func (r *run) manifest() snapshot.Manifest {
 }
 
 // measured lists the metrics of the run's pipelines in an order that does not
-// depend on the r.
+// depend on the run.
 func (r *run) measured() (all snapshot.Metrics) {
 	for _, stage := range []string{"reading", r.method.Words().Stage, "writing"} {
 		m := r.metrics[stage]
@@ -160,9 +163,10 @@ func (r *run) stages() []snapshot.Stage {
 	}
 	episodes := int64(len(r.work.Metas))
 	accepted, _ := r.accepted()
-	var written int64
+	var written, repeated int64
 	for _, p := range r.parts {
 		written += p.Episodes
+		repeated += p.Repeated
 	}
 	stages := []snapshot.Stage{
 		{Stage: "read", Unit: "episodes", In: episodes + int64(len(r.rejects)), Out: episodes, Dropped: rejected},
@@ -173,7 +177,7 @@ func (r *run) stages() []snapshot.Stage {
 	stages = append(stages, r.attempted()...)
 	return append(stages, snapshot.Stage{
 		Stage: "mix", Unit: "episodes", In: episodes + accepted, Out: written,
-		Dropped: dropped("to hold the ratio", episodes+accepted-written),
+		Dropped: dropped("to hold the ratio", episodes+accepted+repeated-written), Repeated: repeated,
 	})
 }
 

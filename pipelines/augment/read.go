@@ -46,7 +46,7 @@ func (r *run) read(ctx context.Context) error {
 	if err := r.dataset.Check(r.work.Metas, r.rejects); err != nil {
 		return err
 	}
-	number(r.work.Metas)
+	number(r.work.Metas, r.dataset.TextIDs)
 	if err := r.method.Prepare(&r.work); err != nil {
 		return fmt.Errorf("%w: %w", failure.ErrData, err)
 	}
@@ -89,14 +89,15 @@ func byPlace(a, b dataset.Reject) int {
 	return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Row, b.Row), cmp.Compare(a.Reason, b.Reason))
 }
 
-// number gives the episodes new ids, in the data's order, if files share ids.
-func number(metas []trajectory.Meta) {
+// number gives the episodes new ids, in the data's order, if files share ids, or if
+// those that they have stand for text.
+func number(metas []trajectory.Meta, always bool) {
 	ids := make([]int64, len(metas))
 	for i, m := range metas {
 		ids[i] = m.ID
 	}
 	slices.Sort(ids)
-	if len(slices.Compact(ids)) == len(metas) {
+	if !always && len(slices.Compact(ids)) == len(metas) {
 		return
 	}
 	for i := range metas {

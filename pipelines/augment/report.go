@@ -47,6 +47,7 @@ func (r *run) report(judge Judge) (report.Report, error) {
 		Losses:        losses(r.work.Models),
 		Configuration: r.configuration,
 	}
+	page.Notices = append(page.Notices, r.dataset.Notes...)
 	if r.engine.Notice != "" {
 		page.Notices = append(page.Notices, r.engine.Notice)
 	}

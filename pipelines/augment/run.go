@@ -53,6 +53,7 @@ func begin(ctx context.Context, o Options, progress func(observe.Progress)) (*ru
 		return nil, err
 	}
 	r.progress = progress
+	observe.Say(progress, r.dataset.Notes...)
 	if r.staging, err = snapshot.Begin(r.options.Out, snapshot.Options{Configuration: r.configuration}); err != nil {
 		return nil, err
 	}

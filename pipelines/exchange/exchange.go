@@ -25,6 +25,8 @@ type Exchanged struct {
 	OwnNext int64 `json:"own_next_observations_left_out"`
 	// Renumbered is whether the episodes got new ids, since files shared theirs.
 	Renumbered bool `json:"renumbered"`
+	// Notes are what a user should know of how the data was read.
+	Notes []string `json:"notes,omitempty"`
 	// Columns are the data's own names, and so the order in which vectors were
 	// flattened.
 	Columns map[string]string `json:"columns"`
@@ -52,7 +54,10 @@ func (x Exchanged) Text() string {
 		}
 	}
 	if x.Renumbered {
-		fmt.Fprintln(text, "files shared episode ids: the episodes are numbered anew")
+		fmt.Fprintln(text, "episode ids are text, or shared by files: the episodes are numbered anew")
+	}
+	for _, note := range x.Notes {
+		fmt.Fprintln(text, note)
 	}
 	return text.String()
 }

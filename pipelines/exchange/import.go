@@ -56,7 +56,9 @@ func (s *source) writeFile(ctx context.Context, w io.Writer, x *Exchanged) error
 }
 
 func (s *source) writerConfig() dataset.WriterConfig {
-	return dataset.WriterConfig{ObservationDim: s.dataset.Shape.ObservationDim, ActionDim: s.dataset.Shape.ActionDim}
+	return dataset.WriterConfig{
+		ObservationDim: s.dataset.Shape.ObservationDim, ActionDim: s.dataset.Shape.ActionDim, OriginalIDs: s.dataset.OriginalIDs,
+	}
 }
 
 // partRows is how many rows a file of several has, at least, as in D*.

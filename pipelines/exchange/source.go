@@ -24,7 +24,7 @@ func open(d input.Data) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &source{dataset: opened}
+	s := &source{dataset: opened, renumber: opened.TextIDs}
 	for _, path := range opened.Input.Files {
 		f, err := dataset.Open(path, d.Options)
 		if err != nil {
@@ -50,7 +50,7 @@ var errSharedID = errors.New("files share an episode id")
 // exchange writes the data, and once again with new ids where files turn out to
 // share theirs.
 func (s *source) exchange(x Exchanged, write func(*Exchanged) error) (Exchanged, error) {
-	x.Columns = s.columns
+	x.Columns, x.Notes = s.columns, s.dataset.Notes
 	for {
 		done := x
 		done.Renumbered = s.renumber

@@ -36,6 +36,12 @@ type Dataset struct {
 	Data  Data            `json:"data"`
 	Input datasetio.Input `json:"input"`
 	Shape datasetio.Shape `json:"shape"`
+	// TextIDs is whether the data's ids are text, for which numbers have to stand, and
+	// OriginalIDs whether episodes have one that is.
+	TextIDs     bool `json:"text_ids,omitempty"`
+	OriginalIDs bool `json:"original_ids,omitempty"`
+	// Notes are what a user should know of how the data is read, a line each.
+	Notes []string `json:"-"`
 }
 
 // Open finds the files and the widths of their vectors. Those of the first file
@@ -56,11 +62,16 @@ func (d Data) Open() (Dataset, error) {
 			broken = errors.Join(broken, err)
 			continue
 		}
-		opened.Shape = datasetio.Shape{ObservationDim: f.Schema().ObservationDim, ActionDim: f.Schema().ActionDim}
-		if err := f.Close(); err != nil {
-			return opened, err
+		schema := f.Schema()
+		opened.Shape = datasetio.Shape{ObservationDim: schema.ObservationDim, ActionDim: schema.ActionDim}
+		opened.TextIDs, opened.OriginalIDs = schema.TextIDs, schema.OriginalIDs
+		notes, err := f.Notes()
+		if err = errors.Join(err, f.Close()); err != nil {
+			broken = errors.Join(broken, err)
+			continue
 		}
-		if f.Schema().Rows > 0 {
+		opened.Notes = append(opened.Notes, notes...)
+		if schema.Rows > 0 {
 			return opened, nil
 		}
 		broken = errors.Join(broken, fmt.Errorf("dataset: %q holds no rows", path))

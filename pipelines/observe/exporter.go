@@ -36,6 +36,9 @@ func NewExporter() *Exporter { return &Exporter{stages: map[string]*stageSums{}}
 
 // Show takes a report of progress.
 func (e *Exporter) Show(p Progress) {
+	if p.Said != "" {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.running = p.Stage

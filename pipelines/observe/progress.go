@@ -2,8 +2,10 @@ package observe
 
 import "time"
 
-// Progress is where a long piece of work stands.
+// Progress is where a long piece of work stands, or a line that is to be said.
 type Progress struct {
+	Said string // all else is empty where it is not
+
 	Task        string // what is being done, such as "stitching"
 	Done, Total int64  // Total is 0 where it is not known
 	Unit        string
@@ -13,6 +15,16 @@ type Progress struct {
 	Job     string  // name of the pipeline's job
 	Stage   string  // what the pipeline does
 	Metrics Metrics // of the pipeline so far
+}
+
+// Say tells whoever shows progress some lines, each once.
+func Say(show func(Progress), lines ...string) {
+	if show == nil {
+		return
+	}
+	for _, line := range lines {
+		show(Progress{Said: line})
+	}
 }
 
 // Meter measures the rates of tasks from when they were first seen under way.

@@ -90,6 +90,7 @@ func Run(ctx context.Context, o Options, progress func(observe.Progress)) (model
 	if err != nil {
 		return models, err
 	}
+	observe.Say(progress, data.Notes...)
 	backend, err := engine.Backend(o.Backend, o.Runner)
 	if err != nil {
 		return models, err

@@ -33,12 +33,19 @@ func (s *side[E]) cut(most int64) {
 	}
 }
 
+// stitch is one of D_aug, which comes again where a ratio asks for more than there is.
+type stitch struct {
+	*trajectory.Outcome
+	repeat int32 // how many times it comes before
+}
+
 // sides are those of a mix. They refer to what is laid out, which may be all the
 // metadata there is.
 type sides struct {
 	originals side[*trajectory.Meta]
-	stitches  side[*trajectory.Outcome]
+	stitches  side[stitch]
 	firstID   int64 // of a stitch, after those of the originals
+	ids       int64 // how many the plan has: those of repeats follow
 }
 
 // Layout orders the episodes and cuts them into files and row groups, a file at a
@@ -47,8 +54,8 @@ type sides struct {
 func (c Config) Layout(metas []trajectory.Meta, outcomes []trajectory.Outcome) iter.Seq[trajectory.Part] {
 	s := c.sides(metas, outcomes)
 	s.balance(c.Ratio)
-	slices.SortFunc(s.stitches.episodes, func(x, y *trajectory.Outcome) int {
-		return cmp.Or(cmp.Compare(x.Staged.File, y.Staged.File), cmp.Compare(x.Staged.Row, y.Staged.Row), cmp.Compare(x.Index, y.Index))
+	slices.SortFunc(s.stitches.episodes, func(x, y stitch) int {
+		return cmp.Or(cmp.Compare(x.repeat, y.repeat), cmp.Compare(x.Staged.File, y.Staged.File), cmp.Compare(x.Staged.Row, y.Staged.Row), cmp.Compare(x.Index, y.Index))
 	})
 	return c.partition(s.interleave(c.Ratio))
 }
@@ -59,19 +66,20 @@ func (c Config) Layout(metas []trajectory.Meta, outcomes []trajectory.Outcome) i
 func (c Config) sides(metas []trajectory.Meta, outcomes []trajectory.Outcome) sides {
 	s := sides{
 		originals: side[*trajectory.Meta]{rows: func(m *trajectory.Meta) int64 { return int64(m.Steps) }},
-		stitches:  side[*trajectory.Outcome]{rows: func(o *trajectory.Outcome) int64 { return c.Rows(*o) }},
+		stitches:  side[stitch]{rows: func(o stitch) int64 { return c.Rows(*o.Outcome) }},
 	}
 	for i := range metas {
 		s.originals.episodes = append(s.originals.episodes, &metas[i])
 		s.firstID = max(s.firstID, metas[i].ID+1)
 	}
 	for i := range outcomes {
+		s.ids = max(s.ids, outcomes[i].Index+outcomes[i].Attempts())
 		if outcomes[i].Rejected == "" {
-			s.stitches.episodes = append(s.stitches.episodes, &outcomes[i])
+			s.stitches.episodes = append(s.stitches.episodes, stitch{Outcome: &outcomes[i]})
 		}
 	}
 	slices.SortFunc(s.originals.episodes, func(a, b *trajectory.Meta) int { return rank.ByLocation(*a, *b) })
-	slices.SortFunc(s.stitches.episodes, func(a, b *trajectory.Outcome) int { return cmp.Compare(scattered(a), scattered(b)) })
+	slices.SortFunc(s.stitches.episodes, func(a, b stitch) int { return cmp.Compare(scattered(a.Outcome), scattered(b.Outcome)) })
 	return s
 }
 
@@ -80,8 +88,8 @@ func scattered(o *trajectory.Outcome) uint64 {
 	return trajectory.StreamSeed(0, o.Index, trajectory.StageMix)
 }
 
-// balance cuts the side that the ratio has too much of. The side that limits
-// the mix stays whole.
+// balance leaves out stitches that the ratio has too many of, any of them, and repeats
+// them where it has too few. Originals stay, but for a ratio that wants none.
 func (s *sides) balance(r Ratio) {
 	originals, stitches := s.originals.total(), s.stitches.total()
 	switch {
@@ -93,7 +101,21 @@ func (s *sides) balance(r Ratio) {
 	case stitches*r.Original > originals*r.Augmented:
 		s.stitches.cut(originals * r.Augmented / r.Original)
 	default:
-		s.originals.cut(stitches * r.Original / r.Augmented)
+		s.repeat(originals * r.Augmented / r.Original)
+	}
+}
+
+// repeat has stitches come again, all of them as often as there is room for, until they
+// have about so many rows.
+func (s *sides) repeat(most int64) {
+	once, total := s.stitches.episodes, s.stitches.total()
+	for repeat := int32(1); len(once) > 0; repeat++ {
+		for _, e := range once {
+			if total += s.stitches.rows(e); total > most {
+				return
+			}
+			s.stitches.episodes = append(s.stitches.episodes, stitch{e.Outcome, repeat})
+		}
 	}
 }
 
@@ -111,7 +133,8 @@ func (s *sides) interleave(r Ratio) iter.Seq2[trajectory.Entry, int64] {
 				e, rows = trajectory.Entry{ID: o[0].ID, Original: *o[0]}, s.originals.rows(o[0])
 				o, oRows = o[1:], oRows+rows
 			} else {
-				e, rows = trajectory.Entry{ID: s.firstID + a[0].Index, IsStitch: true, Stitch: *a[0]}, s.stitches.rows(a[0])
+				id := s.firstID + s.ids*int64(a[0].repeat) + a[0].Index
+				e, rows = trajectory.Entry{ID: id, IsStitch: true, Stitch: *a[0].Outcome, Repeat: a[0].repeat}, s.stitches.rows(a[0])
 				a, aRows = a[1:], aRows+rows
 			}
 			if !yield(e, rows) {

@@ -111,6 +111,7 @@ func TestRatioHoldsAtEveryPoint(t *testing.T) {
 		ratio := Ratio{rapid.Int64Range(1, 4).Draw(t, "original"), rapid.Int64Range(1, 4).Draw(t, "augmented")}
 		cfg := Config{Ratio: ratio, Emit: EmitTrajectory, RowGroupRows: 300, PartRows: 1000}
 		var original, augmented int64
+		some := slices.ContainsFunc(outcomes, func(o trajectory.Outcome) bool { return o.Rejected == "" })
 		const longest = 200 + 11 // rows of the longest episode
 		for part := range cfg.Layout(metas, outcomes) {
 			for _, e := range part.Entries {
@@ -119,8 +120,45 @@ func TestRatioHoldsAtEveryPoint(t *testing.T) {
 				} else {
 					original += rows(cfg, e)
 				}
-				if off := original*ratio.Augmented - augmented*ratio.Original; off > longest*4 || off < -longest*4 {
+				if off := original*ratio.Augmented - augmented*ratio.Original; some && (off > longest*4 || off < -longest*4) {
 					t.Fatalf("%d original and %d augmented rows are more than an episode off %v", original, augmented, ratio)
+				}
+			}
+		}
+	})
+}
+
+// TestRatioDropsNoOriginal: whatever the ratio, all originals stay, and stitches come
+// again where there are too few, under ids of their own.
+func TestRatioDropsNoOriginal(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		metas, outcomes := draw(t)
+		ratio := Ratio{rapid.Int64Range(1, 4).Draw(t, "original"), rapid.Int64Range(1, 4).Draw(t, "augmented")}
+		originals, ids := 0, map[int64]bool{}
+		comes := map[int64]int{} // how often a stitch does
+		for part := range (Config{Ratio: ratio, Emit: EmitTrajectory, RowGroupRows: 300, PartRows: 1000}).Layout(metas, outcomes) {
+			for _, e := range part.Entries {
+				if ids[e.ID] {
+					t.Fatalf("id %d comes twice", e.ID)
+				}
+				ids[e.ID] = true
+				if !e.IsStitch {
+					originals++
+					continue
+				}
+				if comes[e.Stitch.Index] != int(e.Repeat) {
+					t.Fatalf("stitch %d comes for time %d as repeat %d", e.Stitch.Index, comes[e.Stitch.Index], e.Repeat)
+				}
+				comes[e.Stitch.Index]++
+			}
+		}
+		if originals != len(metas) {
+			t.Fatalf("%d of %d originals are left", originals, len(metas))
+		}
+		for _, n := range comes {
+			for _, m := range comes {
+				if n > m+1 {
+					t.Fatalf("a stitch comes %d times, another %d", n, m)
 				}
 			}
 		}

@@ -156,6 +156,8 @@ func arrowFloat(values arrow.Array) (func(int) float32, error) {
 	switch a := values.(type) {
 	case *array.Float32:
 		return a.Value, nil
+	case *array.Float16:
+		return func(i int) float32 { return parquet.FromHalf(a.Value(i)) }, nil
 	case *array.Float64:
 		return func(i int) float32 { return float32(a.Value(i)) }, nil
 	case *array.Int64:

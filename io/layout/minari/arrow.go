@@ -48,10 +48,11 @@ func openArrow(o layout.Opened, opts layout.Options) (_ layout.Reader, err error
 	if f.Columns, err = layout.Bind(leaves, layout.Minari, opts); err != nil {
 		return nil, err
 	}
-	if _, err := f.Columns.Layout(layout.Minari); err != nil {
+	width := func(l parquet.Leaf) (int, error) { return firstLength(records, l) }
+	if _, err := f.Columns.Layout(layout.Minari, width); err != nil {
 		return nil, err
 	}
-	if err := f.Columns.Keep(layout.Minari); err != nil {
+	if err := f.Columns.Keep(layout.Minari, width); err != nil {
 		return nil, err
 	}
 	r := &reader{bytes: o.Handle.Size()}
@@ -70,7 +71,7 @@ func openArrow(o layout.Opened, opts layout.Options) (_ layout.Reader, err error
 			}
 		}
 	}
-	f.Schema.Layout, f.Schema.Columns = layout.Minari, f.Columns.Names()
+	f.Schema.Layout, f.Schema.Columns, f.Schema.Narrowed = layout.Minari, f.Columns.Names(), f.Columns.Narrowed()
 	r.rows = func() (*layout.Block, error) { return arrowRows(o.Handle, f, int(r.count)) }
 	return r, r.hold(f)
 }
@@ -121,7 +122,7 @@ func arrowKind(t arrow.DataType) parquet.Kind {
 	switch t.ID() {
 	case arrow.FLOAT64:
 		return parquet.Double
-	case arrow.FLOAT32:
+	case arrow.FLOAT32, arrow.FLOAT16:
 		return parquet.Float
 	case arrow.BOOL:
 		return parquet.Boolean
@@ -136,13 +137,7 @@ func arrowKind(t arrow.DataType) parquet.Kind {
 
 // arrowWidths takes the widths of vectors from their first row.
 func arrowWidths(f *layout.File, record arrow.RecordBatch) error {
-	size := func(l parquet.Leaf) int {
-		if lists, ok := arrowColumn(record, l.Name).(array.ListLike); ok {
-			start, end := lists.ValueOffsets(0)
-			return int(end - start)
-		}
-		return 1
-	}
+	size := func(l parquet.Leaf) int { return firstList(record, l) }
 	total := func(l parquet.Leaf) (width int) {
 		if l.Parts == nil {
 			return size(l)
@@ -160,6 +155,29 @@ func arrowWidths(f *layout.File, record arrow.RecordBatch) error {
 		}
 	}
 	return nil
+}
+
+// firstLength is the length of a column's first list; 0 where there are no rows.
+func firstLength(records *ipc.FileReader, l parquet.Leaf) (int, error) {
+	if records.NumRecords() == 0 {
+		return 0, nil
+	}
+	record, err := records.RecordBatch(0)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrNotArrow, err)
+	}
+	if record.NumRows() == 0 {
+		return 0, nil
+	}
+	return firstList(record, l), nil
+}
+
+func firstList(record arrow.RecordBatch, l parquet.Leaf) int {
+	if lists, ok := arrowColumn(record, l.Name).(array.ListLike); ok {
+		start, end := lists.ValueOffsets(0)
+		return int(end - start)
+	}
+	return 1
 }
 
 // recovered turns a panic of the Arrow library into an error.

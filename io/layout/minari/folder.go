@@ -88,7 +88,10 @@ func episodeFolders(data string) (numbers []int64, err error) {
 	}
 	for _, entry := range entries {
 		number, err := strconv.ParseInt(entry.Name(), 10, 64)
-		if err == nil && entry.IsDir() && entry.Name() == strconv.FormatInt(number, 10) {
+		if err != nil || entry.Name() != strconv.FormatInt(number, 10) {
+			continue
+		}
+		if info, err := os.Stat(filepath.Join(data, entry.Name())); err == nil && info.IsDir() { // or a link to one
 			numbers = append(numbers, number)
 		}
 	}

@@ -19,20 +19,20 @@ type assembler struct {
 	// foreign is whether the rows at hand may belong to the episode of the row
 	// before the first, whose boundary columns draft then holds.
 	foreign bool
+	looked  bool // at the row before the first
 }
 
 func newAssembler(r *Reader, groups layout.Groups) *assembler {
-	a := &assembler{reader: r, rows: r.rows(groups.From), stop: r.table.Start(groups.To), draft: layout.NewDraft(&r.File)}
-	a.foreign = a.rows.Row() > 0
-	return a
+	return &assembler{reader: r, rows: r.rows(groups.From), stop: r.table.Start(groups.To), draft: layout.NewDraft(&r.File)}
 }
 
 // Next is the next episode or reject; parquet.ErrDone after the last.
 func (a *assembler) Next(ctx context.Context) (layout.Item, error) {
-	if a.block == nil && a.foreign {
+	if !a.looked {
 		if err := a.lookBack(); err != nil {
 			return layout.Item{}, err
 		}
+		a.looked = true
 	}
 	for {
 		if !a.draft.Begun() && a.row() >= a.stop {
@@ -44,6 +44,11 @@ func (a *assembler) Next(ctx context.Context) (layout.Item, error) {
 			}
 			b, err := a.rows.Next(math.MaxInt64)
 			if err == parquet.ErrDone && a.draft.Begun() {
+				if err := a.follow(); err == nil {
+					continue
+				} else if err != parquet.ErrDone {
+					return layout.Item{}, err
+				}
 				return a.draft.Finish(), nil
 			}
 			if err != nil {
@@ -77,11 +82,40 @@ func (a *assembler) row() int64 {
 	return a.block.First + int64(a.at)
 }
 
+// follow goes on with the draft in the file in which it goes on; ErrDone where it ends.
+func (a *assembler) follow() error {
+	next, err := a.reader.following()
+	if err != nil {
+		return err
+	}
+	if next == nil {
+		return parquet.ErrDone
+	}
+	err = a.rows.Close()
+	a.reader, a.rows, a.block = next, next.rows(0), nil
+	a.stop = 0 // all that begins there is somebody else's
+	return err
+}
+
 // lookBack reads, of the row before the first, what tells whether the first
 // begins an episode.
 func (a *assembler) lookBack() (err error) {
 	defer parquet.Recovered(&err)
 	r, row := a.reader, a.rows.Row()-1
+	if row < 0 {
+		// The row before is the last of another file, and flagged by nothing.
+		if a.foreign, err = r.beginsInside(); err != nil || !a.foreign {
+			return err
+		}
+		first := r.rows(0, "episode_id")
+		defer first.Close() // nothing was written
+		b, err := first.Next(1)
+		if err == nil {
+			a.draft.Mark(b, 0)
+		}
+		return err
+	}
+	a.foreign = true
 	rows := r.rows(0, "episode_id", "terminals", "dones", "timeouts")
 	defer rows.Close() // nothing was written
 	if err := rows.Enter(r.table.GroupOf(row), row); err != nil {

@@ -29,6 +29,7 @@ type Reader struct {
 
 	mu   sync.Mutex
 	idle []*layout.Rows // left open where reading may go on, the latest last
+	near neighbours
 }
 
 // NewReader reads a file whose columns were found.
@@ -73,6 +74,9 @@ func (r *Reader) Rest() {
 		rows.Close() // nothing was written
 	}
 	r.idle = nil
+	if r.near.next != nil {
+		r.near.next.Rest()
+	}
 }
 
 // Fetch reads the episode at a location. A file with a page index, as Writer writes,
@@ -81,7 +85,7 @@ func (r *Reader) Rest() {
 // 256 MiB: then it is read up to the episode.
 func (r *Reader) Fetch(at trajectory.Location) (layout.Item, error) {
 	d := layout.NewDraft(&r.File)
-	err := r.eachGroup(at.Row, at.Row+at.Rows, func(g int, from, to int64) error {
+	err := r.eachGroup(at.Row, at.Row+at.Rows, func(r *Reader, g int, from, to int64) error {
 		return r.eachRows(g, from, to, func(b *layout.Block, from, to int) error { return addAll(d, b, from, to) })
 	})
 	if err != nil {
@@ -95,7 +99,7 @@ func (r *Reader) Column(at trajectory.Location, from, to int, column layout.Colu
 	if int64(to) > at.Rows {
 		return nil, fmt.Errorf("the episode has %d steps", at.Rows)
 	}
-	err = r.eachGroup(at.Row+int64(from), at.Row+int64(to), func(g int, first, end int64) error {
+	err = r.eachGroup(at.Row+int64(from), at.Row+int64(to), func(r *Reader, g int, first, end int64) error {
 		return r.eachRows(g, first, end, func(b *layout.Block, i, j int) error {
 			values = append(values, column.Of(b).Slice(i, j)...)
 			return nil
@@ -104,17 +108,29 @@ func (r *Reader) Column(at trajectory.Location, from, to int, column layout.Colu
 	return values, err
 }
 
-// eachGroup hands out the rows [from, to) by the row groups that they lie in.
-func (r *Reader) eachGroup(from, to int64, use func(g int, from, to int64) error) error {
-	for row := from; row < to; {
+// eachGroup hands out the rows [from, to) by the row groups that they lie in. Those
+// beyond the file's last are the first of the file in which its last episode goes on.
+func (r *Reader) eachGroup(from, to int64, use func(r *Reader, g int, from, to int64) error) error {
+	count := r.table.Rows()
+	for row := from; row < min(to, count); {
 		g := r.table.GroupOf(row)
 		stop := min(to, r.table.Start(g+1))
-		if err := use(g, row, stop); err != nil {
+		if err := use(r, g, row, stop); err != nil {
 			return err
 		}
 		row = stop
 	}
-	return nil
+	if to <= count {
+		return nil
+	}
+	next, err := r.following()
+	switch {
+	case err != nil:
+		return err
+	case next == nil:
+		return fmt.Errorf("the file has %d rows", count)
+	}
+	return next.eachGroup(max(from-count, 0), to-count, use)
 }
 
 // eachRows hands out the rows [from, to) of row group g, of the named columns or

@@ -16,6 +16,8 @@ const DefaultRowGroupRows = 20_000
 type WriterConfig struct {
 	ObservationDim int // S
 	ActionDim      int // A
+	// OriginalIDs is whether there is a column for ids that are text.
+	OriginalIDs bool
 	// RowGroupRows is the number of rows after which a row group ends, with the
 	// episode that reached it; DefaultRowGroupRows where 0.
 	RowGroupRows int
@@ -48,10 +50,12 @@ type rowBuffer struct {
 	terminals, timeouts         []bool
 	sources                     []parquet.Text
 	generated                   []bool
-	lowIDs, highIDs             []int64   // of the rows that have one
-	derived                     []int16   // 1 where a row has ids, else 0
-	errors                      []float32 // of the rows that have one
-	judged                      []int16   // 1 where a row has an error, else 0
+	lowIDs, highIDs             []int64        // of the rows that have one
+	derived                     []int16        // 1 where a row has ids, else 0
+	errors                      []float32      // of the rows that have one
+	judged                      []int16        // 1 where a row has an error, else 0
+	originalIDs                 []parquet.Text // of the rows that have one
+	named                       []int16        // 1 where a row has one, else 0
 }
 
 // NewWriter begins a file. The caller closes w after the Writer.
@@ -72,7 +76,7 @@ func NewWriter(w io.Writer, config WriterConfig) (*Writer, error) {
 // fields are the columns of D*. What a query may be after has statistics, and what
 // repeats a dictionary.
 func fields(c WriterConfig) []parquet.Field {
-	return []parquet.Field{
+	columns := []parquet.Field{
 		{Name: "episode_id", Kind: parquet.Int64, Stats: true},
 		{Name: "step", Kind: parquet.Int32, Stats: true},
 		{Name: "observations", Kind: parquet.Float, List: c.ObservationDim},
@@ -87,6 +91,10 @@ func fields(c WriterConfig) []parquet.Field {
 		{Name: "high_episode_id", Kind: parquet.Int64, Nullable: true, Stats: true, Dictionary: true},
 		{Name: "qualification_error", Kind: parquet.Float, Nullable: true, Stats: true},
 	}
+	if c.OriginalIDs {
+		columns = append(columns, parquet.Field{Name: "original_id", Kind: parquet.ByteArray, Nullable: true, Stats: true, Dictionary: true})
+	}
+	return columns
 }
 
 // Columns are the columns of D* with the kinds of their values.
@@ -117,13 +125,16 @@ func (w *Writer) EndRowGroup() error {
 	if len(r.ids) == 0 {
 		return nil
 	}
-	err := w.out.WriteGroup(
+	columns := []parquet.Cells{
 		parquet.Values(r.ids), parquet.Values(r.steps), parquet.Lists(r.observations), parquet.Lists(r.actions),
 		parquet.Values(r.rewards), parquet.Lists(r.next), parquet.Values(r.terminals), parquet.Values(r.timeouts),
 		parquet.Values(r.sources), parquet.Values(r.generated),
 		parquet.Optional(r.lowIDs, r.derived), parquet.Optional(r.highIDs, r.derived), parquet.Optional(r.errors, r.judged),
-	)
-	if err != nil {
+	}
+	if w.config.OriginalIDs {
+		columns = append(columns, parquet.Optional(r.originalIDs, r.named))
+	}
+	if err := w.out.WriteGroup(columns...); err != nil {
 		return fmt.Errorf("dataset: %w", err)
 	}
 	r.reset()
@@ -156,6 +167,18 @@ func (r *rowBuffer) add(e *trajectory.Episode) {
 		r.timeouts = append(r.timeouts, last && e.End == trajectory.Timeout)
 	}
 	r.addProvenance(e)
+	r.addOriginalID(e)
+}
+
+func (r *rowBuffer) addOriginalID(e *trajectory.Episode) {
+	for range e.Len() {
+		if e.OriginalID == "" {
+			r.named = append(r.named, 0)
+			continue
+		}
+		r.named = append(r.named, 1)
+		r.originalIDs = append(r.originalIDs, parquet.Text(e.OriginalID))
+	}
 }
 
 func (r *rowBuffer) addProvenance(e *trajectory.Episode) {
@@ -192,6 +215,6 @@ func (r *rowBuffer) reset() {
 		ids: r.ids[:0], steps: r.steps[:0], observations: r.observations[:0], next: r.next[:0], actions: r.actions[:0],
 		rewards: r.rewards[:0], terminals: r.terminals[:0], timeouts: r.timeouts[:0], sources: r.sources[:0],
 		generated: r.generated[:0], lowIDs: r.lowIDs[:0], highIDs: r.highIDs[:0], derived: r.derived[:0],
-		errors: r.errors[:0], judged: r.judged[:0],
+		errors: r.errors[:0], judged: r.judged[:0], originalIDs: r.originalIDs[:0], named: r.named[:0],
 	}
 }

@@ -1,0 +1,120 @@
+package dataset
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"sync"
+
+	"diffstitch/io/layout"
+	"diffstitch/io/layout/minari"
+	"diffstitch/io/parquet"
+)
+
+// OpenAmong opens one of a dataset's files, in which an episode may go on from the file
+// before, and from which one may go on in the next: where ids and steps say so, such an
+// episode belongs to the file that it begins in.
+func OpenAmong(files []string, index int, opts Options) (*File, error) {
+	f, err := Open(files[index], opts)
+	if err != nil {
+		return nil, err
+	}
+	reader, ok := f.reader.(layout.RowReader)
+	if !ok || len(files) == 1 {
+		return f, nil
+	}
+	var before, after func() (layout.Reader, error)
+	if index > 0 {
+		before = f.beside(func() (*File, error) { return Open(files[index-1], opts) })
+	}
+	if index+1 < len(files) {
+		// That one looks back at no file, since it was asked for by this one.
+		after = f.beside(func() (*File, error) { return OpenAmong(files[index+1:], 0, opts) })
+	}
+	reader.Between(before, after)
+	return f, nil
+}
+
+// beside has a file that lies beside this one opened when it is asked for.
+func (f *File) beside(open func() (*File, error)) func() (layout.Reader, error) {
+	n := &neighbour{open: open}
+	f.near = append(f.near, n)
+	return n.reader
+}
+
+// neighbour is a file beside another, which is opened once, when it is asked for.
+type neighbour struct {
+	open func() (*File, error)
+
+	mu   sync.Mutex
+	file *File
+}
+
+// reader is nil where the file cannot be read, for which it is rejected by itself. That
+// the storage is in trouble is an error.
+func (n *neighbour) reader() (layout.Reader, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.file == nil {
+		file, err := n.open()
+		if unusable(err) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		n.file = file
+	}
+	return n.file.reader, nil
+}
+
+func (n *neighbour) close() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.file == nil {
+		return nil
+	}
+	return n.file.Close()
+}
+
+// unusable is whether an error is the file's own.
+func unusable(err error) bool {
+	for _, own := range []error{parquet.ErrNotParquet, parquet.ErrColumns, minari.ErrNotArrow, layout.ErrMetadata, fs.ErrNotExist, fs.ErrPermission} {
+		if errors.Is(err, own) {
+			return true
+		}
+	}
+	return false
+}
+
+// CheckOrder refuses a file whose rows are in no order, by those that come first.
+func (f *File) CheckOrder() error {
+	reader, ok := f.reader.(layout.RowReader)
+	if !ok {
+		return nil
+	}
+	if err := reader.CheckOrder(); err != nil {
+		return fmt.Errorf("dataset: reading %q: %w", f.path, err)
+	}
+	return nil
+}
+
+// Notes are what a user should know of how the file is read, a line each.
+func (f *File) Notes() (notes []string, err error) {
+	if narrowed := f.Schema().Narrowed; len(narrowed) > 0 {
+		notes = append(notes, fmt.Sprintf("%s: float64 in the data, read and written as float32, which keeps 7 digits", strings.Join(narrowed, ", ")))
+	}
+	reader, ok := f.reader.(layout.RowReader)
+	if !ok {
+		return notes, nil
+	}
+	unmarked, err := reader.Unmarked()
+	if err != nil {
+		return nil, fmt.Errorf("dataset: reading %q: %w", f.path, err)
+	}
+	if unmarked {
+		notes = append(notes, "nothing says where episodes end, each file is read as one: name a column that does, as in --column episode_id=NAME or --column timeouts=NAME")
+	}
+	return notes, nil
+}

@@ -1,0 +1,224 @@
+package transitions
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"diffstitch/io/layout"
+	"diffstitch/io/parquet"
+)
+
+// neighbours are the files before and after one, as far as an episode goes on from one
+// into the next: that is so where the steps go on, of the same id.
+type neighbours struct {
+	before, after func() (layout.Reader, error) // nil where there is none
+
+	begun *bool // whether the file's first row is of an episode of the one before
+	next  *Reader
+	asked bool // whether next is known
+}
+
+// edge is what a file's first or last row says of its place in an episode.
+type edge struct {
+	id, step int64
+	hasID    bool
+	ends     bool // it is flagged as an episode's last
+}
+
+// Between tells the reader which files come before and after its own, which it asks for
+// when it needs them. They are nil where there is none.
+func (r *Reader) Between(before, after func() (layout.Reader, error)) {
+	r.near.before, r.near.after = before, after
+}
+
+// beginsInside is whether the first row goes on with an episode of the file before.
+func (r *Reader) beginsInside() (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.near.begun != nil {
+		return *r.near.begun, nil
+	}
+	begun, err := r.beginsInsideOf(r.near.before)
+	if err == nil {
+		r.near.begun = &begun
+	}
+	return begun, err
+}
+
+func (r *Reader) beginsInsideOf(before func() (layout.Reader, error)) (bool, error) {
+	if before == nil || !r.tellsSteps() {
+		return false, nil
+	}
+	if first, err := r.edge(0); err != nil || first.step == 0 {
+		return false, err
+	}
+	found, err := before()
+	if previous, ok := found.(*Reader); ok && err == nil {
+		return previous.goesOnIn(r)
+	}
+	return false, err
+}
+
+// following is the file in which the last episode goes on; nil where it does not.
+func (r *Reader) following() (*Reader, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.near.asked {
+		return r.near.next, nil
+	}
+	if r.near.after != nil && r.tellsSteps() {
+		found, err := r.near.after()
+		if err != nil {
+			return nil, err
+		}
+		if next, ok := found.(*Reader); ok {
+			goesOn, err := r.goesOnIn(next)
+			if err != nil {
+				return nil, err
+			}
+			if goesOn {
+				next.Share(r.cache)
+				r.near.next = next
+			}
+		}
+	}
+	r.near.asked = true
+	return r.near.next, nil
+}
+
+// tellsSteps is whether the file says where in its episode a row stands.
+func (r *Reader) tellsSteps() bool { return r.Columns.HasAny("step") && r.File.Schema.Rows > 0 }
+
+// goesOnIn is whether the last episode goes on in another file.
+func (r *Reader) goesOnIn(next *Reader) (bool, error) {
+	a, b := r.File.Schema, next.File.Schema
+	same := a.ObservationDim == b.ObservationDim && a.ActionDim == b.ActionDim && a.ImplicitIDs == b.ImplicitIDs &&
+		a.TextIDs == b.TextIDs && a.Provenance == b.Provenance && sameColumns(r.Columns, next.Columns)
+	if !same || !r.tellsSteps() || !next.tellsSteps() {
+		return false, nil
+	}
+	last, err := r.edge(a.Rows - 1)
+	if err != nil || last.ends {
+		return false, err
+	}
+	first, err := next.edge(0)
+	return first.step > 0 && first.step == last.step+1 && first.hasID == last.hasID && first.id == last.id, err
+}
+
+// sameColumns is whether both files have the same canonical columns.
+func sameColumns(a, b layout.Binding) bool {
+	for name := range a {
+		if !b.HasAny(name) {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+// edge reads what a row says of its place.
+func (r *Reader) edge(row int64) (e edge, err error) {
+	defer parquet.Recovered(&err)
+	rows := r.rows(0, "episode_id", "step", "terminals", "dones", "timeouts")
+	defer rows.Close() // nothing was written
+	if err := rows.Enter(r.table.GroupOf(row), row); err != nil {
+		return e, err
+	}
+	b, err := rows.Next(1)
+	if err != nil {
+		return e, err
+	}
+	e.step = b.Steps.Values[0]
+	e.ends = b.Ends(0)
+	if b.IDs.Width > 0 {
+		e.id, e.hasID = b.IDs.Values[0], b.IDs.OK(0)
+	}
+	return e, nil
+}
+
+// Unmarked is whether nothing says where an episode ends: there are no ids and no steps,
+// and no flag is ever set.
+func (r *Reader) Unmarked() (unmarked bool, err error) {
+	defer parquet.Recovered(&err)
+	if r.Columns.HasAny("episode_id", "step") {
+		return false, nil
+	}
+	rows := r.rows(0, "terminals", "dones", "timeouts")
+	defer rows.Close() // nothing was written
+	for {
+		b, err := rows.Next(math.MaxInt64)
+		if err == parquet.ErrDone {
+			return r.File.Schema.Rows > 0, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		for i := range b.Rows {
+			if b.Ends(i) {
+				return false, nil
+			}
+		}
+	}
+}
+
+// CheckOrder refuses a file whose first rows are in no order: most of them neither go on
+// with the episode of the row before nor begin one.
+func (r *Reader) CheckOrder() (err error) {
+	defer parquet.Recovered(&err)
+	if !r.Columns.HasAny("episode_id") || r.File.Schema.Rows == 0 {
+		return nil
+	}
+	rows := r.rows(0, "episode_id", "step")
+	defer rows.Close() // nothing was written
+	var o order
+	for o.rows < orderRows {
+		b, err := rows.Next(int64(orderRows - o.rows))
+		if err == parquet.ErrDone {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		o.add(b)
+	}
+	if 2*o.strays <= o.rows {
+		return nil
+	}
+	by := []string{r.Columns["episode_id"].Name}
+	if l, ok := r.Columns["step"]; ok {
+		by = append(by, l.Name)
+	}
+	return fmt.Errorf("%w by %s: sort them first, as DuckDB does by COPY (FROM 'data/*.parquet' ORDER BY %s) TO 'sorted.parquet'",
+		layout.ErrUnsorted, strings.Join(by, " and "), strings.Join(by, ", "))
+}
+
+// orderRows is how many rows show whether they are in order.
+const orderRows = 1 << 16
+
+// order counts, among rows, those that are out of their place.
+type order struct {
+	rows, strays int
+	id, step     int64
+	seen         map[int64]bool
+}
+
+func (o *order) add(b *layout.Block) {
+	if o.seen == nil {
+		o.seen = map[int64]bool{}
+	}
+	for i := range b.Rows {
+		id, step := b.IDs.Values[i], int64(0)
+		if b.Steps.Width > 0 {
+			step = b.Steps.Values[i]
+		}
+		switch goesOn := o.rows > 0 && id == o.id; {
+		case goesOn && b.Steps.Width > 0 && step <= o.step:
+			o.strays++
+		case !goesOn && (o.seen[id] || step != 0) && o.rows > 0:
+			o.strays++
+		}
+		o.seen[id] = true
+		o.id, o.step = id, step
+		o.rows++
+	}
+}
