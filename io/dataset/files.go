@@ -88,10 +88,18 @@ func folderFiles(dir string) ([]string, error) {
 // currentSnapshot is the data folder of dir's current snapshot, or dir itself
 // where nothing was published.
 func currentSnapshot(dir string) (string, error) {
-	if !layout.Published(dir) {
+	path := filepath.Join(dir, "CURRENT")
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
 		return dir, nil
 	}
-	line, err := os.ReadFile(filepath.Join(dir, "CURRENT"))
+	if err == nil && !info.Mode().IsRegular() { // a pipe would be waited at
+		err = errors.New("it is no regular file")
+	}
+	var line []byte
+	if err == nil {
+		line, err = os.ReadFile(path)
+	}
 	if err != nil {
 		return "", fmt.Errorf("dataset: reading the current snapshot of %q: %w", dir, err)
 	}
