@@ -20,11 +20,8 @@ type Inspection struct {
 
 // Inspect reads a dataset whole.
 func Inspect(ctx context.Context, path string, opts dataset.Options, verify bool) (Inspection, error) {
-	files, err := dataset.Files(path)
+	files, err := input.Files(path, verify)
 	if err != nil {
-		return Inspection{}, fmt.Errorf("%w: %w", failure.ErrData, err)
-	}
-	if err := input.CheckPublished(path, verify); err != nil {
 		return Inspection{}, err
 	}
 	var i Inspection

@@ -49,10 +49,7 @@ type Dataset struct {
 func (d Data) Open() (Dataset, error) {
 	opened := Dataset{Data: d, Input: datasetio.Input{Options: d.Options}}
 	var err error
-	if opened.Input.Files, err = dataset.Files(d.Path); err != nil {
-		return opened, fmt.Errorf("%w: %w", failure.ErrData, err)
-	}
-	if err := CheckPublished(d.Path, d.Verify); err != nil {
+	if opened.Input.Files, err = Files(d.Path, d.Verify); err != nil {
 		return opened, err
 	}
 	var broken error
@@ -79,35 +76,44 @@ func (d Data) Open() (Dataset, error) {
 	return opened, fmt.Errorf("%w: no file of %q can be read: %w", failure.ErrData, d.Path, broken)
 }
 
-// CheckPublished compares the current snapshot of a published folder with its
-// manifest: its files, their sizes and rows, and their hashes if asked for. Other paths
-// have nothing to be compared with.
-func CheckPublished(path string, hashes bool) error {
-	if info, err := os.Stat(path); err != nil || !info.IsDir() {
-		return nil // who reads it says what is wrong
+// Files lists the files that a path stands for. Of a published folder they are the
+// current snapshot's, which is compared with its manifest: its files, their sizes and
+// rows, and their hashes if asked for.
+func Files(path string, hashes bool) ([]string, error) {
+	info, err := os.Stat(path)
+	if err == nil && info.IsDir() {
+		s, err := snapshot.Current(path)
+		if err == nil {
+			path, err = filepath.Join(s.Dir, "data"), checkParts(s, hashes)
+		}
+		if err != nil && !errors.Is(err, snapshot.ErrNoSnapshot) {
+			return nil, fmt.Errorf("%w: %w", failure.ErrData, err)
+		}
 	}
-	s, err := snapshot.Current(path)
-	if errors.Is(err, snapshot.ErrNoSnapshot) {
-		return nil
-	}
-	if err == nil {
-		err = s.Check(hashes)
-	}
+	files, err := dataset.Files(path)
 	if err != nil {
-		return fmt.Errorf("%w: %w", failure.ErrData, err)
+		return nil, fmt.Errorf("%w: %w", failure.ErrData, err)
+	}
+	return files, nil
+}
+
+// checkParts compares a snapshot with its manifest.
+func checkParts(s snapshot.Snapshot, hashes bool) error {
+	if err := s.Check(hashes); err != nil {
+		return err
 	}
 	for _, part := range s.Manifest.Parts {
 		file := filepath.Join(s.Dir, part.File)
 		f, err := dataset.Open(file, dataset.Options{Layout: dataset.Transitions})
 		if err != nil {
-			return fmt.Errorf("%w: %w", failure.ErrData, err)
+			return err
 		}
 		rows := f.Schema().Rows
 		if err := f.Close(); err != nil {
 			return err
 		}
 		if rows != part.Rows {
-			return fmt.Errorf("%w: %q has %d rows, not %d as its manifest says", failure.ErrData, file, rows, part.Rows)
+			return fmt.Errorf("input: %q has %d rows, not %d as its manifest says", file, rows, part.Rows)
 		}
 	}
 	return nil
