@@ -149,7 +149,9 @@ func (e *evaluation) judge(cmd *cobra.Command) error {
 		return err
 	}
 	o := &e.truth
-	o.Data.Options, o.Data.MaxRejectShare, o.Data.Verify = e.options.Data.Options, e.options.Data.MaxRejectShare, e.options.Data.Verify
+	path := o.Data.Path
+	o.Data = e.options.Data
+	o.Data.Path = path
 	o.Env, o.Python, o.Seed = e.options.Env, e.options.Python, e.seed
 	show, err := watching(cmd, e.metricsAddress)
 	if err != nil {

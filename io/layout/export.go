@@ -2,6 +2,7 @@ package layout
 
 import (
 	"fmt"
+	"slices"
 
 	"diffstitch/io/parquet"
 	"diffstitch/io/trajectory"
@@ -115,13 +116,7 @@ func (c Series) AppendTo(builder array.Builder) {
 }
 
 // Every is a value for each of so many rows.
-func Every[V any](rows int, value V) []V {
-	values := make([]V, rows)
-	for i := range values {
-		values[i] = value
-	}
-	return values
-}
+func Every[V any](rows int, value V) []V { return slices.Repeat([]V{value}, rows) }
 
 // LastOnly is a flag on the last of so many rows.
 func LastOnly(rows int, flag bool) []bool {

@@ -96,10 +96,33 @@ func (g group) pages(l Leaf) (file.PageReader, error) {
 	return g.file.reader.RowGroup(g.index).GetColumnPageReader(l.index)
 }
 
-// checked are the columns of row groups whose pages were checked.
+// checked are the columns of row groups whose pages were checked, or are just now: who
+// reads one waits for its check, and for no other's.
 type checked struct {
-	mu   sync.Mutex
-	done map[checkedColumn]bool
+	mu      sync.Mutex
+	columns map[checkedColumn]*sync.Mutex // locked while it is checked
+	done    map[checkedColumn]bool
+}
+
+// begin says whether a column is checked already. Where it is not, no one else begins on
+// it until end is called.
+func (c *checked) begin(key checkedColumn) (done bool, end func(ok bool)) {
+	c.mu.Lock()
+	column := c.columns[key]
+	if column == nil {
+		column = &sync.Mutex{}
+		c.columns[key] = column
+	}
+	c.mu.Unlock()
+	column.Lock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.done[key], func(ok bool) {
+		c.mu.Lock()
+		c.done[key] = c.done[key] || ok
+		c.mu.Unlock()
+		column.Unlock()
+	}
 }
 
 type checkedColumn struct {
@@ -110,11 +133,10 @@ type checkedColumn struct {
 // check compares the pages of a column in a row group with their checksums, where the
 // file has them, and has deltas looked at where there are some, the first time that the
 // column is read.
-func (g group) check(l Leaf, deltas func(group, Leaf) error) error {
-	g.file.checked.mu.Lock()
-	defer g.file.checked.mu.Unlock()
-	key := checkedColumn{g.index, l.index, deltas != nil}
-	if g.file.checked.done[key] {
+func (g group) check(l Leaf, deltas func(group, Leaf) error) (err error) {
+	done, end := g.file.checked.begin(checkedColumn{g.index, l.index, deltas != nil})
+	defer func() { end(err == nil) }()
+	if done {
 		return nil
 	}
 	c, err := g.chunk(l)
@@ -129,7 +151,6 @@ func (g group) check(l Leaf, deltas func(group, Leaf) error) error {
 	if err != nil {
 		return fmt.Errorf("row group %d: %w", g.index, err)
 	}
-	g.file.checked.done[key] = true
 	return nil
 }
 

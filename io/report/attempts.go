@@ -142,7 +142,7 @@ func acceptancePlot(errors []float64, threshold float64) *plot.Plot {
 	for i, e := range sorted {
 		points[i] = plotter.XY{X: e, Y: 100 * float64(i+1) / float64(len(sorted))}
 	}
-	p.Add(line(thin(points, 300), blue))
+	p.Add(line(Thin(points, 300), blue))
 	addThreshold(p, threshold)
 	p.Y.Min, p.Y.Max = 0, 100
 	return p

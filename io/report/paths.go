@@ -117,7 +117,7 @@ func addPath(p *plot.Plot, path Path, d int, project func([]float32) (x, y float
 		for i := from; i <= to; i++ {
 			points = append(points, at(i))
 		}
-		kept := thin(points[:len(points)-1], pathPoints)
+		kept := Thin(points[:len(points)-1], pathPoints)
 		p.Add(line(append(kept, points[len(points)-1]), t))
 	}
 	part(path.High, n-1, green)

@@ -83,7 +83,7 @@ func returnCloud(returns []Return) *plot.Plot {
 	for _, r := range returns {
 		low, high = min(low, r.Before, r.After), max(high, r.Before, r.After)
 	}
-	shown := thin(returns, cloudPoints)
+	shown := Thin(returns, cloudPoints)
 	points := make(plotter.XYs, len(shown))
 	for i, r := range shown {
 		points[i] = plotter.XY{X: r.Before, Y: r.After}

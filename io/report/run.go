@@ -135,7 +135,7 @@ func lossSection(r Report) (section, error) {
 
 func addCurve(p *plot.Plot, points plotter.XYs, t tone) {
 	if len(points) > 0 {
-		p.Add(line(thin(points, 400), t))
+		p.Add(line(Thin(points, 400), t))
 	}
 }
 

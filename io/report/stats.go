@@ -163,8 +163,8 @@ func (c components) project(state []float32) (x, y float64) {
 	return x, y
 }
 
-// thin takes at most n elements, evenly spread.
-func thin[T any](all []T, n int) []T {
+// Thin takes at most n elements, evenly spread.
+func Thin[T any](all []T, n int) []T {
 	if len(all) <= n {
 		return all
 	}

@@ -125,10 +125,10 @@ func TestCount(t *testing.T) {
 
 func TestThin(t *testing.T) {
 	all := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}
-	if diff := cmp.Diff([]int{0, 2, 5, 7}, thin(all, 4)); diff != "" {
+	if diff := cmp.Diff([]int{0, 2, 5, 7}, Thin(all, 4)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(all, thin(all, 10)); diff != "" {
+	if diff := cmp.Diff(all, Thin(all, 10)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -118,7 +118,7 @@ func truthCloud(t Truth, threshold float64) *plot.Plot {
 // since two clouds share the picture.
 func addCloud(p *plot.Plot, points plotter.XYs, t tone) {
 	if len(points) > 0 {
-		p.Add(dots(thin(points, cloudPoints*2/3), faint(t, 0.5)))
+		p.Add(dots(Thin(points, cloudPoints*2/3), faint(t, 0.5)))
 	}
 }
 

@@ -254,9 +254,12 @@ func TestWrongUsage(t *testing.T) {
 		"more steps than the model has": func(o *augment.Options) {
 			o.Sampler.Steps = 1000
 		},
-		"disagreement of one net":  func(o *augment.Options) { o.MaxDisagreement = 0.1 },
-		"terminal states":          func(o *augment.Options) { o.RejectTerminal = true },
-		"negative disagreement":    func(o *augment.Options) { o.MaxDisagreement = -1 },
+		"disagreement of one net": func(o *augment.Options) { o.MaxDisagreement = 0.1 },
+		"terminal states":         func(o *augment.Options) { o.RejectTerminal = true },
+		"negative disagreement":   func(o *augment.Options) { o.MaxDisagreement = -1 },
+		"among the data": func(o *augment.Options) {
+			o.Data.Path, o.Out = filepath.Dir(world.data), filepath.Join(filepath.Dir(world.data), "out")
+		},
 		"least Δ over the horizon": func(o *augment.Options) { o.Estimate.MinSteps = 500 },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -78,7 +78,7 @@ func (r *run) draw(page *report.Report, of method.Sources) error {
 	if err := r.method.Picture(&r.work, page, of); err != nil {
 		return err
 	}
-	for _, m := range sample.Spread(r.work.Metas, sample.Size/4) {
+	for _, m := range report.Thin(r.work.Metas, sample.Size/4) {
 		e, err := of.Store.Episode(m)
 		if err != nil {
 			return err

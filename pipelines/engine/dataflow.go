@@ -3,7 +3,6 @@ package engine
 import (
 	"flag"
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -22,11 +21,9 @@ const dataflow = "dataflow"
 // refuses after everything is staged.
 func prepareDataflow() error {
 	if *jobopts.WorkerBinary == "" && runtime.GOOS+"/"+runtime.GOARCH == "linux/amd64" {
-		self, err := os.Executable()
-		if err != nil {
-			return fmt.Errorf("engine: finding this program, which the workers run: %w; give --worker_binary", err)
+		if err := runThis(); err != nil {
+			return err
 		}
-		*jobopts.WorkerBinary = self
 	}
 	hinted := slices.ContainsFunc(jobopts.ResourceHints, func(hint string) bool {
 		return strings.Contains(hint, "accelerator")

@@ -8,6 +8,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -69,4 +70,14 @@ func Backend(name, runner string) (backend.Info, error) {
 	}
 	_, info, err := backend.Open(name)
 	return info, err
+}
+
+// runThis has the workers run this program.
+func runThis() error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("engine: finding this program, which the workers run: %w; give --worker_binary", err)
+	}
+	*jobopts.WorkerBinary = self
+	return nil
 }

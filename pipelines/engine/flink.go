@@ -63,11 +63,9 @@ func prepareWorkers() error {
 		return fmt.Errorf("%w: unknown --environment_type %s: it is PROCESS, LOOPBACK, EXTERNAL or DOCKER", failure.ErrUsage, kind)
 	}
 	if *jobopts.WorkerBinary == "" {
-		self, err := os.Executable()
-		if err != nil {
-			return fmt.Errorf("engine: finding this program, which the workers run: %w; give --worker_binary", err)
+		if err := runThis(); err != nil {
+			return err
 		}
-		*jobopts.WorkerBinary = self
 	}
 	if info, err := os.Stat(*jobopts.WorkerBinary); err != nil || !info.Mode().IsRegular() {
 		return fmt.Errorf("%w: --worker_binary %s is no file here: leave it out to have the workers run this program, or build it (make build)", failure.ErrUsage, *jobopts.WorkerBinary)

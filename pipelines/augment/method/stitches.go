@@ -84,8 +84,8 @@ func (stitching) Picture(w *Work, page *report.Report, of Sources) error {
 	if len(accepted) == 0 {
 		return nil
 	}
-	shown := sample.Spread(accepted, sample.Size)
-	drawn := sample.Spread(shown, panels)
+	shown := report.Thin(accepted, sample.Size)
+	drawn := report.Thin(shown, panels)
 	page.Paths = &report.Paths{ObservationDim: w.Shape.ObservationDim}
 	for _, o := range shown {
 		low, err := of.Store.Episode(o.Low.Episode)

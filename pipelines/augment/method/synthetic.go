@@ -27,7 +27,7 @@ func (synthetic) Rejects(*Work) (file string, lines iter.Seq[any]) { return "", 
 
 // Picture draws a sample of the generated transitions.
 func (synthetic) Picture(w *Work, page *report.Report, of Sources) error {
-	for _, o := range sample.Spread(w.accepted(), sample.Size/4) {
+	for _, o := range report.Thin(w.accepted(), sample.Size/4) {
 		episodes, err := of.Staged.Block(context.Background(), o.Staged)
 		if err != nil {
 			return err
