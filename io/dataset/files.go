@@ -65,7 +65,7 @@ func globFiles(pattern string) ([]string, error) {
 	if len(files) == 0 {
 		return nil, fmt.Errorf("dataset: glob %q: %w: nothing matches; check it with ls, and quote it so that the shell leaves it alone", pattern, layout.ErrNoFiles)
 	}
-	slices.Sort(files)
+	slices.SortFunc(files, layout.ByName)
 	return slices.Compact(files), nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"text/tabwriter"
 
+	"diffstitch/io/layout"
 	"diffstitch/io/trajectory"
 )
 
@@ -63,13 +64,21 @@ type Quantiles struct {
 func Inspect(ctx context.Context, files []string, opts Options) (Summary, error) {
 	s := Summary{Sources: map[string]int64{}, Rejects: map[Reason]int64{}, Examples: []Reject{}}
 	var lengths, returns []float64
+	var edges Edges
 	for i := range files {
-		err := eachItem(ctx, files, i, opts, func(f *File) error { return s.addFile(f) }, func(item Item) {
+		stepless := false
+		err := eachItem(ctx, files, i, opts, func(f *File) error {
+			stepless = Stepless(f.Schema())
+			return s.addFile(f)
+		}, func(item Item) {
 			if item.Reject != nil {
 				s.addReject(*item.Reject)
 				return
 			}
 			s.addEpisode(item.Episode)
+			if stepless {
+				edges.Add(i, item.Episode.ID)
+			}
 			lengths = append(lengths, float64(item.Episode.Len()))
 			returns = append(returns, item.Episode.Return())
 		})
@@ -77,6 +86,7 @@ func Inspect(ctx context.Context, files []string, opts Options) (Summary, error)
 			return Summary{}, err
 		}
 	}
+	s.note(layout.Disordered(s.Episodes, s.Rejects), edges.Note())
 	slices.Sort(lengths)
 	slices.Sort(returns)
 	s.Lengths = Lengths{Min: quantile(lengths, 0), Median: quantile(lengths, 0.5), Max: quantile(lengths, 1)}
@@ -113,11 +123,7 @@ func (s *Summary) addFile(f *File) error {
 	if err != nil {
 		return err
 	}
-	for _, note := range notes {
-		if !slices.Contains(s.Notes, note) {
-			s.Notes = append(s.Notes, note)
-		}
-	}
+	s.note(notes...)
 	if schema.Rows == 0 {
 		return nil
 	}
@@ -129,6 +135,15 @@ func (s *Summary) addFile(f *File) error {
 			f.Path(), schema.Layout, schema.ObservationDim, schema.ActionDim, s.Layout, s.ObservationDim, s.ActionDim)
 	}
 	return nil
+}
+
+// note keeps what is not kept yet.
+func (s *Summary) note(notes ...string) {
+	for _, note := range notes {
+		if note != "" && !slices.Contains(s.Notes, note) {
+			s.Notes = append(s.Notes, note)
+		}
+	}
 }
 
 func (s *Summary) addReject(r Reject) {

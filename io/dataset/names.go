@@ -32,6 +32,9 @@ type (
 	ExportConfig = layout.ExportConfig
 )
 
+// Disordered says what to do where most episodes are rejected for the order of their rows.
+var Disordered = layout.Disordered
+
 // The layouts.
 const (
 	Transitions   = layout.Transitions

@@ -109,12 +109,38 @@ func (f *File) Notes() (notes []string, err error) {
 	if !ok {
 		return notes, nil
 	}
-	unmarked, err := reader.Unmarked()
+	more, err := reader.Notes()
 	if err != nil {
 		return nil, fmt.Errorf("dataset: reading %q: %w", f.path, err)
 	}
-	if unmarked {
-		notes = append(notes, "nothing says where episodes end, each file is read as one: name a column that does, as in --column episode_id=NAME or --column timeouts=NAME")
+	return append(notes, more...), nil
+}
+
+// Edges counts, where no step says so, the episodes that may go on from the file before.
+type Edges struct {
+	file    int
+	id      int64
+	some    bool
+	guessed int
+}
+
+// Add takes up the next episode of the data.
+func (e *Edges) Add(file int, id int64) {
+	if e.some && file != e.file && id == e.id {
+		e.guessed++
 	}
-	return notes, nil
+	e.file, e.id, e.some = file, id, true
+}
+
+// Note says what was found; "" where that is nothing.
+func (e *Edges) Note() string {
+	if e.guessed == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d episodes have the id of the last one of the file before, and no step says whether they go on from it: they are read as episodes of their own", e.guessed)
+}
+
+// Stepless is whether episodes have ids and no steps.
+func Stepless(s Schema) bool {
+	return s.Layout == Transitions && !s.ImplicitIDs && s.Columns["step"] == ""
 }

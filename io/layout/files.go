@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -38,9 +39,34 @@ func ParquetFiles(data string) ([]string, error) {
 	if len(w.files) == 0 {
 		return nil, fmt.Errorf("dataset: folder %q: %w: it holds no *.parquet; give the folder that does, or a file", data, ErrNoFiles)
 	}
-	slices.Sort(w.files)
+	slices.SortFunc(w.files, ByName)
 	return w.files, nil
 }
+
+// ByName orders paths as people count: numbers in them by their value, so that part-2
+// comes before part-10.
+func ByName(a, b string) int {
+	x, y := a, b
+	for x != "" && y != "" {
+		n, m := digits(x), digits(y)
+		if n == 0 || m == 0 {
+			if x[0] != y[0] {
+				return cmp.Compare(x[0], y[0])
+			}
+			x, y = x[1:], y[1:]
+			continue
+		}
+		p, q := strings.TrimLeft(x[:n], "0"), strings.TrimLeft(y[:m], "0")
+		if order := cmp.Or(cmp.Compare(len(p), len(q)), cmp.Compare(p, q)); order != 0 {
+			return order
+		}
+		x, y = x[n:], y[m:]
+	}
+	return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(a, b))
+}
+
+// digits is how many digits a text begins with.
+func digits(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }
 
 // walker lists files.
 type walker struct {

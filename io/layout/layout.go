@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"diffstitch/io/parquet"
 	"diffstitch/io/trajectory"
@@ -149,8 +150,13 @@ type RowReader interface {
 	Between(before, after func() (Reader, error))
 	// CheckOrder gives ErrUnsorted where the first rows show that there is no order.
 	CheckOrder() error
-	// Unmarked is whether nothing in the file says where an episode ends.
-	Unmarked() (bool, error)
+	// Notes are what a user should know of how the file is read, a line each.
+	Notes() ([]string, error)
+}
+
+// HowToSort says how rows are sorted by some columns.
+func HowToSort(by ...string) string {
+	return fmt.Sprintf("sort them first, as DuckDB does by COPY (FROM 'data/*.parquet' ORDER BY %s) TO 'sorted.parquet'", strings.Join(by, ", "))
 }
 
 // Stream hands out episodes in order.

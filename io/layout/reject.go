@@ -38,6 +38,15 @@ type Reject struct {
 	Detail string `json:"detail,omitempty"`
 }
 
+// Disordered says, where more episodes are rejected for the order of their rows than are
+// used, what to do; "" where that is not so.
+func Disordered(used int64, rejects map[Reason]int64) string {
+	if n := rejects[StartsLate] + rejects[StepGap] + rejects[IDReturns]; n == 0 || n <= used {
+		return ""
+	}
+	return "most episodes lack rows, or these are not sorted by episode and step: " + HowToSort("episode_id", "step")
+}
+
 // String is the reject on one line, for a person to read.
 func (r Reject) String() string {
 	id := strconv.FormatInt(r.EpisodeID, 10)

@@ -311,6 +311,7 @@ func TestUnsorted(t *testing.T) {
 		"in order":           {nil, nil},
 		"scattered":          {func(e, step int) int { return (e*1000 + step) * 7919 % 1009 }, layout.ErrUnsorted},
 		"by step":            {func(e, step int) int { return step*10 + e }, layout.ErrUnsorted},
+		"within episodes":    {func(e, step int) int { return e*1000 + step*7919%101 }, layout.ErrUnsorted},
 		"backwards":          {func(e, step int) int { return e*1000 - step }, layout.ErrUnsorted},
 		"episodes scattered": {func(e, step int) int { return (2-e)*1000 + step }, nil},
 	} {
@@ -335,8 +336,23 @@ func TestNotes(t *testing.T) {
 		"steps alone":    {append([]string{"step"}, bare...), unset, ""},
 		"float64": {every, func(c map[string]*testColumn) { retype(c, float64s, "observations", "rewards") },
 			"observations, rewards: float64"},
+		"whole actions": {every, func(c map[string]*testColumn) { c["actions"].values = c["observations"].values }, "actions are whole numbers"},
+		"steps with gaps": {every, func(c map[string]*testColumn) {
+			for i, step := range c["step"].values {
+				c["step"].values[i] = 2 * step.(int)
+			}
+		}, "most episodes lack rows"},
 	} {
-		s, err := dataset.Inspect(t.Context(), []string{wildTable(test.names, test.change)(t, testEpisodes())}, dataset.Options{})
+		columns := transitionColumns(testEpisodes(), float32s)
+		for _, row := range columns["actions"].values {
+			for i, v := range row.([]any) {
+				row.([]any)[i] = v.(float32) + 0.5
+			}
+		}
+		if test.change != nil {
+			test.change(columns)
+		}
+		s, err := dataset.Inspect(t.Context(), []string{writeTable(t, pick(columns, test.names...), 16)}, dataset.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -344,6 +360,54 @@ func TestNotes(t *testing.T) {
 			t.Errorf("%s: %q", name, text)
 		}
 	}
+}
+
+// TestEpisodesCutUnseen: without steps it is said that an episode may go on in the next
+// file.
+func TestEpisodesCutUnseen(t *testing.T) {
+	columns := transitionColumns(testEpisodes(), float32s)
+	for _, names := range [][]string{every, slices.DeleteFunc(slices.Clone(every), func(name string) bool { return name == "step" })} {
+		dir := t.TempDir()
+		var files []string
+		for i, cut := range [][2]int{{0, 20}, {20, 120}} {
+			some := map[string]*testColumn{}
+			for name, c := range columns {
+				some[name] = &testColumn{name: c.name, kind: c.kind, values: c.values[cut[0]:cut[1]]}
+			}
+			files = append(files, filepath.Join(dir, fmt.Sprint(i)))
+			if err := os.WriteFile(files[i], tableBytes(t, pick(some, names...), 16), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := dataset.Inspect(t.Context(), files, dataset.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := strings.Contains(strings.Join(s.Notes, "\n"), "1 episodes have the id of the last one of the file before")
+		if stepless := len(names) < len(every); said != stepless || s.Episodes == 7 == stepless {
+			t.Errorf("%d episodes, notes %q", s.Episodes, s.Notes)
+		}
+	}
+}
+
+func TestByName(t *testing.T) {
+	want := []string{"a", "a/part-1", "a/part-02", "a/part-2", "a/part-10", "a/part-10x", "a10/b2", "b"}
+	got := slices.Clone(want)
+	slices.Reverse(got)
+	slices.SortFunc(got, layout.ByName)
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		some := rapid.SliceOfN(rapid.StringMatching(`[ab/]{0,2}[0-9]{0,3}[ab]?`), 3, 3).Draw(t, "names")
+		a, b, c := some[0], some[1], some[2]
+		if layout.ByName(a, b) != -layout.ByName(b, a) || layout.ByName(a, b) == 0 && a != b {
+			t.Fatalf("%q and %q have no order", a, b)
+		}
+		if layout.ByName(a, b) < 0 && layout.ByName(b, c) < 0 && layout.ByName(a, c) >= 0 {
+			t.Fatalf("%q, %q, %q go in a circle", a, b, c)
+		}
+	})
 }
 
 func unset(columns map[string]*testColumn) {

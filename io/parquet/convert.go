@@ -182,7 +182,7 @@ func other(source file.ColumnChunkReader, want string) error {
 	if t := source.Descriptor().LogicalType(); t != nil && t.IsValid() && !t.IsNone() {
 		held += " (" + t.String() + ")"
 	}
-	return fmt.Errorf("%w: it holds %s, want %s", ErrColumns, held, want)
+	return fmt.Errorf("%w: it holds %s, want %s; cast it, or name another with --column", ErrColumns, held, want)
 }
 
 // Int64s reads ids and steps.

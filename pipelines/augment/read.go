@@ -68,10 +68,25 @@ func (r *run) loadScanned() error {
 		return err
 	}
 	r.work.Metas, r.rejects = datasetio.RejectReturning(r.dataset.Input, metas, rejects)
+	r.noteEdges()
 	slices.SortFunc(r.rejects, byPlace)
 	byIndex := func(a, b datasetio.FileInfo) int { return cmp.Compare(a.Index, b.Index) }
 	r.files, err = load(r.path(inputsFile), byIndex)
 	return err
+}
+
+// noteEdges says where episodes may be cut by the ends of files.
+func (r *run) noteEdges() {
+	var edges dataset.Edges
+	for _, m := range r.work.Metas {
+		if r.dataset.Stepless {
+			edges.Add(int(m.Location.File), m.ID)
+		}
+	}
+	if note := edges.Note(); note != "" {
+		r.dataset.Notes = append(r.dataset.Notes, note)
+		observe.Say(r.progress, note)
+	}
 }
 
 // load reads records in an order that does not depend on the run; no file means

@@ -40,6 +40,8 @@ type Dataset struct {
 	// OriginalIDs whether episodes have one that is.
 	TextIDs     bool `json:"text_ids,omitempty"`
 	OriginalIDs bool `json:"original_ids,omitempty"`
+	// Stepless is whether no step says how episodes go on from file to file.
+	Stepless bool `json:"stepless,omitempty"`
 	// Notes are what a user should know of how the data is read, a line each.
 	Notes []string `json:"-"`
 }
@@ -61,7 +63,7 @@ func (d Data) Open() (Dataset, error) {
 		}
 		schema := f.Schema()
 		opened.Shape = datasetio.Shape{ObservationDim: schema.ObservationDim, ActionDim: schema.ActionDim}
-		opened.TextIDs, opened.OriginalIDs = schema.TextIDs, schema.OriginalIDs
+		opened.TextIDs, opened.OriginalIDs, opened.Stepless = schema.TextIDs, schema.OriginalIDs, dataset.Stepless(schema)
 		notes, err := f.Notes()
 		if err = errors.Join(err, f.Close()); err != nil {
 			broken = errors.Join(broken, err)
@@ -153,10 +155,11 @@ func (d Dataset) Each(ctx context.Context, use func(*trajectory.Episode) error) 
 // Check fails when more was rejected than allowed, or everything.
 func (d Dataset) Check(metas []trajectory.Meta, rejects []dataset.Reject) error {
 	broken := map[string]bool{} // files, in whole or in part
-	byReason := map[string]int{}
+	byReason, counts := map[string]int{}, map[dataset.Reason]int64{}
 	files, episodes := len(d.Input.Files), 0
 	for _, r := range rejects {
 		byReason[string(r.Reason)]++
+		counts[r.Reason]++
 		if r.Reason == datasetio.ReasonUnreadable || r.Reason == datasetio.ReasonUnreadableRows {
 			broken[r.File] = true
 		} else {
@@ -165,8 +168,12 @@ func (d Dataset) Check(metas []trajectory.Meta, rejects []dataset.Reject) error 
 	}
 	share := max(float64(len(broken))/float64(files), float64(episodes)/float64(max(1, episodes+len(metas))))
 	if share > d.Data.MaxRejectShare {
-		return fmt.Errorf("%w: %d of %d files and %d of %d episodes cannot be used (%s), more than --max-reject-share %g allows; the first: %s",
+		err := fmt.Errorf("%w: %d of %d files and %d of %d episodes cannot be used (%s), more than --max-reject-share %g allows; the first: %s",
 			failure.ErrData, len(broken), files, episodes, episodes+len(metas), Reasons(byReason), d.Data.MaxRejectShare, rejects[0])
+		if why := dataset.Disordered(int64(len(metas)), counts); why != "" {
+			err = fmt.Errorf("%w; %s", err, why)
+		}
+		return err
 	}
 	if len(metas) == 0 {
 		return fmt.Errorf("%w: %q holds no usable episode", failure.ErrData, d.Data.Path)

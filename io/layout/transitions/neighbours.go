@@ -3,6 +3,7 @@ package transitions
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"diffstitch/io/layout"
@@ -136,10 +137,45 @@ func (r *Reader) edge(row int64) (e edge, err error) {
 	return e, nil
 }
 
-// Unmarked is whether nothing says where an episode ends: there are no ids and no steps,
-// and no flag is ever set.
-func (r *Reader) Unmarked() (unmarked bool, err error) {
+// Notes are what a user should know of how the file is read, a line each.
+func (r *Reader) Notes() (notes []string, err error) {
 	defer parquet.Recovered(&err)
+	unmarked, err := r.unmarked()
+	if err != nil {
+		return nil, err
+	}
+	if unmarked {
+		notes = append(notes, "nothing says where episodes end, each file is read as one: name a column that does, as in --column episode_id=NAME or --column timeouts=NAME")
+	}
+	whole, err := r.wholeActions()
+	if err != nil {
+		return nil, err
+	}
+	if whole {
+		notes = append(notes, "actions are whole numbers: where these are choices and not amounts, a bridge's actions would fall between them")
+	}
+	return notes, nil
+}
+
+// wholeActions is whether the first actions are whole numbers, and not all the same.
+func (r *Reader) wholeActions() (bool, error) {
+	rows := r.rows(0, "actions")
+	defer rows.Close() // nothing was written
+	b, err := rows.Next(math.MaxInt64)
+	if err == parquet.ErrDone {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	values := b.Actions.Values
+	fraction := slices.ContainsFunc(values, func(v float32) bool { return v != float32(math.Trunc(float64(v))) })
+	return !fraction && slices.Min(values) < slices.Max(values), nil
+}
+
+// unmarked is whether nothing says where an episode ends: there are no ids and no steps,
+// and no flag is ever set.
+func (r *Reader) unmarked() (bool, error) {
 	if r.Columns.HasAny("episode_id", "step") {
 		return false, nil
 	}
@@ -181,15 +217,14 @@ func (r *Reader) CheckOrder() (err error) {
 		}
 		o.add(b)
 	}
-	if 2*o.strays <= o.rows {
+	if 4*o.strays <= o.rows { // of rows in any order more than that are astray
 		return nil
 	}
 	by := []string{r.Columns["episode_id"].Name}
 	if l, ok := r.Columns["step"]; ok {
 		by = append(by, l.Name)
 	}
-	return fmt.Errorf("%w by %s: sort them first, as DuckDB does by COPY (FROM 'data/*.parquet' ORDER BY %s) TO 'sorted.parquet'",
-		layout.ErrUnsorted, strings.Join(by, " and "), strings.Join(by, ", "))
+	return fmt.Errorf("%w by %s: %s", layout.ErrUnsorted, strings.Join(by, " and "), layout.HowToSort(by...))
 }
 
 // orderRows is how many rows show whether they are in order.
