@@ -181,8 +181,11 @@ const maxHeader = 1 << 20
 // checksums, and says whether any holds deltas. Where there are no checksums and nobody
 // asks for deltas the first header is enough: a writer makes checksums for all pages.
 func scanPages(chunk *io.SectionReader, all bool) (deltas bool, err error) {
+	r := pageReaders.Get().(*bufio.Reader)
+	defer pageReaders.Put(r)
+	r.Reset(chunk)
 	for page, at := 0, int64(0); at < chunk.Size(); page++ {
-		h, err := readHeader(bufio.NewReader(io.NewSectionReader(chunk, at, chunk.Size()-at)))
+		h, err := readHeader(r)
 		if err != nil {
 			return false, fmt.Errorf("page %d: %w", page, err)
 		}
@@ -190,25 +193,38 @@ func scanPages(chunk *io.SectionReader, all bool) (deltas bool, err error) {
 		if h.compressed > chunk.Size()-at {
 			return false, fmt.Errorf("page %d: %w: it claims %d bytes, of %d that are left", page, ErrNotParquet, h.compressed, chunk.Size()-at)
 		}
-		if h.hasCRC {
-			err = h.compare(io.NewSectionReader(chunk, at, h.compressed))
-		} else if !all {
+		switch at += h.compressed; {
+		case h.hasCRC:
+			err = h.compare(r)
+		case !all:
 			return false, nil
+		default:
+			r.Reset(io.NewSectionReader(chunk, at, chunk.Size()-at)) // without reading the page
 		}
 		if err != nil {
 			return false, fmt.Errorf("page %d: %w", page, err)
 		}
 		deltas = deltas || isDelta(parquet.Encoding(h.encoding))
-		at += h.compressed
 	}
 	return deltas, nil
 }
 
-// compare holds a page against its checksum.
-func (h header) compare(page io.Reader) error {
+// pageReaders are kept, since each has room for a piece of a page.
+var pageReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 32<<10) }}
+
+// compare holds the page that follows against its checksum.
+func (h header) compare(page *bufio.Reader) error {
 	sum := crc32.NewIEEE()
-	if _, err := io.Copy(sum, page); err != nil {
-		return err
+	for left := h.compressed; left > 0; {
+		piece, err := page.Peek(int(min(left, int64(max(page.Buffered(), 1)))))
+		if err != nil {
+			return err
+		}
+		sum.Write(piece) // never fails
+		if _, err := page.Discard(len(piece)); err != nil {
+			return err
+		}
+		left -= int64(len(piece))
 	}
 	if got := sum.Sum32(); got != h.crc {
 		return fmt.Errorf("%w: its checksum is %08x, its header says %08x", ErrNotParquet, got, h.crc)

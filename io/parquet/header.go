@@ -49,7 +49,7 @@ const (
 const maxDepth = 8
 
 func readHeader(r *bufio.Reader) (h header, err error) {
-	t := &thrift{r: r, left: maxHeader}
+	t := &thriftReader{r: r, left: maxHeader}
 	t.fields(0, func(id int64, kind byte) bool {
 		switch {
 		case kind == thriftI32 && id == compressedField:
@@ -75,15 +75,15 @@ func readHeader(r *bufio.Reader) (h header, err error) {
 	return h, t.err
 }
 
-// thrift reads a struct, and stops at the first error.
-type thrift struct {
+// thriftReader reads a struct, and stops at the first error.
+type thriftReader struct {
 	r    *bufio.Reader
 	left int // bytes that may still be read
 	err  error
 }
 
 // fields goes through a struct's fields; use reads those that it knows, and says so.
-func (t *thrift) fields(depth int, use func(id int64, kind byte) bool) {
+func (t *thriftReader) fields(depth int, use func(id int64, kind byte) bool) {
 	id := int64(0)
 	for t.err == nil {
 		head := t.byte()
@@ -103,7 +103,7 @@ func (t *thrift) fields(depth int, use func(id int64, kind byte) bool) {
 }
 
 // number reads one number of a struct.
-func (t *thrift) number(field int64, into *int64) func(id int64, kind byte) bool {
+func (t *thriftReader) number(field int64, into *int64) func(id int64, kind byte) bool {
 	return func(id int64, kind byte) bool {
 		if id != field || kind != thriftI32 {
 			return false
@@ -114,7 +114,7 @@ func (t *thrift) number(field int64, into *int64) func(id int64, kind byte) bool
 }
 
 // skip passes over a value.
-func (t *thrift) skip(kind byte, depth int) {
+func (t *thriftReader) skip(kind byte, depth int) {
 	if depth > maxDepth && t.err == nil {
 		t.err = fmt.Errorf("nested more than %d deep", maxDepth)
 	}
@@ -140,7 +140,7 @@ func (t *thrift) skip(kind byte, depth int) {
 	}
 }
 
-func (t *thrift) skipList(depth int) {
+func (t *thriftReader) skipList(depth int) {
 	head := t.byte()
 	count := uint64(head >> 4)
 	if count == 15 {
@@ -155,7 +155,7 @@ func (t *thrift) skipList(depth int) {
 	}
 }
 
-func (t *thrift) byte() byte {
+func (t *thriftReader) byte() byte {
 	if t.left--; t.left < 0 && t.err == nil {
 		t.err = fmt.Errorf("it is longer than %d bytes", maxHeader)
 	}
@@ -170,12 +170,12 @@ func (t *thrift) byte() byte {
 }
 
 // ReadByte has varints be read by encoding/binary.
-func (t *thrift) ReadByte() (byte, error) {
+func (t *thriftReader) ReadByte() (byte, error) {
 	b := t.byte()
 	return b, t.err
 }
 
-func (t *thrift) unsigned() uint64 {
+func (t *thriftReader) unsigned() uint64 {
 	v, err := binary.ReadUvarint(t)
 	if err != nil && t.err == nil {
 		t.err = unexpected(err)
@@ -184,7 +184,7 @@ func (t *thrift) unsigned() uint64 {
 }
 
 // signed is a number in zigzag.
-func (t *thrift) signed() int64 {
+func (t *thriftReader) signed() int64 {
 	v, err := binary.ReadVarint(t)
 	if err != nil && t.err == nil {
 		t.err = unexpected(err)
@@ -192,7 +192,7 @@ func (t *thrift) signed() int64 {
 	return v
 }
 
-func (t *thrift) discard(n uint64) {
+func (t *thriftReader) discard(n uint64) {
 	if n > uint64(max(t.left, 0)) && t.err == nil {
 		t.err = fmt.Errorf("it is longer than %d bytes", maxHeader)
 	}

@@ -13,7 +13,10 @@ import (
 )
 
 // RecordWriter writes Arrow's record batches, a row group each.
-type RecordWriter = pqarrow.FileWriter
+type RecordWriter struct {
+	file *pqarrow.FileWriter
+	sums *checksums
+}
 
 // NewRecordWriter begins a file as other tools read it: with the schema of Arrow, and
 // with the index by which parts of it are fetched. Text in a column called dictionary
@@ -28,11 +31,23 @@ func NewRecordWriter(w io.Writer, schema *arrow.Schema, dictionary string) (*Rec
 		parquet.WithPageIndexEnabled(true),
 		parquet.WithMaxRowGroupLength(1<<40),
 	)
-	out, err := pqarrow.NewFileWriter(schema, plainWriter{w}, properties, pqarrow.NewArrowWriterProperties(pqarrow.WithStoreSchema()))
+	sums := newChecksums(w)
+	out, err := pqarrow.NewFileWriter(schema, sums.plain(), properties, pqarrow.NewArrowWriterProperties(pqarrow.WithStoreSchema()))
 	if err != nil {
 		return nil, fmt.Errorf("beginning a file: %w", err)
 	}
-	return out, nil
+	return &RecordWriter{out, sums}, nil
+}
+
+// Write writes a row group.
+func (w *RecordWriter) Write(batch arrow.RecordBatch) error { return w.file.Write(batch) }
+
+// Close writes the footer. It does not close the underlying writer.
+func (w *RecordWriter) Close() error {
+	if err := w.file.Close(); err != nil {
+		return err
+	}
+	return w.sums.Close()
 }
 
 // groupStructs is how many structs are encoded at a time.

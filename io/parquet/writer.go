@@ -43,6 +43,7 @@ type Text = parquet.ByteArray
 // Writer writes row groups of typed columns. The same values give the same bytes.
 type Writer struct {
 	file   *file.Writer
+	sums   *checksums
 	fields []Field
 	levels map[int]*levelPattern // of lists, by their width
 }
@@ -59,15 +60,13 @@ func NewWriter(w io.Writer, fields []Field) (*Writer, error) {
 	if err := meta.Append("ARROW:schema", encoded); err != nil {
 		return nil, fmt.Errorf("encoding the schema: %w", err)
 	}
-	out, err := file.NewParquetWriterWithError(plainWriter{w}, schemaOf(fields), file.WithWriterProps(writerProperties(fields)), file.WithWriteMetadata(meta))
+	sums := newChecksums(w)
+	out, err := file.NewParquetWriterWithError(sums.plain(), schemaOf(fields), file.WithWriterProps(writerProperties(fields)), file.WithWriteMetadata(meta))
 	if err != nil {
 		return nil, fmt.Errorf("beginning a file: %w", err)
 	}
-	return &Writer{file: out, fields: fields, levels: map[int]*levelPattern{}}, nil
+	return &Writer{file: out, sums: sums, fields: fields, levels: map[int]*levelPattern{}}, nil
 }
-
-// plainWriter hides a Close method, which the Parquet library would call.
-type plainWriter struct{ io.Writer }
 
 // Cells are the values of a row group in one column.
 type Cells struct {
@@ -121,7 +120,11 @@ func (w *Writer) WriteGroup(columns ...Cells) error {
 
 // Close writes the footer. It does not close the underlying writer.
 func (w *Writer) Close() error {
-	if err := w.file.Close(); err != nil {
+	err := w.file.Close()
+	if err == nil {
+		err = w.sums.Close()
+	}
+	if err != nil {
 		return fmt.Errorf("ending the file: %w", err)
 	}
 	return nil
