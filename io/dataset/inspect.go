@@ -164,13 +164,11 @@ func (s *Summary) addEpisode(e *trajectory.Episode) {
 	if _, known := e.NextObservation(e.Len() - 1); known {
 		s.KnownFinals++
 	}
-	source := trajectory.Original
 	if p := e.Provenance; p != nil {
-		source = p.Source
 		from, to := p.Generated(e.Len())
 		s.Generated += int64(to - from)
 	}
-	s.Sources[source]++
+	s.Sources[e.Source()]++
 }
 
 // Rejected is the number of episodes left out.

@@ -248,7 +248,7 @@ func (v *verifier) follows(b *layout.Block, i int, row, id int64) {
 func (v *verifier) derivation(b *layout.Block, i int, row, id int64) {
 	source, generated, judged := b.Source.Values[i], b.Generated.Values[i], b.Qualification.OK(i)
 	original, synthetic := source == trajectory.Original, trajectory.Synthetic(source)
-	stitched := !original && !synthetic
+	stitched := trajectory.Paired(source)
 	if generated {
 		v.checked.Generated++
 	}

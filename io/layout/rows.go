@@ -125,7 +125,7 @@ func (b *Block) blank() {
 	}
 	if b.LowIDs.Width > 0 && b.HighIDs.Width > 0 {
 		unpaired := func(row int) bool {
-			return b.Source.Values[row] == trajectory.Original || trajectory.Synthetic(b.Source.Values[row])
+			return !trajectory.Paired(b.Source.Values[row])
 		}
 		b.LowIDs.Blank(unpaired)
 		b.HighIDs.Blank(unpaired)

@@ -41,6 +41,9 @@ const (
 // episodes of the data.
 func Synthetic(source string) bool { return source == SynthER || source == TATU }
 
+// Paired is whether a source's episodes are made of two episodes of the data.
+func Paired(source string) bool { return source != Original && !Synthetic(source) }
+
 // Episode is one trajectory of T transitions.
 type Episode struct {
 	ID int64
@@ -113,6 +116,14 @@ func FromStates(id int64, states, actions, rewards []float32) *Episode {
 		Observations: states[:last:last], Actions: actions, Rewards: rewards,
 		FinalObservation: states[last:],
 	}
+}
+
+// Source is where the episode comes from.
+func (e *Episode) Source() string {
+	if e.Provenance == nil {
+		return Original
+	}
+	return e.Provenance.Source
 }
 
 // Len is the number of transitions, T.

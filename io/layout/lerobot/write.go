@@ -123,12 +123,9 @@ func (w *writer) columns(e *trajectory.Episode) []layout.Series {
 // provenance are the columns that say where an episode comes from, without nulls.
 func provenance(e *trajectory.Episode) []layout.Series {
 	rows := e.Len()
-	source, low, high := trajectory.Original, int64(absentID), int64(absentID)
-	if p := e.Provenance; p != nil {
-		source = p.Source
-		if !trajectory.Synthetic(source) {
-			low, high = p.LowID, p.HighID
-		}
+	source, low, high := e.Source(), int64(absentID), int64(absentID)
+	if trajectory.Paired(source) {
+		low, high = e.Provenance.LowID, e.Provenance.HighID
 	}
 	generated, errors := layout.Bridge(e, rows, absentError)
 	return []layout.Series{

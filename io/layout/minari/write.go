@@ -95,12 +95,9 @@ func (w *writer) Write(e *trajectory.Episode) error {
 	number, steps := w.episodes, int64(e.Len())
 	meta := episode{ID: &number, TotalSteps: &steps, EpisodeID: &e.ID}
 	if w.config.Provenance {
-		meta.Source = trajectory.Original
-		if p := e.Provenance; p != nil {
-			meta.Source = p.Source
-			if !trajectory.Synthetic(p.Source) {
-				meta.LowID, meta.HighID = &p.LowID, &p.HighID
-			}
+		meta.Source = e.Source()
+		if trajectory.Paired(meta.Source) {
+			meta.LowID, meta.HighID = &e.Provenance.LowID, &e.Provenance.HighID
 		}
 	}
 	dir := filepath.Join(w.data, strconv.FormatInt(number, 10))

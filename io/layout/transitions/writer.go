@@ -184,11 +184,11 @@ func (r *rowBuffer) addOriginalID(e *trajectory.Episode) {
 func (r *rowBuffer) addProvenance(e *trajectory.Episode) {
 	p := e.Provenance
 	if p == nil {
-		p = &trajectory.Provenance{Source: trajectory.Original}
+		p = &trajectory.Provenance{}
 	}
-	source := parquet.Text(p.Source)
+	source := parquet.Text(e.Source())
 	derived := int16(0)
-	if e.Provenance != nil && !trajectory.Synthetic(p.Source) {
+	if trajectory.Paired(e.Source()) {
 		derived = 1
 	}
 	from, to := p.Generated(e.Len())
