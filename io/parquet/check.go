@@ -25,6 +25,8 @@ const (
 	// maxDeltaBlock is how many values a block of DELTA_BINARY_PACKED may have. Its
 	// decoder makes room for a block before it reads one.
 	maxDeltaBlock = 1 << 16
+	// maxText is how many bytes a text may have: it is an id or a word.
+	maxText = 4096
 )
 
 // checkClaims refuses more rows and values than a file of so many bytes may hold.
@@ -41,6 +43,9 @@ func checkClaims(size, rows, values int64) error {
 // checkPage looks at the header of a page's deltas, which begins where its levels end:
 // the size of a block, and the count of values.
 func checkPage(page file.Page, l Leaf) error {
+	if words, ok := page.(*file.DictionaryPage); ok {
+		return checkWords(words, l)
+	}
 	if !isDelta(parquet.Encoding(page.Encoding())) {
 		return nil
 	}
@@ -51,6 +56,29 @@ func checkPage(page file.Page, l Leaf) error {
 	block, n := binary.Uvarint(data)
 	if n <= 0 || block == 0 || block > maxDeltaBlock {
 		return fmt.Errorf("%w: a block of %d deltas", errPage, block)
+	}
+	if parquet.Encoding(page.Encoding()) != parquet.Encodings.DeltaByteArray {
+		return nil
+	}
+	// Each text repeats so much of the one before, which its decoder makes anew.
+	prefix, err := (&deltas{data: data}).largest(int(page.NumValues()))
+	if err == nil && prefix > maxText {
+		err = fmt.Errorf("%w: text of more than %d bytes", errPage, maxText)
+	}
+	return err
+}
+
+// checkWords refuses a dictionary of long texts, which arrow copies for each row.
+func checkWords(page *file.DictionaryPage, l Leaf) error {
+	if l.Kind != ByteArray {
+		return nil
+	}
+	for data := page.Data(); len(data) >= 4; {
+		length := int64(binary.LittleEndian.Uint32(data))
+		if length > maxText {
+			return fmt.Errorf("%w: text of more than %d bytes", ErrColumns, maxText)
+		}
+		data = data[min(4+length, int64(len(data))):]
 	}
 	return nil
 }
@@ -145,7 +173,7 @@ func (g group) check(l Leaf, deltas func(group, Leaf) error) (err error) {
 	}
 	begin, length := extent(c)
 	found, err := scanPages(io.NewSectionReader(g.file.handle, begin, length), deltas != nil)
-	if err == nil && found && deltas != nil {
+	if err == nil && (found || l.Text()) && deltas != nil {
 		err = deltas(g, l)
 	}
 	if err != nil {
@@ -154,8 +182,8 @@ func (g group) check(l Leaf, deltas func(group, Leaf) error) (err error) {
 	return nil
 }
 
-// checkDeltas looks at all pages of a column that holds deltas, before a decoder sees
-// them.
+// checkDeltas looks at all pages of a column that holds deltas or text, before a decoder
+// sees them.
 func (f *File) checkDeltas(g group, l Leaf) (err error) {
 	pages, err := f.reader.RowGroup(g.index).GetColumnPageReader(l.index)
 	if err != nil {

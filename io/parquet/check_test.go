@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,6 +18,8 @@ import (
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
 	parquetgo "github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/encoding/delta"
+	"pgregory.net/rapid"
 )
 
 func TestClaims(t *testing.T) {
@@ -159,4 +162,55 @@ func readValues(t *testing.T, data []byte) (all []float32, err error) {
 		}
 		all = append(all, b.values.Values...)
 	}
+}
+
+// TestDeltas: the largest of what parquet-go's encoder makes is found, and what is cut or
+// claims more than there is fails.
+func TestDeltas(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		values := rapid.SliceOfN(rapid.Int32Range(0, 1<<30), 1, 400).Draw(t, "values")
+		encoded, err := new(delta.BinaryPackedEncoding).EncodeInt32(nil, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := (&deltas{data: encoded}).largest(len(values))
+		if err != nil || got != int64(slices.Max(values)) {
+			t.Fatalf("%d, %v: want %d", got, err, slices.Max(values))
+		}
+		if _, err := (&deltas{data: encoded}).largest(len(values) - 1); !errors.Is(err, errPage) {
+			t.Errorf("more values than there are: %v", err)
+		}
+		damaged := append(encoded[:rapid.IntRange(0, len(encoded)-1).Draw(t, "cut")], rapid.SliceOfN(rapid.Byte(), 0, 8).Draw(t, "noise")...)
+		_, _ = (&deltas{data: damaged}).largest(len(values)) // it ends, and takes no more than there is
+	})
+}
+
+// TestLongTexts: texts that rows repeat are refused before rows of them are made.
+func TestLongTexts(t *testing.T) {
+	long := strings.Repeat("x", 40_000)
+	type row struct {
+		Dictionary string `parquet:"dictionary,dict"`
+		Delta      string `parquet:"delta,delta"`
+		Plain      string `parquet:"plain"`
+		Short      string `parquet:"short,dict"`
+	}
+	var out bytes.Buffer
+	if err := parquetgo.Write(&out, slices.Repeat([]row{{long, long, long[:maxText+1], long[:maxText]}}, 40)); err != nil {
+		t.Fatal(err)
+	}
+	withFile(t, out.Bytes(), func(f *File, leaves map[string]Leaf) {
+		for name, fine := range map[string]bool{"dictionary": false, "delta": false, "plain": false, "short": true} {
+			c := NewColumn(leaves[name], Strings, 1)
+			err := c.Open(f, 0)
+			if err == nil {
+				_, err = c.next(40)
+			}
+			if (err == nil) != fine || err != nil && !strings.Contains(err.Error(), "text of more than 4096 bytes") {
+				t.Errorf("%s: %v", name, err)
+			}
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }

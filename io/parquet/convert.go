@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow/float16"
 	"github.com/apache/arrow-go/v18/parquet"
@@ -214,51 +213,80 @@ func Keys(g group, l Leaf) (chunk[int64], error) {
 	if !l.Text() {
 		return Int64s(g, l)
 	}
-	key := repeated(func(text string) int64 {
+	return texts(g, l, func(text string) int64 {
 		hash := sha256.Sum256([]byte(text))
 		return int64(binary.LittleEndian.Uint64(hash[:]) >> 1)
 	})
-	return texts(g, l, key)
 }
 
 // Strings reads a column of a few different words.
 func Strings(g group, l Leaf) (chunk[string], error) {
-	return texts(g, l, repeated(strings.Clone))
+	return texts(g, l, func(text string) string { return text })
 }
 
-// texts reads text, or the UUIDs that it stands for. What convert is given is gone
-// when it returns.
+// texts reads text, or the UUIDs that it stands for, and converts it once where rows
+// repeat that of the row before.
 func texts[V any](g group, l Leaf, convert func(string) V) (chunk[V], error) {
+	r := &repeated[V]{convert: convert}
+	c, err := r.open(g, l)
+	if err != nil {
+		return nil, err
+	}
+	return &textChunk[V]{c, r}, nil
+}
+
+// textChunk fails where a text is too long.
+type textChunk[V any] struct {
+	chunk[V]
+	texts *repeated[V]
+}
+
+func (c *textChunk[V]) read(values []V, definition, repetition []int16) (levels, count int, err error) {
+	levels, count, err = c.chunk.read(values, definition, repetition)
+	if err == nil && c.texts.tooLong {
+		err = fmt.Errorf("%w: text of more than %d bytes", ErrColumns, maxText)
+	}
+	return levels, count, err
+}
+
+// repeated converts the texts of a column.
+type repeated[V any] struct {
+	convert func(string) V
+
+	last    string
+	value   V
+	known   bool
+	tooLong bool
+}
+
+func (r *repeated[V]) of(text []byte) V {
+	switch {
+	case len(text) > maxText:
+		r.tooLong = true
+	case !r.known || string(text) != r.last:
+		r.last, r.known = string(text), true
+		r.value = r.convert(r.last)
+	}
+	return r.value
+}
+
+func (r *repeated[V]) open(g group, l Leaf) (chunk[V], error) {
 	source, err := g.column(l)
 	if err != nil {
 		return nil, err
 	}
 	switch s := source.(type) {
 	case *file.ByteArrayColumnChunkReader:
-		return converted(source, s, func(v parquet.ByteArray) V { return convert(string(v)) }), nil
+		return converted(source, s, func(v parquet.ByteArray) V { return r.of(v) }), nil
 	case *file.FixedLenByteArrayColumnChunkReader:
 		if _, ok := source.Descriptor().LogicalType().(schema.UUIDLogicalType); ok {
-			return converted(source, s, func(v parquet.FixedLenByteArray) V { return convert(uuid.UUID(v).String()) }), nil
+			return converted(source, s, func(v parquet.FixedLenByteArray) V { return r.of([]byte(uuid.UUID(v).String())) }), nil
 		}
 		if !half(source.Descriptor()) {
-			return converted(source, s, func(v parquet.FixedLenByteArray) V { return convert(string(v)) }), nil
+			return converted(source, s, func(v parquet.FixedLenByteArray) V { return r.of(v) }), nil
 		}
 	}
 	return nil, other(source, "text")
-}
-
-// repeated converts a text once where rows repeat that of the row before.
-func repeated[V any](convert func(string) V) func(string) V {
-	var last string
-	var value V
-	known := false
-	return func(text string) V {
-		if !known || text != last {
-			last, known = strings.Clone(text), true
-			value = convert(last)
-		}
-		return value
-	}
 }
 
 // NotFinite is the index of the first NaN or Inf, or -1.
