@@ -29,6 +29,8 @@ func TestExitCodes(t *testing.T) {
 		{"unknown flag", []string{"train", "--speed", "high"}, exitUsage},
 		{"missing flags", []string{"train"}, exitUsage},
 		{"unknown preset", []string{"train", "--data", maze, "--models", t.TempDir(), "--preset", "huge"}, exitUsage},
+		{"no room for a bridge", []string{"train", "--data", maze, "--models", t.TempDir(), "--horizon", "3"}, exitUsage},
+		{"a horizon of no denoiser", []string{"train", "--data", maze, "--models", t.TempDir(), "--method", "synther", "--horizon", "55"}, exitUsage},
 		{"wrong delta", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--delta", "-1"}, exitUsage},
 		{"wrong mix", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--mix", "4"}, exitUsage},
 		{"contradiction", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--transitions", "2"}, exitUsage},

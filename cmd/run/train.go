@@ -62,6 +62,7 @@ saved step, with the same result as if they had not been interrupted.`,
 	flags.StringVar(&o.Preset, "preset", training.PresetNames[0], "sizes and schedule: "+strings.Join(training.PresetNames, ", "))
 	flags.IntVar(&o.Steps, "steps", 0, "optimizer steps of each model, in place of the preset's")
 	flags.StringVar(&o.Conditioning, "conditioning", "", "how the denoiser is shown the known states, in place of the preset's: zeros (the paper), interpolated or deviation")
+	addHorizon(flags, &o.Horizon)
 	flags.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	addWatching(flags, &metricsAddress)
 	addBeam(flags)

@@ -60,7 +60,7 @@ func windows(data *Data, seed uint64, horizon int) (examples, error) {
 		longest = max(longest, len(t.States)/data.ObservationDim)
 	}
 	if longest < horizon {
-		return examples{}, fmt.Errorf("no episode has the %d states of a horizon, the longest has %d: choose a horizon of at most that", horizon, longest)
+		return examples{}, fmt.Errorf("no episode has the %d states of a horizon, the longest has %d: train with a --horizon of at most that", horizon, longest)
 	}
 	found, err := split(data, seed, func(t Trajectory) int { return max(0, len(t.States)/data.ObservationDim-horizon+1) })
 	if err != nil {

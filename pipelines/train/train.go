@@ -40,9 +40,12 @@ type Options struct {
 	// Conditioning is how the denoiser is shown the known states, in place of the
 	// preset's; "" keeps it.
 	Conditioning string
-	Seed         uint64
-	Backend      string
-	Runner       string
+	// Horizon is the states in a window of the denoiser, in place of the preset's; 0
+	// keeps them.
+	Horizon int
+	Seed    uint64
+	Backend string
+	Runner  string
 }
 
 // config is the preset's, with what was asked for in its place. It reports the
@@ -65,7 +68,7 @@ func (o Options) config() (training.Config, error) {
 	if o.Steps < 0 {
 		return cfg, fmt.Errorf("train: %d training steps asked for", o.Steps)
 	}
-	return cfg, nil
+	return o.withHorizon(cfg)
 }
 
 // kinds are the models to train.
@@ -99,6 +102,9 @@ func Run(ctx context.Context, o Options, progress func(observe.Progress)) (model
 		return models, err
 	}
 	defer release()
+	if err := o.sameHorizon(cfg); err != nil {
+		return models, err
+	}
 	wanted, err := engine.TakeLease(o.Models)
 	if err != nil {
 		return models, err

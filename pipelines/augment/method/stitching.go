@@ -46,7 +46,7 @@ func (stitching) Settle(w *Work) error {
 		return err
 	}
 	if _, _, err := s.Estimate.Bounds(w.Models.Horizon); err != nil {
-		return err
+		return fmt.Errorf("%w: lower --min-steps or --constant-steps, or train with a larger --horizon", err)
 	}
 	if s.Delta.Quantile > 0 {
 		s.Delta.Value = w.Models.DynamicsError.Quantile(s.Delta.Quantile)
