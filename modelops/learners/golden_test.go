@@ -48,7 +48,7 @@ func TestGoldenUpdates(t *testing.T) {
 	gaussian, deterministic := goldenConfig(t, IQL), goldenConfig(t, IQL)
 	deterministic.IQL.Deterministic = true
 	iqlStep := func(cfg Config) step {
-		return func(u *update, in []*Node) { newIQL(cfg, r).learn(u, transitionsOf(in)) }
+		return func(u *update, in []*Node) { newIQL(cfg, r).learn(u, transitionsOf(in), nil) }
 	}
 	backendtest.ForEach(t, func(t *testing.T, engine compute.Backend) {
 		for _, tc := range []struct {
