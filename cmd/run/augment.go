@@ -20,6 +20,7 @@ import (
 	"diffstitch/transforms/estimate"
 	"diffstitch/transforms/mix"
 	"diffstitch/transforms/pair"
+	"diffstitch/transforms/qualify"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -204,12 +205,14 @@ func addStitching(flags *pflag.FlagSet, o *augment.Options) {
 	flags.StringVar(&o.Scoring.Kind, "rank-by", o.Scoring.Kind, "what episodes are ranked by: "+trajectory.ScoreReturn+", "+trajectory.ScoreDiscounted+" or "+trajectory.ScorePerStep)
 	flags.Float64Var(&o.Scoring.Discount, "discount", 0, "γ for --rank-by "+trajectory.ScoreDiscounted)
 	flags.StringVar(&o.Estimate.Similarity.Kind, "similarity", o.Estimate.Similarity.Kind, "how states are compared: "+estimate.Cosine+" (the paper) or "+estimate.Distance)
-	flags.StringVar(&o.Estimate.Similarity.Space, "similarity-space", o.Estimate.Similarity.Space, "on which states: "+estimate.Raw+" or "+estimate.Normalised)
+	flags.StringVar(&o.Estimate.Similarity.Space, "similarity-space", o.Estimate.Similarity.Space, "on which states: "+estimate.Raw+", "+estimate.Normalised+" by the data's moments, or "+estimate.Denoiser+", as the denoiser has them (the authors' code)")
 	flags.IntVar(&o.Estimate.MinSteps, "min-steps", 0, "least Δ")
 	flags.IntVar(&o.Estimate.MaxSteps, "max-steps", 0, "most Δ; 0 for what the horizon allows")
 	flags.IntVar(&o.Estimate.Constant, "constant-steps", 0, "Δ for every stitch, instead of estimating it")
 	flags.StringVar(&o.Sampler.Kind, "sampler", o.Sampler.Kind, "reverse diffusion: "+diffusion.DDIM+" or "+diffusion.DDPM+" (the paper)")
 	flags.IntVar(&o.Sampler.Steps, "sampler-steps", o.Sampler.Steps, "denoising steps; 0 for all the model has")
+	flags.Float64Var(&o.Sampler.NoiseScale, "noise-scale", o.Sampler.NoiseScale, "factor of the sampler's noise: 0.5 in the authors' code; 0 for 1")
+	flags.StringVar(&o.Measure, "delta-measure", o.Measure, "error that δ bounds: "+qualify.Distance+" in the units of the observations, or "+qualify.Squared+", its square between states as the denoiser has them (the authors' code)")
 	flags.Float64Var(&o.MaxDisagreement, "max-disagreement", 0, "drop stitches on which a net of the dynamics ensemble strays farther than this from the nets' mean, in the units of the observations; 0 to keep them (models of --preset reference)")
 	flags.BoolVar(&o.RejectTerminal, "reject-terminal", false, "drop stitches of which a generated state is predicted to be terminal (models of --preset reference)")
 	flags.BoolVar(&o.RequireGain, "require-gain", false, "drop stitches that earn no more than what they replace")

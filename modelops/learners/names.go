@@ -13,10 +13,10 @@ var namespaces = []string{"d4rl/", "mujoco/"}
 var registered = map[string]string{"adroithandpen": "pen"}
 
 // HasPreset says whether one of PresetNames begins an environment's name.
-func HasPreset(environment string) bool { return presetOf(environment) != "" }
+func HasPreset(environment string) bool { return PresetOf(environment) != "" }
 
-// presetOf finds the longest of PresetNames that begins a name, or "".
-func presetOf(environment string) (longest string) {
+// PresetOf finds the longest of PresetNames that begins a name, or "".
+func PresetOf(environment string) (longest string) {
 	name := plainName(environment)
 	for preset := range settings {
 		if begins(name, preset) && len(preset) > len(longest) {

@@ -37,7 +37,7 @@ func Preset(learner Learner, environment string) (Config, error) {
 		Learner: learner, Seeds: []uint64{0}, Steps: 1_000_000, Batch: 256, Ratio: Ratio{Original: 1},
 		LearningRate: 3e-4, ObservationEpsilon: 1e-3, Rewards: Rewards{Scale: 1}, MaxAction: 1, SaveEvery: 20_000,
 	}
-	special := settings[presetOf(environment)]
+	special := settings[PresetOf(environment)]
 	change := special.iql
 	switch learner {
 	case IQL:

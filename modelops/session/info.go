@@ -27,6 +27,8 @@ type Info struct {
 	StateMean    []float32 // [S]
 	DeltaScale   []float32 // [S], root mean square of s_{t+1} − s_t
 	Conditioning string    // of the denoiser: zeros or interpolated
+	// States is how the denoiser has states.
+	States checkpoint.Normalizer
 
 	DatasetFingerprint string
 	// Terminals is whether f_ϕ predicts terminal states too.
@@ -130,6 +132,7 @@ func (i *Info) fillFrom(kind training.Kind) error {
 		}
 		i.DenoisingSteps = cfg.Diffusion.DenoisingSteps
 		i.Horizon, i.Conditioning = cfg.Diffusion.UNet.Horizon, string(cfg.Diffusion.Conditioning)
+		i.States = m.Details.Normalizer
 	case training.Reward:
 		var cfg training.RegressorConfig
 		if err := json.Unmarshal(m.Identity.Config, &cfg); err != nil {

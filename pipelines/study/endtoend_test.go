@@ -66,6 +66,15 @@ func TestEndToEnd(t *testing.T) {
 	if err != nil || !strings.Contains(string(page), "8 (100 %)") {
 		t.Errorf("the page, %d bytes, does not say what was accepted: %v", len(page), err)
 	}
+	// What the run did, not what the study asked for: hasty changes the sampler and δ.
+	for _, want := range []string{
+		"<td>DiffStitch</td><td>reference</td><td>distance of normalised states</td><td>ddim, 2 steps</td><td>estimated</td><td>off</td><td>none</td>",
+		"<td>original data</td><td>–</td>",
+	} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
 	var kept Result
 	raw, err := os.ReadFile(filepath.Join(filepath.Dir(result.Page), "study.json"))
 	if err != nil || json.Unmarshal(raw, &kept) != nil || len(kept.Records) != len(result.Steps) {

@@ -113,6 +113,7 @@ func TestKeys(t *testing.T) {
 		{"runner", func(o *Options) { o.Runner = "direct" }, ""},
 		{"seed", func(o *Options) { o.Seed = 2 }, DataStep},
 		{"preset", func(o *Options) { o.Preset = "small" }, ModelsStep},
+		{"horizon", func(o *Options) { o.Horizon = 24 }, ModelsStep},
 		{"stitches", func(o *Options) { o.Stitches = 64 }, AugmentStep},
 		{"transitions", func(o *Options) { o.Transitions = 64 }, ""}, // of the baselines
 		{"updates", func(o *Options) { o.Updates = 10 }, CellStep},
@@ -168,13 +169,19 @@ func TestWrongUsage(t *testing.T) {
 		"env without data":  func(o *Options) { o.Env = "Hopper-v5" },
 		"runner":            func(o *Options) { o.Runner = "heron" },
 		"a negative amount": func(o *Options) { o.Updates = -1 },
+		"a short horizon":   func(o *Options) { o.Horizon = 3 },
+		"no windows":        func(o *Options) { o.Horizon, o.Methods = 55, []string{Original, SynthER} },
 	}
 	for name, change := range tests {
 		t.Run(name, func(t *testing.T) {
 			o := onGo(t, Main)
 			change(&o)
-			if _, err := Look(o); !errors.Is(err, failure.ErrUsage) {
+			_, err := Look(o)
+			if !errors.Is(err, failure.ErrUsage) {
 				t.Errorf("error %v, want one of wrong usage", err)
+			}
+			if o.Horizon != 0 && !strings.Contains(fmt.Sprint(err), "--horizon") {
+				t.Errorf("error %v does not name the flag", err)
 			}
 		})
 	}
@@ -273,7 +280,7 @@ func TestFinishedStepsAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	want = []string{
-		"augment diffstitch δ 0.37 constant 6 reference", "augment diffstitch δ off constant 0 reference",
+		"augment diffstitch δ 0.37 constant 6 uniform", "augment diffstitch δ off constant 0 reference",
 		"evaluate iql 4:1", "evaluate dt 4:1", "evaluate iql 4:1", "evaluate dt 4:1",
 	}
 	if d := cmp.Diff(want, f.done); d != "" {

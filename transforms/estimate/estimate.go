@@ -181,6 +181,10 @@ func (fn *stepsFn) comparable(states []float32) []float32 {
 	}
 	info := fn.Info()
 	scaled := make([]float32, len(states))
+	if fn.Config.Similarity.Space == Denoiser {
+		info.States.Apply(scaled, states)
+		return scaled
+	}
 	for i, v := range states {
 		d := i % info.ObservationDim
 		scaled[i] = (v - info.StateMean[d]) / info.StateScale[d]

@@ -183,6 +183,37 @@ func TestNormalised(t *testing.T) {
 	}
 }
 
+// TestDenoiserSpace: states are compared as the denoiser has them.
+func TestDenoiserSpace(t *testing.T) {
+	fn := fixture.SetUp(t, &stepsFn{Config: Config{Similarity: Similarity{Kind: Cosine, Space: Denoiser}}, imagination: imagined(fixture.Models(t))})
+	states := ends(false).Targets
+	got := fn.comparable(states)
+	back := make([]float32, len(got))
+	fn.Info().States.Invert(back, got)
+	for i, v := range back {
+		if d := v - states[i]; d < -1e-4 || d > 1e-4 {
+			t.Errorf("value %d is %v, and %v when the normaliser is inverted", i, states[i], v)
+		}
+	}
+	if cmp.Equal(got, states) {
+		t.Error("the states are as they were")
+	}
+}
+
+// TestConstantStepsImagineNothing estimates without any model, which an imagination
+// would ask for: a constant Δ with entries of the plan's needs none.
+func TestConstantStepsImagineNothing(t *testing.T) {
+	got, err := (&stepsFn{Config: Config{Constant: 3}}).estimate(t.Context(), ends(false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range got.Pairs {
+		if p.Steps != 3 || p.High.Episode.ID != int64(10+i) || p.Similarity != 0 {
+			t.Errorf("pair %d has Δ %d, enters episode %d, similarity %v", i, p.Steps, p.High.Episode.ID, p.Similarity)
+		}
+	}
+}
+
 func TestSetupRefuses(t *testing.T) {
 	missing := fixture.Models(t)
 	missing.Dir = t.TempDir()

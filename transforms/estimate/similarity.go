@@ -10,7 +10,8 @@ const (
 	Cosine     = "cosine"   // the paper
 	Distance   = "distance" // negative L2 distance
 	Raw        = "raw"
-	Normalised = "normalised"
+	Normalised = "normalised" // by the moments of the data
+	Denoiser   = "denoiser"   // as the denoiser has them: the authors' code
 )
 
 // Similarity compares two states.
@@ -24,8 +25,8 @@ func (s Similarity) Validate() error {
 	if s.Kind != Cosine && s.Kind != Distance {
 		return fmt.Errorf("estimate: unknown similarity %q: want %s or %s", s.Kind, Cosine, Distance)
 	}
-	if s.Space != Raw && s.Space != Normalised {
-		return fmt.Errorf("estimate: unknown space %q: want %s or %s", s.Space, Raw, Normalised)
+	if s.Space != Raw && s.Space != Normalised && s.Space != Denoiser {
+		return fmt.Errorf("estimate: unknown space %q: want %s, %s or %s", s.Space, Raw, Normalised, Denoiser)
 	}
 	return nil
 }

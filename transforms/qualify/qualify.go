@@ -47,8 +47,10 @@ func init() {
 
 // Config of the qualification.
 type Config struct {
-	// Delta is δ, in the units of the observations.
+	// Delta is δ, in the units of the observations, or what Measure has.
 	Delta float64 `json:"delta"`
+	// Measure is how far the predicted next state is from the generated one.
+	Measure string `json:"measure,omitempty"`
 	// Off keeps every finite bridge, with its error: the paper's ablation
 	// without qualification.
 	Off bool `json:"off,omitempty"`
@@ -69,9 +71,20 @@ type Config struct {
 	RequireGain bool `json:"require_gain,omitempty"`
 }
 
+// Measures of the error that δ bounds.
+const (
+	// Distance is ‖f_ω(s, a) − s′‖₂ (eq. 9); "" is the same.
+	Distance = "distance"
+	// Squared is the square of that between states as the denoiser has them: the
+	// authors' code.
+	Squared = "squared"
+)
+
 // Validate reports a threshold that accepts nothing.
 func (c Config) Validate() error {
 	switch {
+	case !slices.Contains([]string{"", Distance, Squared}, c.Measure):
+		return fmt.Errorf("qualify: unknown measure %q: want %s or %s", c.Measure, Distance, Squared)
 	case !c.Off && !(c.Delta > 0):
 		return fmt.Errorf("qualify: δ %v accepts nothing", c.Delta)
 	case c.MaxDisagreement < 0 || !finite(c.MaxDisagreement):
@@ -126,7 +139,7 @@ func (fn *stitchFn) qualify(ctx context.Context, in trajectory.BridgeBatch) (tra
 	at := 0
 	for i, b := range in.Bridges {
 		rows := b.Pair.BridgeRows()
-		b.Errors = training.Distances(predicted[at*dim:(at+rows)*dim], next[at*dim:(at+rows)*dim], dim)
+		b.Errors = fn.errors(predicted[at*dim:(at+rows)*dim], next[at*dim:(at+rows)*dim])
 		b.MaxDisagreement = slices.Max(disagreement[at : at+rows])
 		ends := fn.Config.RejectTerminal && anyLikely(terminals[at:at+rows-1])
 		b.Rejected = fn.Config.judge(b, ends)
@@ -134,6 +147,24 @@ func (fn *stitchFn) qualify(ctx context.Context, in trajectory.BridgeBatch) (tra
 		at += rows
 	}
 	return out, nil
+}
+
+// errors are those of the transitions, [n], between states [n, S].
+func (fn *stitchFn) errors(predicted, next []float32) []float32 {
+	info := fn.Info()
+	if fn.Config.Measure != Squared {
+		return training.Distances(predicted, next, info.ObservationDim)
+	}
+	normalised := func(states []float32) []float32 {
+		scaled := make([]float32, len(states))
+		info.States.Apply(scaled, states)
+		return scaled
+	}
+	errors := training.Distances(normalised(predicted), normalised(next), info.ObservationDim)
+	for i, d := range errors {
+		errors[i] = d * d
+	}
+	return errors
 }
 
 func count(ctx context.Context, reason string) {

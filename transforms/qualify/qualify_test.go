@@ -32,6 +32,9 @@ func TestValidate(t *testing.T) {
 		{Config{Delta: 0.1, MaxDisagreement: -0.2}, true},
 		{Config{Off: true, MaxDisagreement: math.NaN()}, true},
 		{Config{Off: true, MaxDisagreement: math.Inf(1)}, true},
+		{Config{Delta: 0.1, Measure: Distance}, false},
+		{Config{Delta: 0.1, Measure: Squared}, false},
+		{Config{Delta: 0.1, Measure: "cosine"}, true},
 	}
 	for _, test := range tests {
 		if err := test.cfg.Validate(); (err != nil) != test.bad {
@@ -192,6 +195,27 @@ func terminalStep(t *testing.T, s *session.Session) []float32 {
 	}
 	t.Fatal("no step ends in a terminal state")
 	return nil
+}
+
+// TestMeasures compares two states by both measures: the squared one is in the
+// denoiser's units, standard deviations here.
+func TestMeasures(t *testing.T) {
+	predicted, next := []float32{1, 2, 3, 0, 0, 0}, []float32{1, 5, 7, 0, 0, 0}
+	for measure, want := range map[string]func(scale []float32) float32{
+		"":       func([]float32) float32 { return 5 },
+		Distance: func([]float32) float32 { return 5 },
+		Squared:  func(scale []float32) float32 { return 9/(scale[1]*scale[1]) + 16/(scale[2]*scale[2]) },
+	} {
+		fn := fixture.SetUp(t, &stitchFn{Models: inference.Models{Options: fixture.Models(t)}, Config: Config{Delta: 1, Measure: measure}})
+		scale := fn.Info().States.Scale
+		if len(scale) != 3 {
+			t.Fatalf("the denoiser has no standard deviations of 3 dimensions: %+v", fn.Info().States)
+		}
+		got, want := fn.errors(predicted, next), want(scale)
+		if len(got) != 2 || math.Abs(float64(got[0]/want-1)) > 1e-4 || got[1] != 0 {
+			t.Errorf("%q: %v, want %v and 0", measure, got, want)
+		}
+	}
 }
 
 func TestDistances(t *testing.T) {

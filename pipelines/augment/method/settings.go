@@ -6,6 +6,7 @@ import (
 	"diffstitch/modelops/training"
 	"diffstitch/transforms/estimate"
 	"diffstitch/transforms/pair"
+	"diffstitch/transforms/qualify"
 	"diffstitch/transforms/rank"
 	tatu "diffstitch/transforms/rollout"
 	"diffstitch/transforms/synthesize"
@@ -51,6 +52,8 @@ type StitchingSettings struct {
 
 	Sampler diffusion.Sampler `json:"sampler,omitzero"`
 	Delta   Delta             `json:"delta,omitzero"`
+	// Measure is the error that δ bounds, one of qualify's.
+	Measure string `json:"measure,omitempty"`
 	// MaxDisagreement, RejectTerminal and RequireGain are those of qualify.Config.
 	MaxDisagreement float64 `json:"max_disagreement,omitempty"`
 	RejectTerminal  bool    `json:"reject_terminal,omitempty"`
@@ -66,5 +69,6 @@ func defaultStitching() StitchingSettings {
 		Estimate:   estimate.Config{Similarity: estimate.Similarity{Kind: estimate.Distance, Space: estimate.Normalised}},
 		Sampler:    diffusion.Sampler{Kind: diffusion.DDIM, Steps: 20},
 		Delta:      Delta{Quantile: DefaultQuantile},
+		Measure:    qualify.Distance,
 	}
 }

@@ -58,14 +58,15 @@ func (stitching) Rejects(w *Work) (file string, lines iter.Seq[any]) {
 }
 
 func (stitching) Summary(w *Work) []report.Fact {
-	s := w.Settings
+	words := w.Settings.Words()
 	return []report.Fact{
 		{Name: "backend", Value: w.Engine},
 		{Name: "conditioning", Value: w.Models.Conditioning},
-		{Name: "sampler", Value: fmt.Sprintf("%s, %d steps", s.Sampler.Kind, s.Sampler.Steps)},
-		{Name: "pairing", Value: s.Pairing},
-		{Name: "similarity", Value: s.Estimate.Similarity.Kind + ", " + s.Estimate.Similarity.Space},
-		{Name: "δ", Value: s.Delta.String()},
+		{Name: "sampler", Value: words.Sampler},
+		{Name: "pairing", Value: words.Pairing},
+		{Name: "similarity", Value: words.Similarity},
+		{Name: "Δ", Value: words.Steps},
+		{Name: "δ", Value: words.Delta},
 		{Name: "mix", Value: w.Mix.Ratio.String() + ", " + w.Mix.Emit},
 		{Name: "seed", Value: fmt.Sprint(w.Seed)},
 	}

@@ -30,7 +30,16 @@ func (stitching) Batch() int { return 64 }
 
 func (stitching) Validate(s Settings, seed uint64, batch int) error {
 	one := s.plan(seed, batch, Round{Count: 1})
-	return errors.Join(s.Scoring.Validate(), s.Pools.Validate(), one.Validate(), s.Estimate.Validate())
+	return errors.Join(s.Scoring.Validate(), s.Pools.Validate(), one.Validate(), s.Estimate.Validate(), s.validateMeasure())
+}
+
+// validateMeasure refuses a quantile of the held-out error, which is a distance, for
+// another measure.
+func (s StitchingSettings) validateMeasure() error {
+	if s.Measure == qualify.Squared && s.Delta.Quantile > 0 {
+		return fmt.Errorf("--delta-measure %s: the held-out errors, whose quantile --delta auto is, are distances: give --delta a number, or off", s.Measure)
+	}
+	return qualify.Config{Delta: 1, Measure: s.Measure}.Validate()
 }
 
 // plan is that of a round's pairs.
@@ -68,7 +77,7 @@ func checkQualification(w *Work) error {
 
 func (s StitchingSettings) qualify() qualify.Config {
 	return qualify.Config{
-		Delta: s.Delta.Value, Off: s.Delta.Off,
+		Delta: s.Delta.Value, Off: s.Delta.Off, Measure: s.Measure,
 		MaxDisagreement: s.MaxDisagreement, RejectTerminal: s.RejectTerminal, RequireGain: s.RequireGain,
 	}
 }
