@@ -14,6 +14,7 @@ import (
 	"diffstitch/modelops/session"
 	"diffstitch/pipelines/augment"
 	"diffstitch/pipelines/augment/method"
+	"diffstitch/pipelines/exchange"
 	"diffstitch/pipelines/observe"
 	"diffstitch/pipelines/train"
 
@@ -88,5 +89,51 @@ func TestEndToEnd(t *testing.T) {
 	}
 	if again.Text() != result.Text() {
 		t.Errorf("the second time:\n%swas:\n%s", again.Text(), result.Text())
+	}
+}
+
+// TestScalesEndToEnd does the ablation at each published scale by the real pipelines,
+// of fewer denoising steps: the page says what each row's run did.
+func TestScalesEndToEnd(t *testing.T) {
+	for scale, want := range map[string][]string{
+		"paper": {
+			"<td>DiffStitch</td><td>uniform</td><td>cosine of raw states</td><td>ddpm, 2 steps</td><td>estimated</td><td>0.37</td><td>none</td>",
+			"<td>− augmentation</td><td>–</td><td>–</td><td>–</td><td>–</td><td>–</td><td>–</td>",
+			"<td>− step estimation (Δ = 6)</td><td>uniform</td><td>none</td><td>ddpm, 2 steps</td><td>constant 6</td><td>0.37</td><td>none</td>",
+			"<td>− qualification</td><td>uniform</td><td>cosine of raw states</td><td>ddpm, 2 steps</td><td>estimated</td><td>off</td><td>none</td>",
+		},
+		"reference": {
+			"<td>DiffStitch</td><td>reference</td><td>cosine of the denoiser&#39;s states</td><td>ddpm, 2 steps, noise × 0.5</td><td>estimated to 5</td>" +
+				"<td>1.5 of the square, of the denoiser&#39;s states</td><td>none</td>",
+			"<td>− step estimation (Δ = 6, uniform pairs)</td><td>uniform</td><td>none</td><td>ddpm, 2 steps, noise × 0.5</td><td>constant 6</td>",
+		},
+	} {
+		t.Run(scale, func(t *testing.T) {
+			o := scaled(t, Ablation, scale)
+			o.Preset, o.Learners = "tiny", []string{IQL}
+			o.Stitches, o.Updates, o.Seeds, o.Episodes = 8, 5, 1, 1
+			tools := hasty()
+			tools.Generate = func(ctx context.Context, o exchange.GenerateOptions) (int64, error) {
+				o.Episodes = 60
+				return exchange.GeneratePointMaze(ctx, o)
+			}
+			tools.Augment = func(ctx context.Context, o augment.Options, judge augment.Judge, show func(observe.Progress)) (snapshot.Snapshot, error) {
+				o.Sampler.Steps, o.Batch = 2, 8
+				return augment.Run(ctx, o, judge, show)
+			}
+			result, err := Run(t.Context(), o, tools, Watch{}, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			page, err := os.ReadFile(result.Page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, row := range want {
+				if !strings.Contains(string(page), row) {
+					t.Errorf("the page lacks %q", row)
+				}
+			}
+		})
 	}
 }
