@@ -1,6 +1,7 @@
 package method
 
 import (
+	"strings"
 	"testing"
 
 	"diffstitch/modelops/diffusion"
@@ -56,5 +57,16 @@ func TestMeasureWithoutQuantile(t *testing.T) {
 	s.Delta = Delta{Value: 1.5}
 	if err := (stitching{}).Validate(s, 1, 64); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestStepsBeyondTheHorizon names the flags that contradict a model.
+func TestStepsBeyondTheHorizon(t *testing.T) {
+	w := &Work{Settings: DefaultSettings()}
+	w.Models.Horizon, w.Models.DenoisingSteps = 8, 100
+	w.Settings.Estimate.Constant = 7
+	err := (stitching{}).Settle(w)
+	if err == nil || !strings.Contains(err.Error(), "--constant-steps") || !strings.Contains(err.Error(), "--horizon") {
+		t.Errorf("a constant Δ of 7 in a horizon of 8: error %v", err)
 	}
 }
