@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 
@@ -13,7 +14,7 @@ import (
 // Batch is what one training step sees.
 type Batch struct {
 	States *Node // [batch, horizon, stateDim], normalised
-	Mask   *Node // [batch, horizon], 1 = known
+	Mask   *Node // [batch, horizon], 1 = known, 0 = hidden, Past = past the episode's end
 	Noise  *Node // [batch, horizon, stateDim], standard normal
 	Step   *Node // [batch] int32, denoising steps from 0 to K-1
 	// Return and Guided are nil without guidance.
@@ -22,23 +23,34 @@ type Batch struct {
 }
 
 // Loss is the mean squared error of the predicted noise over the hidden
-// positions (equation 12).
+// positions (equation 12). What is past an episode's end is neither part of it nor seen
+// by the net.
 //
 //	result: scalar
 func Loss(scope *model.Scope, cfg Config, batch Batch) *Node {
 	check(cfg.Validate())
+	batch.States = blank(batch.States, batch.Mask)
 	shown := condition(cfg.Conditioning, batch.States, batch.Mask)
 	batch.States = toDeviations(cfg.Conditioning, batch.States, shown)
 	predicted := predictNoise(scope, cfg, noisy(cfg, batch), shown, batch)
-	hidden := OneMinus(batch.Mask)
-	weight := BroadcastToShape(ExpandAxes(hidden, -1), batch.States.Shape())
-	squares := Mul(Square(Sub(predicted, batch.Noise)), weight)
-	count := MaxScalar(MulScalar(ReduceAllSum(hidden), float64(cfg.UNet.StateDim)), 1)
-	return Div(ReduceAllSum(squares), count)
+	return meanOverHidden(batch.Mask, Square(Sub(predicted, batch.Noise)))
+}
+
+// meanOverHidden is the mean of values at hidden positions.
+//
+//	mask:   [batch, horizon]
+//	values: [batch, horizon, stateDim]
+//	result: scalar
+func meanOverHidden(mask, values *Node) *Node {
+	hidden := Equal(mask, ZerosLike(mask))
+	everywhere := BroadcastToShape(ExpandAxes(hidden, -1), shapes.Make(dtypes.Bool, values.Shape().Dimensions...))
+	sum := ReduceAllSum(Where(everywhere, values, ZerosLike(values)))
+	count := MulScalar(ReduceAllSum(ConvertDType(hidden, values.DType())), float64(values.Shape().Dim(-1)))
+	return Div(sum, MaxScalar(count, 1))
 }
 
 // noisy mixes the hidden states with noise as strong as the denoising step has
-// it; known states stay clean, as in sampling.
+// it; known states stay clean and what is past the end zero, as in sampling.
 //
 //	result: [batch, horizon, stateDim]
 func noisy(cfg Config, batch Batch) *Node {
@@ -52,7 +64,7 @@ func noisy(cfg Config, batch Batch) *Node {
 		return BroadcastToShape(Reshape(rows, -1, 1, 1), batch.States.Shape())
 	}
 	mixed := Add(Mul(batch.States, share(signalShares)), Mul(batch.Noise, share(noiseShares)))
-	return Where(spread(batch.Mask, batch.States), batch.States, mixed)
+	return blank(Where(spread(batch.Mask, batch.States), batch.States, mixed), batch.Mask)
 }
 
 // predictNoise runs the net on noisy states.

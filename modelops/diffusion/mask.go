@@ -17,19 +17,25 @@ const (
 	OneKnown Masks = "one_known"
 )
 
-// TrainingMask draws a mask, 1 = known: the first state is always known, the
-// last always hidden. A horizon has at least 2 states.
+// TrainingMask draws a mask of a window in which the episode has so many states, at
+// least 2 and at most the horizon: 1 = known, 0 = hidden, Past = past the end. The first
+// state is always known, the last always hidden.
 //
 //	result: [horizon]
-func TrainingMask(rng *rand.Rand, masks Masks, horizon int) []float32 {
+func TrainingMask(rng *rand.Rand, masks Masks, states, horizon int) []float32 {
+	var mask []float32
 	switch masks {
 	case TwoHidden:
-		return twoHidden(rng, horizon)
+		mask = twoHidden(rng, states)
 	case OneKnown:
-		return oneKnown(rng, horizon)
+		mask = oneKnown(rng, states)
 	default:
 		panic(fmt.Sprintf("diffusion: unknown masks %q", masks))
 	}
+	for len(mask) < horizon {
+		mask = append(mask, Past)
+	}
+	return mask
 }
 
 // twoHidden hides [1, i) and [j, horizon): what inpainting meets, which is s_T,

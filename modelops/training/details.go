@@ -9,7 +9,10 @@ type Details struct {
 	// Normalizer of the states, for the denoiser alone: the perceptrons scale by
 	// the Statistics.
 	Normalizer checkpoint.Normalizer `json:"normalizer,omitzero"`
-	// TooShort counts episodes with fewer states than the denoiser's horizon.
+	// Windows tell what the denoiser learned from; nil of the other kinds.
+	Windows *Windows `json:"windows,omitempty"`
+	// TooShort counts the episodes without an example: of the denoiser those of a single
+	// state.
 	TooShort int `json:"too_short,omitempty"`
 
 	Elites []int   `json:"elites,omitempty"` // members in use, of a perceptron
@@ -25,6 +28,17 @@ type Details struct {
 	MaxDisagreement float64 `json:"max_disagreement,omitempty"`
 	// HeldOutTerminals is how well f_ϕ predicts terminal states, if it does.
 	HeldOutTerminals *TerminalScore `json:"held_out_terminals,omitempty"`
+}
+
+// Windows are the stretches of at most a horizon's states that a denoiser learns from,
+// held out or not. One begins at every state that another follows; where its episode
+// ends before the horizon does, the rest is padding, which the net doesn't see.
+type Windows struct {
+	Episodes int `json:"episodes"` // with two states or more: those that windows lie in
+	States   int `json:"states"`   // of these episodes
+	Begin    int `json:"begin"`    // windows
+	Padded   int `json:"padded"`   // windows that reach past their episode's end
+	Longest  int `json:"longest"`  // states of the longest episode
 }
 
 // TerminalScore compares predicted terminal states with the data's on held-out

@@ -223,21 +223,6 @@ func TestReferenceVariants(t *testing.T) {
 	})
 }
 
-func TestEpisodesShorterThanTheHorizon(t *testing.T) {
-	data := toy(6, 20)
-	short := toy(3, 5)
-	data.Trajectories = append(data.Trajectories, short.Trajectories...)
-	opts := Options{Backend: backend.Go, Steps: 1}
-	result := mustTrain(t, Denoiser, toyConfig(), data, t.TempDir(), opts)
-	if result.Details.TooShort != 3 {
-		t.Errorf("%d episodes too short, want 3", result.Details.TooShort)
-	}
-	_, err := Train(context.Background(), Denoiser, toyConfig(), short, t.TempDir(), opts)
-	if err == nil || !strings.Contains(err.Error(), "no episode has the 8 states of a horizon, the longest has 6") {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestTrainRefuses(t *testing.T) {
 	nothing := func(*Config, *Data) {}
 	tests := []struct {
