@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"diffstitch/modelops/session"
+	"diffstitch/modelops/training"
 	"diffstitch/pipelines/exchange"
 	"diffstitch/pipelines/observe"
 )
@@ -100,6 +102,23 @@ func TestInspectPrintsJSON(t *testing.T) {
 	root.SetArgs([]string{"inspect", "--json", maze})
 	if err := root.Execute(); err != nil || !strings.Contains(out.String(), `"episodes": 3`) {
 		t.Errorf("%v: %s", err, out.String())
+	}
+}
+
+// TestPrintLearned: the terminal says how many episodes and states were used.
+func TestPrintLearned(t *testing.T) {
+	details := training.Details{
+		Statistics: training.Statistics{Episodes: 3, EpisodeConstant: []int{1}},
+		Windows:    &training.Windows{Episodes: 2, States: 12, Begin: 10, Padded: 5},
+	}
+	var out bytes.Buffer
+	printLearned(&out, session.Info{Models: map[training.Kind]session.Model{training.Denoiser: {Details: details}}})
+	if want := "denoiser learned from 2 of 3 episodes, 12 states; 50% of 10 windows are padded past their episode's end\nWhat is constant within every episode and differs between episodes, as a goal does: of the states, dimension 1."; !strings.HasPrefix(out.String(), want) {
+		t.Errorf("%q, want it to begin %q", out.String(), want)
+	}
+	out.Reset()
+	if printLearned(&out, session.Info{}); out.Len() > 0 {
+		t.Errorf("models without a denoiser say %q", out.String())
 	}
 }
 

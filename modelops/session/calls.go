@@ -10,7 +10,7 @@ import (
 // Sample completes windows by the reverse process.
 //
 //	known:  [n, H, S], H of Info; where the mask hides, anything, even NaN
-//	mask:   [n, H], 1 = known, 0 = hidden, diffusion.Past = past the end of the episode
+//	mask:   [n, H], 1 = known, 0 = hidden, Past = past the end of the episode
 //	seeds:  [n], the random stream of each window
 //	result: [n, H, S], known states as they were, to the bit; anything past the end
 //

@@ -7,6 +7,9 @@ import (
 	"diffstitch/modelops/training"
 )
 
+// Past marks, in a mask, the positions past the end of an episode.
+const Past = diffusion.Past
+
 // errEarlier is of denoisers whose details lack what sampling needs.
 var errEarlier = errors.New("the denoiser was trained by an earlier version, which kept neither the range of the states nor what it learned from: run `diffstitch train` again, into a new folder")
 

@@ -1,6 +1,11 @@
 package training
 
-import "diffstitch/modelops/checkpoint"
+import (
+	"fmt"
+	"strings"
+
+	"diffstitch/modelops/checkpoint"
+)
 
 // Details is what model.json says of a trained model beyond its identity.
 type Details struct {
@@ -39,6 +44,27 @@ type Windows struct {
 	Begin    int `json:"begin"`    // windows
 	Padded   int `json:"padded"`   // windows that reach past their episode's end
 	Longest  int `json:"longest"`  // states of the longest episode
+}
+
+// LearnedFrom tells readers what a denoiser learned from; "" of the other kinds.
+func (d Details) LearnedFrom() string {
+	w := d.Windows
+	if w == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d episodes, %d states; %.0f%% of %d windows are padded past their episode's end",
+		w.Episodes, d.Statistics.Episodes, w.States, 100*float64(w.Padded)/float64(w.Begin), w.Begin)
+}
+
+// Notice tells readers what bridges do with dimensions that no step changes; "" where
+// there are none.
+func (s Statistics) Notice() string {
+	if len(s.EpisodeConstant) == 0 {
+		return ""
+	}
+	list := strings.ReplaceAll(strings.Trim(fmt.Sprint(s.EpisodeConstant), "[]"), " ", ", ")
+	return "What is constant within every episode and differs between episodes, as a goal does: of the states, dimension " + list + "." +
+		" A bridge takes it from the high episode's s′_1; the dynamics model predicts that it stays, so that a stitch between episodes in which it differs by δ or more is rejected."
 }
 
 // TerminalScore compares predicted terminal states with the data's on held-out
