@@ -45,6 +45,9 @@ func TestUpdatesFindTheCleanState(t *testing.T) {
 			Kind:  rapid.SampledFrom([]string{DDIM, DDPM}).Draw(t, "kind"),
 			Steps: rapid.IntRange(0, 50).Draw(t, "steps"),
 		}
+		if sampler.Kind == DDPM {
+			sampler.Variance = rapid.SampledFrom([]string{"", VarianceBeta}).Draw(t, "variance")
+		}
 		clean, x := rapid.Float64Range(-2, 2).Draw(t, "clean"), rapid.Float64Range(-3, 3).Draw(t, "x")
 		for _, u := range sampler.updates(50) {
 			x = u.fromClean*clean + u.fromState*x + u.fresh
@@ -69,6 +72,19 @@ func TestDDPMUpdates(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, u, near(1e-12), cmp.AllowUnexported(update{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestVarianceBeta: the other variance of Ho et al. 2020, of which the last step adds
+// none.
+func TestVarianceBeta(t *testing.T) {
+	left := signal(10)
+	updates := Sampler{Kind: DDPM, Variance: VarianceBeta}.updates(10)
+	if got, want := updates[3].fresh, math.Sqrt(1-left[6]/left[5]); math.Abs(got-want) > 1e-12 {
+		t.Errorf("noise of %v, want √β = %v", got, want)
+	}
+	if last := updates[9].fresh; last != 0 {
+		t.Errorf("the last step adds noise of %v", last)
 	}
 }
 
@@ -308,6 +324,7 @@ func TestConfigs(t *testing.T) {
 		"one step":             func(c *Config) { c.DenoisingSteps = 1 },
 		"unknown conditioning": func(c *Config) { c.Conditioning = "none" },
 		"unknown masks":        func(c *Config) { c.Masks = "all" },
+		"unknown loss":         func(c *Config) { c.Loss = "some" },
 		"negative margin":      func(c *Config) { c.Margin = -1 },
 		"condition's width":    func(c *Config) { c.UNet.ConditionDim = 1 },
 		"guidance unwired":     func(c *Config) { c.Guidance = &Guidance{} },
@@ -325,7 +342,7 @@ func TestConfigs(t *testing.T) {
 	if err := toyConfig().Validate(); err != nil {
 		t.Error(err)
 	}
-	for _, sampler := range []Sampler{{Kind: "euler"}, {Kind: DDIM, Steps: 11}, {Kind: DDPM, Steps: -1}, {Kind: DDPM, NoiseScale: -1}} {
+	for _, sampler := range []Sampler{{Kind: "euler"}, {Kind: DDIM, Steps: 11}, {Kind: DDPM, Steps: -1}, {Kind: DDPM, NoiseScale: -1}, {Kind: DDPM, Variance: "none"}, {Kind: DDIM, Variance: VarianceBeta}} {
 		if sampler.Validate(10) == nil {
 			t.Errorf("no error for %+v", sampler)
 		}

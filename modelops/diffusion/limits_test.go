@@ -98,25 +98,31 @@ func TestPaddingStaysOut(t *testing.T) {
 	}
 }
 
-// TestLossCountsHiddenStatesAlone: the loss of a net that predicts nothing is the mean of
-// the squared noise at hidden positions.
-func TestLossCountsHiddenStatesAlone(t *testing.T) {
+// TestLossCounts: the loss of a net that predicts nothing is the mean of the squared noise
+// at the positions that count, of which none is past the end.
+func TestLossCounts(t *testing.T) {
 	cfg := planeConfig(ConditionZeros)
-	e, sum, count := ended(cfg), 0.0, 0.0
-	for i, m := range e.mask {
-		if m == 0 {
-			sum += math.Pow(float64(e.noise[2*i]), 2) + math.Pow(float64(e.noise[2*i+1]), 2)
-			count += 2
+	for kind, counts := range map[Counted]func(position int, m float32) bool{
+		LossHidden:   func(_ int, m float32) bool { return m == 0 },
+		LossAll:      func(_ int, m float32) bool { return m >= 0 },
+		LossButFirst: func(position int, m float32) bool { return m >= 0 && position > 0 },
+	} {
+		e, sum, count := ended(cfg), 0.0, 0.0
+		for i, m := range e.mask {
+			if counts(i%10, m) {
+				sum += math.Pow(float64(e.noise[2*i]), 2) + math.Pow(float64(e.noise[2*i+1]), 2)
+				count += 2
+			}
 		}
-	}
-	backendtest.ForEach(t, func(t *testing.T, engine compute.Backend) {
-		exec := newExec(t, engine, newStore(), func(_ *model.Scope, mask, noise *Node) *Node {
-			return meanOverHidden(mask, Square(noise))
+		backendtest.ForEach(t, func(t *testing.T, engine compute.Backend) {
+			exec := newExec(t, engine, newStore(), func(_ *model.Scope, mask, noise *Node) *Node {
+				return meanOver(kind.positions(mask), Square(noise))
+			})
+			arguments := e.arguments()
+			got := tensors.ToScalar[float32](runExec(t, engine, exec, arguments[1], arguments[2]))
+			if math.Abs(float64(got)-sum/count) > 1e-4 {
+				t.Errorf("%s: loss %v, want %v", kind, got, sum/count)
+			}
 		})
-		arguments := e.arguments()
-		got := tensors.ToScalar[float32](runExec(t, engine, exec, arguments[1], arguments[2]))
-		if math.Abs(float64(got)-sum/count) > 1e-4 {
-			t.Errorf("loss %v, want %v", got, sum/count)
-		}
-	})
+	}
 }

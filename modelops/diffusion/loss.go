@@ -1,7 +1,9 @@
 package diffusion
 
 import (
+	"fmt"
 	"math"
+	"slices"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -22,9 +24,47 @@ type Batch struct {
 	Guided *Node // [batch], 0 where the return is dropped, 1 elsewhere
 }
 
-// Loss is the mean squared error of the predicted noise over the hidden
-// positions (equation 12). What is past an episode's end is neither part of it nor seen
-// by the net.
+// Counted is which positions of a window the loss counts. What is past an episode's end
+// it never counts.
+type Counted string
+
+const (
+	// LossHidden counts what sampling makes, the hidden states.
+	LossHidden Counted = "hidden"
+	// LossAll counts every state of the window, as equation 12 is written. The net sees
+	// known states without noise, so that there it can but learn that the noise is zero in
+	// the mean: they add 1 to the least loss.
+	LossAll Counted = "all"
+	// LossButFirst counts all but the first state, as the authors' code does.
+	LossButFirst Counted = "but_first"
+)
+
+// Validate reports a kind that there is not.
+func (c Counted) Validate() error {
+	if !slices.Contains([]Counted{"", LossHidden, LossAll, LossButFirst}, c) {
+		return fmt.Errorf("diffusion: unknown loss %q: it is hidden, all or but_first", c)
+	}
+	return nil
+}
+
+// positions are those that count.
+//
+//	mask:   [batch, horizon]
+//	result: [batch, horizon] bool
+func (c Counted) positions(mask *Node) *Node {
+	zero := ZerosLike(mask)
+	switch c {
+	case LossAll:
+		return GreaterOrEqual(mask, zero)
+	case LossButFirst:
+		return LogicalAnd(GreaterOrEqual(mask, zero), GreaterThan(positions(mask), zero))
+	default:
+		return Equal(mask, zero)
+	}
+}
+
+// Loss is the mean squared error of the predicted noise over the positions that count
+// (equation 12). What is past an episode's end is neither part of it nor seen by the net.
 //
 //	result: scalar
 func Loss(scope *model.Scope, cfg Config, batch Batch) *Node {
@@ -33,19 +73,18 @@ func Loss(scope *model.Scope, cfg Config, batch Batch) *Node {
 	shown := condition(cfg.Conditioning, batch.States, batch.Mask)
 	batch.States = toDeviations(cfg.Conditioning, batch.States, shown)
 	predicted := predictNoise(scope, cfg, noisy(cfg, batch), shown, batch)
-	return meanOverHidden(batch.Mask, Square(Sub(predicted, batch.Noise)))
+	return meanOver(cfg.Loss.positions(batch.Mask), Square(Sub(predicted, batch.Noise)))
 }
 
-// meanOverHidden is the mean of values at hidden positions.
+// meanOver is the mean of values at some positions.
 //
-//	mask:   [batch, horizon]
-//	values: [batch, horizon, stateDim]
-//	result: scalar
-func meanOverHidden(mask, values *Node) *Node {
-	hidden := Equal(mask, ZerosLike(mask))
-	everywhere := BroadcastToShape(ExpandAxes(hidden, -1), shapes.Make(dtypes.Bool, values.Shape().Dimensions...))
+//	counted: [batch, horizon] bool
+//	values:  [batch, horizon, stateDim]
+//	result:  scalar
+func meanOver(counted, values *Node) *Node {
+	everywhere := BroadcastToShape(ExpandAxes(counted, -1), shapes.Make(dtypes.Bool, values.Shape().Dimensions...))
 	sum := ReduceAllSum(Where(everywhere, values, ZerosLike(values)))
-	count := MulScalar(ReduceAllSum(ConvertDType(hidden, values.DType())), float64(values.Shape().Dim(-1)))
+	count := MulScalar(ReduceAllSum(ConvertDType(counted, values.DType())), float64(values.Shape().Dim(-1)))
 	return Div(sum, MaxScalar(count, 1))
 }
 

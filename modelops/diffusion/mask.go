@@ -12,8 +12,9 @@ const (
 	// TwoHidden hides two random intervals, one of which reaches the end
 	// (equation 12).
 	TwoHidden Masks = "two_hidden"
-	// OneKnown shows the first state and one random interval, as the authors'
-	// code does.
+	// OneKnown shows the first state and one random interval of a state or more, as the
+	// authors' code does. So the net never learns from the first state alone, although
+	// step estimation has it go on from there.
 	OneKnown Masks = "one_known"
 )
 
@@ -54,12 +55,15 @@ func twoHidden(rng *rand.Rand, horizon int) []float32 {
 }
 
 // oneKnown shows a random interval of random length, which may touch the first
-// state or be empty.
+// state, where there is room for it.
 func oneKnown(rng *rand.Rand, horizon int) []float32 {
 	mask := make([]float32, horizon)
 	mask[0] = 1
-	from := 1 + rng.IntN(horizon-1)
-	fill(mask[from : from+rng.IntN(horizon-from)])
+	if horizon < 3 {
+		return mask
+	}
+	from := 1 + rng.IntN(horizon-2)
+	fill(mask[from : from+1+rng.IntN(horizon-1-from)])
 	return mask
 }
 
