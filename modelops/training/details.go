@@ -93,9 +93,15 @@ type ErrorQuantiles struct {
 
 // Quantile is the error that a share p of real transitions stays below, in the
 // units of the observations.
-func (e ErrorQuantiles) Quantile(p float64) float64 {
-	position := min(max(p, 0), 1) * float64(len(e.Raw)-1)
+func (e ErrorQuantiles) Quantile(p float64) float64 { return at(e.Raw, p) }
+
+// QuantileNormalized is Quantile in standard deviations of the observations.
+func (e ErrorQuantiles) QuantileNormalized(p float64) float64 { return at(e.Normalized, p) }
+
+// at is a quantile of those that are kept.
+func at(quantiles []float32, p float64) float64 {
+	position := min(max(p, 0), 1) * float64(len(quantiles)-1)
 	below := int(position)
-	above := min(below+1, len(e.Raw)-1)
-	return float64(e.Raw[below]) + (position-float64(below))*(float64(e.Raw[above])-float64(e.Raw[below]))
+	above := min(below+1, len(quantiles)-1)
+	return float64(quantiles[below]) + (position-float64(below))*(float64(quantiles[above])-float64(quantiles[below]))
 }

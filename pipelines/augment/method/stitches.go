@@ -81,7 +81,9 @@ func (stitching) Picture(w *Work, page *report.Report, of Sources) error {
 	if notice := w.Models.Models[training.Denoiser].Details.Statistics.Notice(); notice != "" {
 		page.Notices = append(page.Notices, notice)
 	}
-	page.Threshold, page.Pools = w.Settings.Delta.Value, poolReturns(w)
+	if page.Pools = poolReturns(w); !w.Settings.Delta.Normalised { // the errors drawn are in the units of the observations
+		page.Threshold = w.Settings.Delta.Value
+	}
 	for _, o := range w.Outcomes {
 		page.Attempts = append(page.Attempts, report.Attempt{Steps: int(o.Steps), MaxError: float64(o.MaxError), Accepted: o.Rejected == ""})
 	}
