@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -105,6 +106,34 @@ func TestInspectPrintsJSON(t *testing.T) {
 	root.SetArgs([]string{"inspect", "--json", maze})
 	if err := root.Execute(); err != nil || !strings.Contains(out.String(), `"episodes": 3`) {
 		t.Errorf("%v: %s", err, out.String())
+	}
+}
+
+// TestDocumentedFlags: the flags that docs/presets.md names, and those of README's table of
+// choices, are those of train and augment.
+func TestDocumentedFlags(t *testing.T) {
+	for page, least := range map[string]int{"docs/presets.md": 20, "README.md": 15} {
+		text, err := os.ReadFile(filepath.Join("..", "..", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var lines []string
+		for _, line := range strings.Split(string(text), "\n") {
+			if page == "docs/presets.md" || strings.HasPrefix(line, "| `--") {
+				lines = append(lines, line)
+			}
+		}
+		known := map[string]bool{}
+		for _, match := range regexp.MustCompile(`(?:^|[\s`+"`"+`])--([a-z][a-z-]*)`).FindAllStringSubmatch(strings.Join(lines, "\n"), -1) {
+			name := match[1]
+			known[name] = true
+			if newTrain().Flags().Lookup(name) == nil && newAugment().Flags().Lookup(name) == nil {
+				t.Errorf("%s names --%s, which is a flag of neither train nor augment", page, name)
+			}
+		}
+		if len(known) < least {
+			t.Errorf("%s names %d flags, fewer than it did", page, len(known))
+		}
 	}
 }
 

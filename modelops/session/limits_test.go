@@ -148,3 +148,46 @@ func TestEarlierModelsAreRefused(t *testing.T) {
 		t.Errorf("a denoiser of an earlier version gave %v", err)
 	}
 }
+
+// TestLimitsHoldTheData: in every preset no state of the data, however skewed, lies out of
+// the bounds, which are its range and at most a margin.
+func TestLimitsHoldTheData(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 3))
+	var data []float32
+	low, high := []float32{math.MaxFloat32, math.MaxFloat32}, []float32{-math.MaxFloat32, -math.MaxFloat32}
+	for range 5000 {
+		row := []float32{float32(rng.NormFloat64()), float32(math.Exp(2 * rng.NormFloat64()))} // up to dozens of σ
+		for d, v := range row {
+			low[d], high[d] = min(low[d], v), max(high[d], v)
+		}
+		data = append(data, row...)
+	}
+	for _, name := range training.PresetNames {
+		cfg, err := training.Preset(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		normalizer, err := checkpoint.Fit(cfg.Denoiser.Normalizer, data, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := limits(cfg.Denoiser.Diffusion, training.Details{
+			Normalizer: normalizer, Statistics: training.Statistics{ObservationLow: low, ObservationHigh: high},
+		})
+		normalised := make([]float32, len(data))
+		normalizer.Apply(normalised, data)
+		for i, v := range normalised {
+			if d := i % 2; v < l.Low[d] || v > l.High[d] {
+				t.Fatalf("%s: %v, normalised to %v, lies out of [%v, %v]", name, data[i], v, l.Low[d], l.High[d])
+			}
+		}
+		bounds := append(append([]float32(nil), l.Low...), l.High...)
+		normalizer.Invert(bounds, bounds)
+		for d := range 2 {
+			room := float32(0.051) * (high[d] - low[d])
+			if bounds[d] < low[d]-room || bounds[2+d] > high[d]+room {
+				t.Errorf("%s: dimension %d is bounded by [%v, %v], the data by [%v, %v]", name, d, bounds[d], bounds[2+d], low[d], high[d])
+			}
+		}
+	}
+}
