@@ -19,7 +19,7 @@ func recipesSection(study Study) (section, error) {
 	}
 	s := section{
 		Title: "How each row’s data was made",
-		Text:  "As the manifest of each run has it. Rows that DiffStitch has no part in have a dash.",
+		Text:  "As the manifest of each run has it; i* is the step of the imagined state that is most similar to s′_1. Rows that DiffStitch has no part in have a dash.",
 		Table: &table{Head: []string{"", "pairing", "similarity", "sampler", "Δ", "δ", "refinement"}},
 	}
 	for _, r := range study.Recipes {

@@ -69,7 +69,7 @@ func TestEndToEnd(t *testing.T) {
 	}
 	// What the run did, not what the study asked for: hasty changes the sampler and δ.
 	for _, want := range []string{
-		"<td>DiffStitch</td><td>reference</td><td>distance of normalised states</td><td>ddim, 2 steps</td><td>estimated</td><td>off</td><td>none</td>",
+		"<td>DiffStitch</td><td>reference</td><td>distance of normalised states</td><td>ddim, 2 steps</td><td>i* − 1</td><td>off</td><td>none</td>",
 		"<td>original data</td><td>–</td>",
 	} {
 		if !strings.Contains(string(page), want) {
@@ -97,14 +97,14 @@ func TestEndToEnd(t *testing.T) {
 func TestScalesEndToEnd(t *testing.T) {
 	for scale, want := range map[string][]string{
 		"paper": {
-			"<td>DiffStitch</td><td>uniform</td><td>cosine of raw states</td><td>ddpm, 2 steps</td><td>estimated</td><td>0.37</td><td>none</td>",
+			"<td>DiffStitch</td><td>uniform</td><td>cosine of raw states</td><td>ddpm, 2 steps, variance beta</td><td>i*</td><td>0.37</td><td>none</td>",
 			"<td>− augmentation</td><td>–</td><td>–</td><td>–</td><td>–</td><td>–</td><td>–</td>",
-			"<td>− step estimation (Δ = 6)</td><td>uniform</td><td>none</td><td>ddpm, 2 steps</td><td>constant 6</td><td>0.37</td><td>none</td>",
-			"<td>− qualification</td><td>uniform</td><td>cosine of raw states</td><td>ddpm, 2 steps</td><td>estimated</td><td>off</td><td>none</td>",
+			"<td>− step estimation (Δ = 6)</td><td>uniform</td><td>none</td><td>ddpm, 2 steps, variance beta</td><td>constant 6</td><td>0.37</td><td>none</td>",
+			"<td>− qualification</td><td>uniform</td><td>cosine of raw states</td><td>ddpm, 2 steps, variance beta</td><td>i*</td><td>off</td><td>none</td>",
 		},
 		"reference": {
-			"<td>DiffStitch</td><td>reference</td><td>cosine of the denoiser&#39;s states</td><td>ddpm, 2 steps, noise × 0.5</td><td>estimated to 5</td>" +
-				"<td>1.5 of the square, of the denoiser&#39;s states</td><td>none</td>",
+			"<td>DiffStitch</td><td>reference</td><td>cosine of the denoiser&#39;s states, one at random from 0.9 on</td><td>ddpm, 2 steps, noise × 0.5</td>" +
+				"<td>i* − 1, at most 5</td><td>1.225 standard deviations</td><td>none</td>",
 			"<td>− step estimation (Δ = 6, uniform pairs)</td><td>uniform</td><td>none</td><td>ddpm, 2 steps, noise × 0.5</td><td>constant 6</td>",
 		},
 	} {

@@ -185,7 +185,7 @@ func deltaLabel(d method.Delta) string {
 	if d.Quantile > 0 {
 		return fmt.Sprintf("δ = q%g", d.Quantile)
 	}
-	return fmt.Sprintf("δ = %g", d.Value)
+	return fmt.Sprintf("δ = %.3g", d.Value)
 }
 
 // ablations takes a part at a time from DiffStitch (Figure 5).
@@ -213,7 +213,7 @@ func (p *planner) ablations(data string) {
 func (p *planner) pairings(data string) {
 	for _, pairing := range pair.Strategies {
 		settings := p.Settings.Stitching
-		settings.Pairing = pairing
+		settings.StitchingSettings = settings.WithPairing(pairing)
 		p.row(pairing, pairing, p.stitched(data, pairing+" pairs", settings), usualRatio)
 	}
 }

@@ -84,8 +84,8 @@ func augmentedBy(s snapshot.Snapshot) Augmented {
 	}
 	var o augment.Options
 	if err := json.Unmarshal(m.Configuration, &o); err == nil && o.Method == training.MethodDiffStitch {
-		a.Delta = o.Delta.String()
 		a.Recipe = &Recipe{StitchingWords: o.Words(), Refinement: refinement(m.Stages)}
+		a.Delta = a.Recipe.Delta
 	}
 	return a
 }

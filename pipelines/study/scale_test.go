@@ -2,6 +2,7 @@ package study
 
 import (
 	"context"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,7 +20,6 @@ import (
 	"diffstitch/transforms/estimate"
 	"diffstitch/transforms/mix"
 	"diffstitch/transforms/pair"
-	"diffstitch/transforms/qualify"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -69,7 +69,8 @@ func scaled(t *testing.T, study, scale string) Options {
 	return o
 }
 
-var ddpm = diffusion.Sampler{Kind: diffusion.DDPM}
+// paperSampler is that of section 3.1.
+var paperSampler = diffusion.Sampler{Kind: diffusion.DDPM, Variance: diffusion.VarianceBeta}
 
 // TestPaperScale has every row of the ablation as the paper has it.
 func TestPaperScale(t *testing.T) {
@@ -80,16 +81,16 @@ func TestPaperScale(t *testing.T) {
 		estimate estimate.Config
 		delta    method.Delta
 	}{
-		{estimate.Config{Similarity: cosine}, delta},
+		{estimate.Config{Similarity: cosine, Argmax: true}, delta},
 		{estimate.Config{Similarity: cosine, Constant: 40}, delta},
-		{estimate.Config{Similarity: cosine}, method.Delta{Off: true}},
+		{estimate.Config{Similarity: cosine, Argmax: true}, method.Delta{Off: true}},
 	}
 	if len(a.augmented) != len(want) {
 		t.Fatalf("%d augmentations, want %d", len(a.augmented), len(want))
 	}
 	for i, o := range a.augmented {
-		if o.Pairing != pair.Uniform || o.Sampler != ddpm || o.Estimate != want[i].estimate || o.Delta != want[i].delta || o.Measure != qualify.Distance {
-			t.Errorf("augmentation %d: pairing %s, sampler %+v, estimation %+v, δ %v by %s", i, o.Pairing, o.Sampler, o.Estimate, o.Delta, o.Measure)
+		if o.Pairing != pair.Uniform || o.Sampler != paperSampler || o.Estimate != want[i].estimate || o.Delta != want[i].delta {
+			t.Errorf("augmentation %d: pairing %s, sampler %+v, estimation %+v, δ %v", i, o.Pairing, o.Sampler, o.Estimate, o.Delta)
 		}
 		if o.Stitches != 10_000 || o.Transitions != 0 || o.Mix.Emit != mix.EmitTrajectory || o.RejectTerminal || o.RequireGain {
 			t.Errorf("augmentation %d: %+v", i, o)
@@ -110,14 +111,14 @@ func TestReferenceScale(t *testing.T) {
 	whole, fixed := a.augmented[0], a.augmented[1]
 	cosine := estimate.Similarity{Kind: estimate.Cosine, Space: estimate.Denoiser}
 	noisy := diffusion.Sampler{Kind: diffusion.DDPM, NoiseScale: 0.5}
-	if whole.Pairing != pair.Reference || whole.Candidates != 512 || whole.Sampler != noisy || whole.Pools.High != 0.98 {
+	if whole.Pairing != pair.Reference || whole.Candidates != 512 || whole.Sampler != noisy || whole.Pools.High != 0.98 || whole.MinLeft != 101 {
 		t.Errorf("pairing %s of %d candidates above %v, sampler %+v", whole.Pairing, whole.Candidates, whole.Pools.High, whole.Sampler)
 	}
-	if want := (estimate.Config{Similarity: cosine, MinSteps: 9, MaxSteps: 38}); whole.Estimate != want {
+	if want := (estimate.Config{Similarity: cosine, Threshold: 0.9, MinSteps: 9, MaxSteps: 38}); whole.Estimate != want {
 		t.Errorf("estimation %+v, want %+v", whole.Estimate, want)
 	}
-	if whole.Delta != (method.Delta{Value: 0.8}) || whole.Measure != qualify.Squared || !whole.RejectTerminal || !whole.RequireGain {
-		t.Errorf("δ %v by %s, terminal states %v, gain %v", whole.Delta, whole.Measure, whole.RejectTerminal, whole.RequireGain)
+	if whole.Delta != (method.Delta{Value: math.Sqrt(0.8), Normalised: true}) || !whole.RejectTerminal || !whole.RequireGain || !whole.AcceptTies {
+		t.Errorf("δ %v, terminal states %v, gain %v, ties %v", whole.Delta, whole.RejectTerminal, whole.RequireGain, whole.AcceptTies)
 	}
 	if whole.Scoring != (trajectory.Scoring{Kind: trajectory.ScoreDiscounted, Discount: 0.99}) || whole.Mix.Emit != mix.EmitBridge {
 		t.Errorf("scoring %+v, %s", whole.Scoring, whole.Mix.Emit)
@@ -150,14 +151,16 @@ func TestSettingsAreTaken(t *testing.T) {
 	}
 }
 
-// TestAuthorsDelta has those of the authors' files.
-func TestAuthorsDelta(t *testing.T) {
-	for name, want := range map[string]float64{
-		"hopper-medium-v2": 1.5, "hopper-medium-replay": 0.8, "hopper-medium-expert-v2": 1, "halfcheetah-medium-replay-v2": 1,
-		"walker2d-medium": 1.2, "walker2d-medium-expert": 1.2, "Hopper-v5": 1.5, "pen-human-v1": 1.5,
+// TestAuthors has the numbers of the authors' files.
+func TestAuthors(t *testing.T) {
+	for name, want := range map[string]method.Authors{
+		"hopper-medium-v2": {Delta: 1.5, Similarity: 0.8}, "hopper-medium-replay": {Delta: 0.8, Similarity: 0.9},
+		"hopper-medium-expert-v2": {Delta: 1, Similarity: 0.8}, "halfcheetah-medium-replay-v2": {Delta: 1, Similarity: 0.9},
+		"walker2d-medium": {Delta: 1.2, Similarity: 0.9}, "walker2d-medium-replay": {Delta: 1.2, Similarity: 0.9},
+		"Hopper-v5": {Delta: 1.5, Similarity: 0.9}, "pen-human-v1": {Delta: 1.5, Similarity: 0.9},
 	} {
-		if got := authorsDelta(name); got != want {
-			t.Errorf("%s: %v, want %v", name, got, want)
+		if got := authorsOf(name); got != want {
+			t.Errorf("%s: %+v, want %+v", name, got, want)
 		}
 	}
 }
@@ -178,6 +181,9 @@ func TestPen(t *testing.T) {
 				t.Errorf("%s at scale %s: DT has %d updates", data, scale, a.updates[DT])
 			}
 		}
+	}
+	if got := ask(t, scaled(t, Ablation, "reference"), "pen-human-v1.parquet", "AdroitHandPen-v1").augmented[0].MinLeft; got != 56 {
+		t.Errorf("entries of pen have %d steps left, more than its episodes of 100 may have", got)
 	}
 	o := scaled(t, Ablation, "paper")
 	a := ask(t, o, "pen-human-v1.parquet", "AdroitHandPen-v1")

@@ -1,6 +1,7 @@
 package study
 
 import (
+	"math"
 	"strings"
 
 	"diffstitch/modelops/learners"
@@ -31,39 +32,46 @@ func stitchingOf(s Settings, models training.Config) Stitching {
 		return Stitching{usual.AsPaper(), mix.EmitTrajectory}
 	case asReference:
 		horizon := models.Denoiser.Diffusion.UNet.Horizon
-		return Stitching{usual.AsReference(authorsDelta(s.LearnerSettings), horizon, models.Reward.Terminals), mix.EmitBridge}
+		return Stitching{usual.AsReference(authorsOf(s.LearnerSettings), horizon, models.Reward.Terminals), mix.EmitBridge}
 	}
 	return Stitching{usual, mix.EmitTrajectory}
 }
 
-// authorsDeltas are those of the authors' files of settings, by data set. They have
-// none of walker2d-medium-replay, which gets that of its neighbours, nor of pen.
-var authorsDeltas = map[string]float64{
-	"halfcheetah-medium": 1.5, "halfcheetah-medium-replay": 1, "halfcheetah-medium-expert": 1.5,
-	"hopper-medium": 1.5, "hopper-medium-replay": 0.8, "hopper-medium-expert": 1,
-	"walker2d-medium": 1.2, "walker2d-medium-expert": 1.2,
+// authors are the authors' files of settings, by data set. They have none of
+// walker2d-medium-replay, which gets that of its neighbour, nor of pen.
+var authors = map[string]method.Authors{
+	"halfcheetah-medium":        {Delta: 1.5, Similarity: 0.9},
+	"halfcheetah-medium-replay": {Delta: 1, Similarity: 0.9},
+	"halfcheetah-medium-expert": {Delta: 1.5, Similarity: 0.9},
+	"hopper-medium":             {Delta: 1.5, Similarity: 0.8},
+	"hopper-medium-replay":      {Delta: 0.8, Similarity: 0.9},
+	"hopper-medium-expert":      {Delta: 1, Similarity: 0.8},
+	"walker2d-medium":           {Delta: 1.2, Similarity: 0.9},
+	"walker2d-medium-expert":    {Delta: 1.2, Similarity: 0.9},
 }
 
-// authorsUsual is most of the authors' δ, for other data.
-const authorsUsual = 1.5
-
-// authorsDelta is the δ of the data set whose name is the longest that begins a name.
-func authorsDelta(name string) float64 {
-	longest, delta := "", float64(authorsUsual)
-	for dataset, value := range authorsDeltas {
+// authorsOf are those of the data set whose name is the longest that begins a name,
+// and what most of the files have for other data.
+func authorsOf(name string) method.Authors {
+	longest, found := "", method.Authors{Delta: 1.5, Similarity: 0.9}
+	for dataset, settings := range authors {
 		if strings.HasPrefix(name, dataset) && len(dataset) > len(longest) {
-			longest, delta = dataset, value
+			longest, found = dataset, settings
 		}
 	}
-	return delta
+	return found
 }
 
-// deltasOf are those that the study of δ compares.
-func deltasOf(s Settings) []method.Delta {
-	if s.Scale.Stitching == asReference {
-		return values(0.8, 1, 1.2, 1.5) // all that the authors' files have
+// deltasOf are those that the study of δ compares: at the authors' settings, all that
+// their files have, which bound squares.
+func deltasOf(s Settings) (deltas []method.Delta) {
+	if s.Scale.Stitching != asReference {
+		return thresholdsOf(s.Env).compared
 	}
-	return thresholdsOf(s.Env).compared
+	for _, square := range []float64{0.8, 1, 1.2, 1.5} {
+		deltas = append(deltas, method.Delta{Value: math.Sqrt(square), Normalised: true})
+	}
+	return deltas
 }
 
 // paperConstant is the constant Δ of the paper's ablation; horizons other than the

@@ -26,15 +26,13 @@ func TestValidate(t *testing.T) {
 		{Config{Delta: 0.1}, false},
 		{Config{Off: true}, false},
 		{Config{}, true},
+		{Config{Delta: 0.1, AcceptTies: true}, true},
 		{Config{Delta: -1}, true},
 		{Config{Delta: math.NaN()}, true},
 		{Config{Delta: 0.1, MaxDisagreement: 0.2}, false},
 		{Config{Delta: 0.1, MaxDisagreement: -0.2}, true},
 		{Config{Off: true, MaxDisagreement: math.NaN()}, true},
 		{Config{Off: true, MaxDisagreement: math.Inf(1)}, true},
-		{Config{Delta: 0.1, Measure: Distance}, false},
-		{Config{Delta: 0.1, Measure: Squared}, false},
-		{Config{Delta: 0.1, Measure: "cosine"}, true},
 	}
 	for _, test := range tests {
 		if err := test.cfg.Validate(); (err != nil) != test.bad {
@@ -47,6 +45,7 @@ func TestJudge(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	strict, off := Config{Delta: 0.5}, Config{Off: true}
 	gainful := Config{Delta: 0.5, RequireGain: true}
+	ties := Config{Delta: 0.5, RequireGain: true, AcceptTies: true}
 	tests := []struct {
 		name               string
 		cfg                Config
@@ -67,6 +66,8 @@ func TestJudge(t *testing.T) {
 		{"gain by the high part", gainful, []float32{0.1, 0.1}, []float32{0, 0}, 1, 2, ""},
 		{"gain by the bridge", gainful, []float32{0.1, 0.1}, []float32{0.5, 0.75}, 2, 1, ""},
 		{"no gain", gainful, []float32{0.1, 0.1}, []float32{0.5, 0.5}, 2, 1, ReasonNoGain},
+		{"a tie that is accepted", ties, []float32{0.1, 0.1}, []float32{0.5, 0.5}, 2, 1, ""},
+		{"a loss where ties are accepted", ties, []float32{0.1, 0.1}, []float32{0.5, 0.25}, 2, 1, ReasonNoGain},
 		{"no gain asked for", strict, []float32{0.1, 0.1}, []float32{0, 0}, 2, 1, ""},
 		{"no gain, off", Config{Off: true, RequireGain: true}, []float32{9, 9}, []float32{0, 0}, 2, 1, ReasonNoGain},
 		{"dynamics before gain", gainful, []float32{0.9, 0.1}, []float32{0, 0}, 2, 1, ReasonDynamics},
@@ -75,7 +76,7 @@ func TestJudge(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			b := trajectory.Bridge{Errors: test.errors, Rewards: test.rewards}
 			b.Pair.LowRest, b.Pair.HighReturn = test.lowRest, test.highGives
-			if got := test.cfg.judge(b, false); got != test.want {
+			if got := test.cfg.judge(b, float64(slices.Max(b.Errors)), false); got != test.want {
 				t.Errorf("rejected as %q, want %q", got, test.want)
 			}
 		})
@@ -114,6 +115,34 @@ func TestStitches(t *testing.T) {
 	})
 }
 
+// TestNormalisedDelta: δ and the error are measured in standard deviations, and the error
+// that is told stays in the units of the observations.
+func TestNormalisedDelta(t *testing.T) {
+	models, s := fixture.Models(t), fixture.Session(t)
+	state, action := []float32{0, 0, 0}, []float32{0.5, -0.5}
+	predicted, _, err := s.Dynamics(state, action)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scale := s.Info().StateScale
+	next := []float32{predicted[0] + 3*scale[0], predicted[1], predicted[2] - 4*scale[2]} // 5 standard deviations
+	in := trajectory.BridgeBatch{Bridges: []trajectory.Bridge{{States: append(slices.Clone(state), next...), Actions: action, Rewards: []float32{0}}}}
+	for delta, want := range map[float64]string{5.01: "", 4.99: ReasonDynamics} {
+		fn := fixture.SetUp(t, &stitchFn{Models: inference.Models{Options: models}, Config: Config{Delta: delta, Normalised: true}})
+		out, err := fn.qualify(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := out.Bridges[0].Rejected; got != want {
+			t.Errorf("δ %v: rejected as %q, want %q", delta, got, want)
+		}
+		raw := math.Hypot(3*float64(scale[0]), 4*float64(scale[2]))
+		if got := float64(out.Bridges[0].Errors[0]); math.Abs(got-raw) > 1e-4 {
+			t.Errorf("error %v, want %v in the units of the observations", got, raw)
+		}
+	}
+}
+
 // TestJudgeByTheReferenceModels: what only an ensemble and a reward model with
 // terminals can say.
 func TestJudgeByTheReferenceModels(t *testing.T) {
@@ -141,7 +170,7 @@ func TestJudgeByTheReferenceModels(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			b := trajectory.Bridge{Errors: []float32{test.worst}, MaxDisagreement: test.disagreement}
-			if got := test.cfg.judge(b, test.endsEarly); got != test.want {
+			if got := test.cfg.judge(b, float64(slices.Max(b.Errors)), test.endsEarly); got != test.want {
 				t.Errorf("rejected as %q, want %q", got, test.want)
 			}
 		})
@@ -195,27 +224,6 @@ func terminalStep(t *testing.T, s *session.Session) []float32 {
 	}
 	t.Fatal("no step ends in a terminal state")
 	return nil
-}
-
-// TestMeasures compares two states by both measures: the squared one is in the
-// denoiser's units, standard deviations here.
-func TestMeasures(t *testing.T) {
-	predicted, next := []float32{1, 2, 3, 0, 0, 0}, []float32{1, 5, 7, 0, 0, 0}
-	for measure, want := range map[string]func(scale []float32) float32{
-		"":       func([]float32) float32 { return 5 },
-		Distance: func([]float32) float32 { return 5 },
-		Squared:  func(scale []float32) float32 { return 9/(scale[1]*scale[1]) + 16/(scale[2]*scale[2]) },
-	} {
-		fn := fixture.SetUp(t, &stitchFn{Models: inference.Models{Options: fixture.Models(t)}, Config: Config{Delta: 1, Measure: measure}})
-		scale := fn.Info().States.Scale
-		if len(scale) != 3 {
-			t.Fatalf("the denoiser has no standard deviations of 3 dimensions: %+v", fn.Info().States)
-		}
-		got, want := fn.errors(predicted, next), want(scale)
-		if len(got) != 2 || math.Abs(float64(got[0]/want-1)) > 1e-4 || got[1] != 0 {
-			t.Errorf("%q: %v, want %v and 0", measure, got, want)
-		}
-	}
 }
 
 func TestDistances(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"diffstitch/modelops/training"
 	"diffstitch/transforms/estimate"
 	"diffstitch/transforms/pair"
-	"diffstitch/transforms/qualify"
 	"diffstitch/transforms/rank"
 	tatu "diffstitch/transforms/rollout"
 	"diffstitch/transforms/synthesize"
@@ -47,17 +46,19 @@ type StitchingSettings struct {
 	Pools   rank.Config        `json:"pools,omitzero"`
 	Pairing string             `json:"pairing,omitempty"`
 	// Candidates is how many high-return states a batch chooses its entries from.
-	Candidates int             `json:"candidates,omitempty"`
-	Estimate   estimate.Config `json:"estimate,omitzero"`
+	Candidates int `json:"candidates,omitempty"`
+	// MinLeft is how many steps of its episode an entry must have left.
+	MinLeft  int32           `json:"min_left,omitempty"`
+	Estimate estimate.Config `json:"estimate,omitzero"`
 
 	Sampler diffusion.Sampler `json:"sampler,omitzero"`
 	Delta   Delta             `json:"delta,omitzero"`
-	// Measure is the error that δ bounds, one of qualify's.
-	Measure string `json:"measure,omitempty"`
-	// MaxDisagreement, RejectTerminal and RequireGain are those of qualify.Config.
+	// MaxDisagreement, RejectTerminal, RequireGain and AcceptTies are those of
+	// qualify.Config.
 	MaxDisagreement float64 `json:"max_disagreement,omitempty"`
 	RejectTerminal  bool    `json:"reject_terminal,omitempty"`
 	RequireGain     bool    `json:"require_gain,omitempty"`
+	AcceptTies      bool    `json:"accept_ties,omitempty"`
 }
 
 func defaultStitching() StitchingSettings {
@@ -69,6 +70,5 @@ func defaultStitching() StitchingSettings {
 		Estimate:   estimate.Config{Similarity: estimate.Similarity{Kind: estimate.Distance, Space: estimate.Normalised}},
 		Sampler:    diffusion.Sampler{Kind: diffusion.DDIM, Steps: 20},
 		Delta:      Delta{Quantile: DefaultQuantile},
-		Measure:    qualify.Distance,
 	}
 }

@@ -2,12 +2,11 @@ package method
 
 import (
 	"fmt"
-	"strings"
+	"strconv"
 
 	"diffstitch/modelops/diffusion"
 	"diffstitch/transforms/estimate"
 	"diffstitch/transforms/pair"
-	"diffstitch/transforms/qualify"
 )
 
 // StitchingWords are DiffStitch's settings as pages have them.
@@ -33,9 +32,13 @@ func (s StitchingSettings) similarity() string {
 		return "none"
 	}
 	similarity := s.Estimate.Similarity
-	return fmt.Sprintf("%s of %s states", similarity.Kind, map[string]string{
+	words := fmt.Sprintf("%s of %s states", similarity.Kind, map[string]string{
 		estimate.Raw: "raw", estimate.Normalised: "normalised", estimate.Denoiser: "the denoiser's",
 	}[similarity.Space])
+	if s.Estimate.Threshold != 0 && s.Pairing != pair.Uniform {
+		words += fmt.Sprintf(", one at random from %g on", s.Estimate.Threshold)
+	}
+	return words
 }
 
 func samplerWords(s diffusion.Sampler) string {
@@ -46,26 +49,37 @@ func samplerWords(s diffusion.Sampler) string {
 	if s.NoiseScale > 0 && s.NoiseScale != 1 {
 		words += fmt.Sprintf(", noise × %g", s.NoiseScale)
 	}
+	if s.Variance != "" {
+		words += ", variance " + s.Variance
+	}
 	return words
 }
 
+// stepsWords has i* for the step of the most similar imagined state.
 func stepsWords(c estimate.Config) string {
 	if c.Constant > 0 {
 		return fmt.Sprintf("constant %d", c.Constant)
 	}
-	var bounds []string
+	words := "i* − 1"
+	if c.Argmax {
+		words = "i*"
+	}
 	if c.MinSteps > 0 {
-		bounds = append(bounds, fmt.Sprintf("from %d", c.MinSteps))
+		words += fmt.Sprintf(", at least %d", c.MinSteps)
 	}
 	if c.MaxSteps > 0 {
-		bounds = append(bounds, fmt.Sprintf("to %d", c.MaxSteps))
+		words += fmt.Sprintf(", at most %d", c.MaxSteps)
 	}
-	return strings.TrimSpace("estimated " + strings.Join(bounds, " "))
+	return words
 }
 
 func (s StitchingSettings) delta() string {
-	if s.Measure == qualify.Squared && !s.Delta.Off {
-		return s.Delta.String() + " of the square, of the denoiser's states"
+	d := s.Delta
+	if d.Quantile > 0 && d.Value == 0 { // no model has settled it
+		return fmt.Sprintf("the %g quantile of the held-out dynamics error", d.Quantile)
 	}
-	return s.Delta.String()
+	if rounded, err := strconv.ParseFloat(fmt.Sprintf("%.4g", d.Value), 64); err == nil {
+		d.Value = rounded
+	}
+	return d.String()
 }

@@ -4,10 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"diffstitch/modelops/diffusion"
-	"diffstitch/transforms/estimate"
 	"diffstitch/transforms/pair"
-	"diffstitch/transforms/qualify"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -19,23 +16,20 @@ func TestWords(t *testing.T) {
 		want   StitchingWords
 	}{
 		{"defaults", func(*StitchingSettings) {}, StitchingWords{
-			"reference", "distance of normalised states", "ddim, 20 steps", "estimated", "0 (the 0.99 quantile of the held-out dynamics error)",
+			"reference", "distance of normalised states", "ddim, 20 steps", "i* − 1", "the 0.99 quantile of the held-out dynamics error",
 		}},
-		{"the paper's", func(s *StitchingSettings) {
-			s.Pairing, s.Delta, s.Sampler = pair.Uniform, Delta{Value: 2}, diffusion.Sampler{Kind: diffusion.DDPM}
-			s.Estimate.Similarity = estimate.Similarity{Kind: estimate.Cosine, Space: estimate.Raw}
-		}, StitchingWords{"uniform", "cosine of raw states", "ddpm, all steps", "estimated", "2"}},
+		{"the paper's", func(s *StitchingSettings) { *s = s.AsPaper(); s.Delta = Delta{Value: 2} }, StitchingWords{
+			"uniform", "cosine of raw states", "ddpm, all steps, variance beta", "i*", "2",
+		}},
 		{"without step estimation", func(s *StitchingSettings) {
 			s.Pairing, s.Delta, s.Estimate.Constant = pair.Uniform, Delta{Value: 2}, 40
 		}, StitchingWords{"uniform", "none", "ddim, 20 steps", "constant 40", "2"}},
 		{"a constant at an entry that is imagined", func(s *StitchingSettings) {
 			s.Delta, s.Estimate.Constant = Delta{Off: true}, 40
 		}, StitchingWords{"reference", "distance of normalised states", "ddim, 20 steps", "constant 40", "off"}},
-		{"the authors'", func(s *StitchingSettings) {
-			s.Delta, s.Measure, s.Sampler = Delta{Value: 1.5}, qualify.Squared, diffusion.Sampler{Kind: diffusion.DDPM, NoiseScale: 0.5}
-			s.Estimate = estimate.Config{Similarity: estimate.Similarity{Kind: estimate.Cosine, Space: estimate.Denoiser}, MinSteps: 9, MaxSteps: 38}
-		}, StitchingWords{
-			"reference", "cosine of the denoiser's states", "ddpm, all steps, noise × 0.5", "estimated from 9 to 38", "1.5 of the square, of the denoiser's states",
+		{"the authors'", func(s *StitchingSettings) { *s = s.AsReference(Authors{Delta: 2.25, Similarity: 0.9}, 100, true) }, StitchingWords{
+			"reference", "cosine of the denoiser's states, one at random from 0.9 on", "ddpm, all steps, noise × 0.5",
+			"i* − 1, at least 9, at most 38", "1.5 standard deviations",
 		}},
 	}
 	for _, test := range tests {
@@ -44,19 +38,6 @@ func TestWords(t *testing.T) {
 		if d := cmp.Diff(test.want, s.Words()); d != "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, d)
 		}
-	}
-}
-
-// TestMeasureWithoutQuantile: the held-out errors are distances.
-func TestMeasureWithoutQuantile(t *testing.T) {
-	s := DefaultSettings()
-	s.Measure = qualify.Squared
-	if err := (stitching{}).Validate(s, 1, 64); err == nil {
-		t.Error("a quantile of distances bounds squares")
-	}
-	s.Delta = Delta{Value: 1.5}
-	if err := (stitching{}).Validate(s, 1, 64); err != nil {
-		t.Error(err)
 	}
 }
 
