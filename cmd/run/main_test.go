@@ -42,6 +42,7 @@ func TestExitCodes(t *testing.T) {
 		{"wrong delta", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--delta", "-1"}, exitUsage},
 		{"wrong space of delta", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--delta-space", "scaled"}, exitUsage},
 		{"steps left of uniform entries", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--pairing", "uniform", "--min-left", "9"}, exitUsage},
+		{"a return past the data's", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--guided-return", "1.5"}, exitUsage},
 		{"no similarity", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--similarity-threshold", "NaN"}, exitUsage},
 		{"wrong mix", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--mix", "4"}, exitUsage},
 		{"contradiction", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--transitions", "2"}, exitUsage},

@@ -33,11 +33,13 @@ func (l Limits) apply(states, held *Node) *Node {
 	if held == nil {
 		return states
 	}
-	columns := make([]float32, states.Shape().Dim(-1))
+	columns := make([]bool, states.Shape().Dim(-1))
 	for _, d := range l.Held {
-		columns[d] = 1
+		columns[d] = true
 	}
-	return Where(GreaterThan(everywhere(states, columns), ZerosLike(states)), held, states)
+	// A constant, not a comparison with GoMLX's zero: see scalar.
+	heldColumns := Const(states.Graph(), [][][]bool{{columns}})
+	return Where(BroadcastToShape(heldColumns, shapes.Make(dtypes.Bool, states.Shape().Dimensions...)), held, states)
 }
 
 // everywhere repeats a state at every position.

@@ -52,7 +52,10 @@ type StitchingSettings struct {
 	Estimate estimate.Config `json:"estimate,omitzero"`
 
 	Sampler diffusion.Sampler `json:"sampler,omitzero"`
-	Delta   Delta             `json:"delta,omitzero"`
+	// GuidedReturn is what a denoiser guided by the return aims at, from 0 to 1, the
+	// highest return-to-go in the data. Others ignore it.
+	GuidedReturn float64 `json:"guided_return,omitempty"`
+	Delta        Delta   `json:"delta,omitzero"`
 	// MaxDisagreement, RejectTerminal, RequireGain and AcceptTies are those of
 	// qualify.Config.
 	MaxDisagreement float64 `json:"max_disagreement,omitempty"`
@@ -69,6 +72,8 @@ func defaultStitching() StitchingSettings {
 		Candidates: 2048,
 		Estimate:   estimate.Config{Similarity: estimate.Similarity{Kind: estimate.Distance, Space: estimate.Normalised}},
 		Sampler:    diffusion.Sampler{Kind: diffusion.DDIM, Steps: 20},
-		Delta:      Delta{Quantile: DefaultQuantile},
+		// Near the top of the range that the authors' code uses.
+		GuidedReturn: 0.9,
+		Delta:        Delta{Quantile: DefaultQuantile},
 	}
 }

@@ -31,7 +31,15 @@ func (stitching) Batch() int { return 64 }
 
 func (stitching) Validate(s Settings, seed uint64, batch int) error {
 	one := s.plan(seed, batch, Round{Count: 1})
-	return errors.Join(s.Scoring.Validate(), s.Pools.Validate(), one.Validate(), s.Estimate.Validate())
+	return errors.Join(s.Scoring.Validate(), s.Pools.Validate(), one.Validate(), s.Estimate.Validate(), s.guides())
+}
+
+// guides reports a return that is none to aim at.
+func (s StitchingSettings) guides() error {
+	if !(s.GuidedReturn >= 0 && s.GuidedReturn <= 1) {
+		return fmt.Errorf("--guided-return %g is not in [0, 1], the range of the data's returns", s.GuidedReturn)
+	}
+	return nil
 }
 
 // plan is that of a round's pairs.
