@@ -28,6 +28,19 @@ func (o Options) withHorizon(cfg training.Config) (training.Config, error) {
 	return changed, nil
 }
 
+// fitsHorizon fails where a horizon that was asked for is longer than every episode. A
+// preset's may be: what lies past an episode's end is padding.
+func fitsHorizon(data *training.Data, horizon int) error {
+	longest := 0
+	for _, t := range data.Trajectories {
+		longest = max(longest, len(t.States)/data.ObservationDim)
+	}
+	if horizon > longest {
+		return fmt.Errorf("--horizon %d: the longest episode has %d states: give %d or less, or leave the flag out", horizon, longest, longest)
+	}
+	return nil
+}
+
 // sameHorizon fails where the folder of the models holds a denoiser of another
 // horizon, finished or begun.
 func (o Options) sameHorizon(cfg training.Config) error {

@@ -110,7 +110,7 @@ func Run(ctx context.Context, o Options, progress func(observe.Progress)) (model
 		return models, err
 	}
 	defer wanted.End()
-	fn := modelFn{Dataset: data, Models: o.Models, Config: cfg, Steps: o.Steps, Seed: o.Seed, Backend: backend.Kind, Lease: wanted}
+	fn := modelFn{Dataset: data, Models: o.Models, Config: cfg, Horizon: o.Horizon, Steps: o.Steps, Seed: o.Seed, Backend: backend.Kind, Lease: wanted}
 	_, err = engine.Pipeline{
 		Runner: o.Runner, Stage: "training", Progress: progress, Tasks: tasks,
 		Build: func(s beam.Scope, job *observe.Job) {
@@ -147,6 +147,7 @@ type modelFn struct {
 	Dataset input.Dataset   `json:"dataset"`
 	Models  string          `json:"models"` // folder of all
 	Config  training.Config `json:"config"`
+	Horizon int             `json:"horizon"` // that was asked for; 0 where none was
 	Steps   int             `json:"steps"`
 	Seed    uint64          `json:"seed"`
 	Backend string          `json:"backend"`
@@ -170,6 +171,9 @@ func (fn *modelFn) ProcessElement(ctx context.Context, kind string) (string, err
 
 func (fn *modelFn) train(ctx context.Context, kind training.Kind) error {
 	data, err := load(ctx, fn.Dataset)
+	if err == nil && kind == training.Denoiser {
+		err = fitsHorizon(data, fn.Horizon)
+	}
 	if err != nil {
 		return err
 	}

@@ -131,4 +131,8 @@ func TestHorizon(t *testing.T) {
 			t.Errorf("--horizon %d on what has 55: error %v", other, err)
 		}
 	}
+	o.Models, o.Horizon = t.TempDir(), 5000
+	if _, err := train.Run(t.Context(), o, nil); err == nil || !strings.Contains(err.Error(), "--horizon 5000: the longest episode has") {
+		t.Errorf("a horizon longer than every episode: error %v", err)
+	}
 }
