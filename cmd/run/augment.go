@@ -29,7 +29,8 @@ import (
 // come of them.
 type augmentFlags struct {
 	options                     augment.Options
-	method, delta, mix, batch   string
+	method, mix, batch          string
+	delta, deltaSpace           string
 	metricsAddress              string
 	asJSON, dryRun, onlyPlanned bool
 }
@@ -56,6 +57,7 @@ func newAugment() *cobra.Command {
 	stitching := pflag.NewFlagSet("stitching", pflag.ContinueOnError)
 	addStitching(stitching, o)
 	stitching.StringVar(&f.delta, "delta", "auto", "δ of the qualification: a number, off, auto, or auto:QUANTILE of the held-out dynamics error")
+	stitching.StringVar(&f.deltaSpace, "delta-space", method.SpaceRaw, "in which δ and the error are measured: "+method.SpaceRaw+", the units of the observations, or "+method.SpaceNormalised+", their standard deviations")
 	addOf(flags, training.MethodDiffStitch, stitching)
 	synther := pflag.NewFlagSet("synther", pflag.ContinueOnError)
 	synther.IntVar(&o.SynthER.Steps, "heun-steps", 0, "steps of the sampler; 0 for those of the model's preset")
@@ -90,7 +92,10 @@ func (f *augmentFlags) settle(cmd *cobra.Command) (err error) {
 	if err := refuseOthers(cmd.Flags(), f.options.Method); err != nil {
 		return err
 	}
-	if f.options.Delta, err = method.ParseDelta(f.delta); err != nil {
+	if f.options.Delta, err = method.ParseDelta(f.delta); err == nil {
+		f.options.Delta, err = f.options.Delta.In(f.deltaSpace)
+	}
+	if err != nil {
 		return usage(err)
 	}
 	if f.options.Mix.Ratio, err = mix.ParseRatio(f.mix); err != nil {
@@ -199,20 +204,27 @@ func addStitching(flags *pflag.FlagSet, o *augment.Options) {
 	flags.Int64Var(&o.Stitches, "stitches", 0, "how many stitches to attempt")
 	flags.StringVar(&o.Pairing, "pairing", o.Pairing, "how pairs are drawn: "+pair.Uniform+" (the paper), "+pair.Reference+" (the authors' retrieval) or "+pair.Reachable+" (entries nearest to what is imagined)")
 	flags.IntVar(&o.Candidates, "candidates", o.Candidates, "high-return states that a batch chooses its entries from, with reference pairing; reachable looks at 32 times as many")
+	flags.Int32Var(&o.MinLeft, "min-left", 0, "steps that an entry's episode must have left, at least (101 in the authors' code)")
 	flags.Float64Var(&o.Pools.Low, "low-quantile", o.Pools.Low, "episodes at or under this quantile are low")
 	flags.Float64Var(&o.Pools.High, "high-quantile", o.Pools.High, "episodes at or above this quantile are high")
 	flags.StringVar(&o.Scoring.Kind, "rank-by", o.Scoring.Kind, "what episodes are ranked by: "+trajectory.ScoreReturn+", "+trajectory.ScoreDiscounted+" or "+trajectory.ScorePerStep)
 	flags.Float64Var(&o.Scoring.Discount, "discount", 0, "γ for --rank-by "+trajectory.ScoreDiscounted)
 	flags.StringVar(&o.Estimate.Similarity.Kind, "similarity", o.Estimate.Similarity.Kind, "how states are compared: "+estimate.Cosine+" (the paper) or "+estimate.Distance)
-	flags.StringVar(&o.Estimate.Similarity.Space, "similarity-space", o.Estimate.Similarity.Space, "on which states: "+estimate.Raw+" or "+estimate.Normalised)
+	flags.StringVar(&o.Estimate.Similarity.Space, "similarity-space", o.Estimate.Similarity.Space, "on which states: "+estimate.Raw+", "+estimate.Normalised+" by the data's moments, or "+estimate.Denoiser+", as the denoiser has them (the authors' code)")
+	flags.Float64Var(&o.Estimate.Threshold, "similarity-threshold", 0, "draw the entry at random from the candidates at least this similar, in place of the most similar one; 0 takes that (0.9 or so in the authors' code)")
+	flags.BoolVar(&o.Estimate.Argmax, "argmax-steps", false, "Δ is the most similar step i* itself (the paper) in place of i*−1, with which s′_1 stands where it was imagined")
 	flags.IntVar(&o.Estimate.MinSteps, "min-steps", 0, "least Δ")
 	flags.IntVar(&o.Estimate.MaxSteps, "max-steps", 0, "most Δ; 0 for what the horizon allows")
 	flags.IntVar(&o.Estimate.Constant, "constant-steps", 0, "Δ for every stitch, instead of estimating it")
 	flags.StringVar(&o.Sampler.Kind, "sampler", o.Sampler.Kind, "reverse diffusion: "+diffusion.DDIM+" or "+diffusion.DDPM+" (the paper)")
 	flags.IntVar(&o.Sampler.Steps, "sampler-steps", o.Sampler.Steps, "denoising steps; 0 for all the model has")
+	flags.Float64Var(&o.Sampler.NoiseScale, "noise-scale", 0, "factor of the sampler's noise, at the start and in each step; 0 for 1 (0.5 in the authors' code)")
+	flags.StringVar(&o.Sampler.Variance, "ddpm-variance", "", "of the noise that ddpm adds in a step: "+diffusion.VariancePosterior+" (the default, and the authors' code) or "+diffusion.VarianceBeta+" (the paper)")
+	flags.Float64Var(&o.GuidedReturn, "guided-return", o.GuidedReturn, "return that guides the denoiser, from 0 to 1, the data's highest (models of --preset reference; 0.85 or so in the authors' code)")
 	flags.Float64Var(&o.MaxDisagreement, "max-disagreement", 0, "drop stitches on which a net of the dynamics ensemble strays farther than this from the nets' mean, in the units of the observations; 0 to keep them (models of --preset reference)")
 	flags.BoolVar(&o.RejectTerminal, "reject-terminal", false, "drop stitches of which a generated state is predicted to be terminal (models of --preset reference)")
 	flags.BoolVar(&o.RequireGain, "require-gain", false, "drop stitches that earn no more than what they replace")
+	flags.BoolVar(&o.AcceptTies, "accept-ties", false, "with --require-gain, keep those that earn as much (the authors' code)")
 	flags.StringVar(&o.Mix.Emit, "emit", o.Mix.Emit, "what a stitch leaves in D*: "+mix.EmitTrajectory+" (the paper) or "+mix.EmitBridge+" (the authors' code)")
 }
 

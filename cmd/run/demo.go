@@ -41,6 +41,7 @@ func newDemo() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.Dir, "dir", o.Dir, "folder of all that the demo makes")
+	addHorizon(flags, &o.Horizon)
 	addBackend(flags, &o.Backend)
 	flags.Uint64Var(&o.Seed, "seed", o.Seed, "seed of every random number")
 	addWatching(flags, &metricsAddress)

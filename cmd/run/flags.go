@@ -52,6 +52,11 @@ func addModels(flags *pflag.FlagSet, models, engine *string, seed *uint64) {
 	flags.Uint64Var(seed, "seed", 0, "seed of every random number")
 }
 
+// addHorizon offers the denoiser's window, for what trains one.
+func addHorizon(flags *pflag.FlagSet, horizon *int) {
+	flags.IntVar(horizon, "horizon", 0, "states in a window of the denoiser, in place of the preset's: 55 for Adroit's pen in the paper")
+}
+
 // addBackend offers what runs the models.
 func addBackend(flags *pflag.FlagSet, name *string) {
 	*name = backend.Auto

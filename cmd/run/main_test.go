@@ -5,9 +5,12 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
+	"diffstitch/modelops/session"
+	"diffstitch/modelops/training"
 	"diffstitch/pipelines/exchange"
 	"diffstitch/pipelines/observe"
 )
@@ -29,7 +32,18 @@ func TestExitCodes(t *testing.T) {
 		{"unknown flag", []string{"train", "--speed", "high"}, exitUsage},
 		{"missing flags", []string{"train"}, exitUsage},
 		{"unknown preset", []string{"train", "--data", maze, "--models", t.TempDir(), "--preset", "huge"}, exitUsage},
+		{"no room for a bridge", []string{"train", "--data", maze, "--models", t.TempDir(), "--horizon", "3"}, exitUsage},
+		{"no room for a bridge in a demo", []string{"demo", "--dir", t.TempDir(), "--horizon", "2"}, exitUsage},
+		{"no room for a bridge in a study", []string{"study", "main", "--dry-run", "--horizon", "2"}, exitUsage},
+		{"a horizon of a study's baselines", []string{"study", "main", "--dry-run", "--methods", "synther", "--horizon", "55"}, exitUsage},
+		{"a horizon", []string{"study", "main", "--dry-run", "--horizon", "55"}, exitDone},
+		{"a scale of the authors'", []string{"study", "ablation", "--dry-run", "--scale", "reference"}, exitDone},
+		{"a horizon of no denoiser", []string{"train", "--data", maze, "--models", t.TempDir(), "--method", "synther", "--horizon", "55"}, exitUsage},
 		{"wrong delta", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--delta", "-1"}, exitUsage},
+		{"wrong space of delta", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--delta-space", "scaled"}, exitUsage},
+		{"steps left of uniform entries", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--pairing", "uniform", "--min-left", "9"}, exitUsage},
+		{"a return past the data's", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--guided-return", "1.5"}, exitUsage},
+		{"no similarity", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--similarity-threshold", "NaN"}, exitUsage},
 		{"wrong mix", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--mix", "4"}, exitUsage},
 		{"contradiction", []string{"augment", "--data", maze, "--models", "m", "--out", "o", "--stitches", "1", "--transitions", "2"}, exitUsage},
 		{"unknown runner", []string{"train", "--data", maze, "--models", t.TempDir(), "--runner", "heron"}, exitUsage},
@@ -100,6 +114,51 @@ func TestInspectPrintsJSON(t *testing.T) {
 	root.SetArgs([]string{"inspect", "--json", maze})
 	if err := root.Execute(); err != nil || !strings.Contains(out.String(), `"episodes": 3`) {
 		t.Errorf("%v: %s", err, out.String())
+	}
+}
+
+// TestDocumentedFlags: the flags that docs/presets.md names, and those of README's table of
+// choices, are those of train and augment.
+func TestDocumentedFlags(t *testing.T) {
+	for page, least := range map[string]int{"docs/presets.md": 20, "README.md": 15} {
+		text, err := os.ReadFile(filepath.Join("..", "..", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var lines []string
+		for _, line := range strings.Split(string(text), "\n") {
+			if page == "docs/presets.md" || strings.HasPrefix(line, "| `--") {
+				lines = append(lines, line)
+			}
+		}
+		known := map[string]bool{}
+		for _, match := range regexp.MustCompile(`(?:^|[\s`+"`"+`])--([a-z][a-z-]*)`).FindAllStringSubmatch(strings.Join(lines, "\n"), -1) {
+			name := match[1]
+			known[name] = true
+			if newTrain().Flags().Lookup(name) == nil && newAugment().Flags().Lookup(name) == nil {
+				t.Errorf("%s names --%s, which is a flag of neither train nor augment", page, name)
+			}
+		}
+		if len(known) < least {
+			t.Errorf("%s names %d flags, fewer than it did", page, len(known))
+		}
+	}
+}
+
+// TestPrintLearned: the terminal says how many episodes and states were used.
+func TestPrintLearned(t *testing.T) {
+	details := training.Details{
+		Statistics: training.Statistics{Episodes: 3, EpisodeConstant: []int{1}},
+		Windows:    &training.Windows{Episodes: 2, States: 12, Begin: 10, Padded: 5},
+	}
+	var out bytes.Buffer
+	printLearned(&out, session.Info{Models: map[training.Kind]session.Model{training.Denoiser: {Details: details}}})
+	if want := "denoiser learned from 2 of 3 episodes, 12 states; 50% of 10 windows are padded past their episode's end\nWhat is constant within every episode and differs between episodes, as a goal does: of the states, dimension 1."; !strings.HasPrefix(out.String(), want) {
+		t.Errorf("%q, want it to begin %q", out.String(), want)
+	}
+	out.Reset()
+	if printLearned(&out, session.Info{}); out.Len() > 0 {
+		t.Errorf("models without a denoiser say %q", out.String())
 	}
 }
 

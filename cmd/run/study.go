@@ -71,6 +71,7 @@ func addStudySizes(flags *pflag.FlagSet, o *study.Options) {
 		flags.StringSliceVar(&o.Methods, "methods", o.Methods, "what learners learn from")
 	}
 	flags.StringVar(&o.Preset, "preset", "", "sizes and schedule of the models: "+strings.Join(training.PresetNames, ", "))
+	addHorizon(flags, &o.Horizon)
 	flags.IntVar(&o.Updates, "steps", 0, "updates of each learner")
 	flags.IntVar(&o.Seeds, "seeds", 0, "policies of each learner")
 	flags.IntVar(&o.Episodes, "episodes", 0, "episodes that each policy is scored over")
@@ -85,7 +86,7 @@ func scaleNames() string {
 	for _, s := range study.Scales {
 		names = append(names, s.Name)
 	}
-	return strings.Join(names, " or ")
+	return strings.Join(names, ", ")
 }
 
 func (f *studyFlags) run(cmd *cobra.Command) error {

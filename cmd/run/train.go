@@ -2,13 +2,26 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
+	"diffstitch/modelops/session"
 	"diffstitch/modelops/training"
 	"diffstitch/pipelines/train"
 
 	"github.com/spf13/cobra"
 )
+
+// printLearned says how much of the data the denoiser learned from, where there is one.
+func printLearned(w io.Writer, models session.Info) {
+	details := models.Models[training.Denoiser].Details
+	if learned := details.LearnedFrom(); learned != "" {
+		fmt.Fprintf(w, "denoiser learned from %s\n", learned)
+	}
+	if notice := details.Statistics.Notice(); notice != "" {
+		fmt.Fprintln(w, notice)
+	}
+}
 
 func newTrain() *cobra.Command {
 	var o train.Options
@@ -52,6 +65,7 @@ saved step, with the same result as if they had not been interrupted.`,
 				m := models.Models[kind]
 				fmt.Fprintf(cmd.OutOrStdout(), "%-9s held-out loss %.6f  %s\n", kind, m.Details.HeldOutLoss, m.Hash)
 			}
+			printLearned(cmd.OutOrStdout(), models)
 			return nil
 		},
 	}
@@ -62,6 +76,7 @@ saved step, with the same result as if they had not been interrupted.`,
 	flags.StringVar(&o.Preset, "preset", training.PresetNames[0], "sizes and schedule: "+strings.Join(training.PresetNames, ", "))
 	flags.IntVar(&o.Steps, "steps", 0, "optimizer steps of each model, in place of the preset's")
 	flags.StringVar(&o.Conditioning, "conditioning", "", "how the denoiser is shown the known states, in place of the preset's: zeros (the paper), interpolated or deviation")
+	addHorizon(flags, &o.Horizon)
 	flags.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	addWatching(flags, &metricsAddress)
 	addBeam(flags)

@@ -19,6 +19,7 @@ type Study struct {
 
 	Scores        Scores
 	Paper         *PaperTable
+	Recipes       []Recipe
 	Amounts       []Amount
 	Curves        []CurveFigure
 	Steps         []StudyStep
@@ -92,7 +93,7 @@ type StudyStep struct {
 // WriteStudy writes a study's page, one HTML file.
 func WriteStudy(w io.Writer, s Study) error {
 	p := page{Report: Report{Title: s.Title, Created: s.Created, Software: s.Software, Notices: s.Notices, Summary: s.Summary, Configuration: s.Configuration}}
-	err := addSections(&p, s, scoresSection, paperSection, amountsSection, curvesSection, stepsSection, versionsSection)
+	err := addSections(&p, s, scoresSection, recipesSection, paperSection, amountsSection, curvesSection, stepsSection, versionsSection)
 	if err == nil {
 		err = addSections(&p, p.Report, configurationSection)
 	}

@@ -36,6 +36,14 @@ func sampleStudy() Study {
 			Name: "Table 1", Source: "Li et al., ICML 2024", Head: []string{"dataset", "method", "IQL", "TD3+BC"},
 			Rows: [][]string{{"pen-human", "original data", "79.1", "−3.3"}},
 		},
+		Recipes: []Recipe{
+			{Label: "original data"}, {Label: "SynthER"},
+			{
+				Label: "DiffStitch", Stitched: true, Done: true, Pairing: "uniform", Similarity: "cosine of raw states", Sampler: "ddpm, all steps",
+				Steps: "estimated", Delta: "2", Refinement: "none",
+			},
+			{Label: "nothing", Stitched: true, Pairing: "reachable", Similarity: "distance of raw states", Sampler: "ddim, 20 steps", Steps: "constant 6", Delta: "off"},
+		},
 		Amounts: []Amount{
 			{Name: "D* by SynthER", Episodes: 20_000, Transitions: 20_000, Original: 75_000},
 			{Name: "D* by DiffStitch", Attempted: 512, Accepted: 115, Delta: "0.37", Episodes: 115, Transitions: 21_345, Original: 75_000},
@@ -79,13 +87,16 @@ func TestStudyPage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := []string{"Scores", "The paper’s numbers", "Augmented data", "Learning", "Steps", "To do it again", "Configuration"}
+	want := []string{"Scores", "How each row’s data was made", "The paper’s numbers", "Augmented data", "Learning", "Steps", "To do it again", "Configuration"}
 	if d := cmp.Diff(want, headings(got)); d != "" {
 		t.Errorf("sections (-want +got):\n%s", d)
 	}
 	for _, want := range []string{
 		`<td class="number">42.0 ± 3.0</td><td class="paper">92.7</td>`, `<th>paper, halfcheetah-medium-expert</th>`, "−4.0 ± 4.6",
 		"– nothing was accepted", "Table 1 of Li et al., ICML 2024", "115 (22.5 %)", "diffstitch study main", "scale.name", "it diverged",
+		"<td>DiffStitch</td><td>uniform</td><td>cosine of raw states</td><td>ddpm, all steps</td><td>estimated</td><td>2</td><td>none</td>",
+		"<td>SynthER</td><td>–</td><td>–</td><td>–</td><td>–</td><td>–</td><td>–</td>",
+		"<td>nothing (asked for, not made)</td><td>reachable</td><td>distance of raw states</td><td>ddim, 20 steps</td><td>constant 6</td><td>off</td><td>–</td>",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the page lacks %q", want)

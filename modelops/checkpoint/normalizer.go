@@ -2,7 +2,6 @@ package checkpoint
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"sort"
 )
@@ -23,6 +22,9 @@ const quantileKnots = 257
 // maps a value through its distribution function to [-1, 1], linearly between
 // knots, and goes on linearly outside of the data's range, so that it can be
 // inverted everywhere.
+//
+// A column without spread (see Constant) is pinned: it is normalised to 0, whatever
+// its value, and what is inverted is the column's value, whatever was generated.
 type Normalizer struct {
 	Kind string `json:"kind"`
 
@@ -32,6 +34,8 @@ type Normalizer struct {
 	// One curve per dimension, quantile: Knots[d] and Positions[d] both rise strictly.
 	Knots     [][]float32 `json:"knots,omitempty"`
 	Positions [][]float32 `json:"positions,omitempty"`
+
+	Pinned []int `json:"pinned,omitempty"` // the columns without spread, rising
 }
 
 // Fit makes a normaliser of the given kind from values, rows of dim columns.
@@ -42,46 +46,28 @@ func Fit(kind string, values []float32, dim int) (Normalizer, error) {
 	switch kind {
 	case Gaussian:
 		mean, scale := Moments(values, dim)
-		return Normalizer{Kind: Gaussian, Mean: mean, Scale: scale}, nil
+		return Normalizer{Kind: Gaussian, Mean: mean, Scale: scale, Pinned: Constant(values, dim)}, nil
 	case Quantile:
-		n := Normalizer{Kind: Quantile, Knots: make([][]float32, dim), Positions: make([][]float32, dim)}
-		column := make([]float32, len(values)/dim)
-		for d := range dim {
-			for row := range column {
-				column[row] = values[row*dim+d]
-			}
-			slices.Sort(column)
-			n.Knots[d], n.Positions[d] = quantileCurve(column)
-		}
-		return n, nil
+		return fitQuantile(values, dim), nil
 	default:
 		return Normalizer{}, fmt.Errorf("checkpoint: no normaliser %q, there are %s and %s", kind, Gaussian, Quantile)
 	}
 }
 
-// Moments is the mean and the standard deviation of each of dim columns. A column
-// that does not vary has the deviation 1, so that dividing by it keeps the unit
-// in place of blowing up rounding errors.
-func Moments(values []float32, dim int) (mean, deviation []float32) {
-	rows := float64(len(values) / dim)
-	sums, squares := make([]float64, dim), make([]float64, dim)
-	for i, v := range values {
-		sums[i%dim] += float64(v)
-	}
-	for i, v := range values {
-		centred := float64(v) - sums[i%dim]/rows
-		squares[i%dim] += centred * centred
-	}
-	mean, deviation = make([]float32, dim), make([]float32, dim)
+func fitQuantile(values []float32, dim int) Normalizer {
+	n := Normalizer{Kind: Quantile, Knots: make([][]float32, dim), Positions: make([][]float32, dim), Pinned: Constant(values, dim)}
+	column := make([]float32, len(values)/dim)
 	for d := range dim {
-		m, s := sums[d]/rows, math.Sqrt(squares[d]/rows)
-		// Below this, the spread is the rounding of float32 values.
-		if s < 1e-6*math.Max(1e-6, math.Abs(m)) {
-			s = 1
+		for row := range column {
+			column[row] = values[row*dim+d]
 		}
-		mean[d], deviation[d] = float32(m), float32(s)
+		slices.Sort(column)
+		n.Knots[d], n.Positions[d] = quantileCurve(column)
+		if slices.Contains(n.Pinned, d) {
+			n.Knots[d], n.Positions[d] = []float32{column[len(column)/2]}, []float32{0}
+		}
 	}
-	return mean, deviation
+	return n
 }
 
 // quantileCurve is the distribution function of a sorted column on at most
@@ -129,6 +115,9 @@ func (n Normalizer) Validate() error {
 	default:
 		return fmt.Errorf("checkpoint: no normaliser %q, there are %s and %s", n.Kind, Gaussian, Quantile)
 	}
+	if slices.ContainsFunc(n.Pinned, func(d int) bool { return d < 0 || d >= n.Dim() }) {
+		return fmt.Errorf("checkpoint: normaliser of %d dimensions with %v pinned", n.Dim(), n.Pinned)
+	}
 	return nil
 }
 
@@ -152,6 +141,7 @@ func (n Normalizer) Apply(dst, src []float32) {
 			dst[i] = interpolate(n.Knots[d], n.Positions[d], v)
 		}
 	}
+	n.pin(dst[:len(src)], func(int) float32 { return 0 })
 }
 
 // Invert undoes Apply, up to rounding.
@@ -165,6 +155,25 @@ func (n Normalizer) Invert(dst, src []float32) {
 			dst[i] = interpolate(n.Positions[d], n.Knots[d], v)
 		}
 	}
+	n.pin(dst[:len(src)], n.value)
+}
+
+// pin sets the pinned columns of rows.
+func (n Normalizer) pin(rows []float32, value func(d int) float32) {
+	for _, d := range n.Pinned {
+		v := value(d)
+		for i := d; i < len(rows); i += n.Dim() {
+			rows[i] = v
+		}
+	}
+}
+
+// value is that of a pinned column.
+func (n Normalizer) value(d int) float32 {
+	if n.Kind == Gaussian {
+		return n.Mean[d]
+	}
+	return n.Knots[d][0]
 }
 
 // interpolate is the piecewise linear function through (xs, ys). Outside of xs it

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -37,6 +38,9 @@ func TestInvertUndoesApply(t *testing.T) {
 		n.Apply(got, want)
 		n.Invert(got, got)
 		for i := range want {
+			if slices.Contains(n.Pinned, i%dim) && i >= dim {
+				continue // comes back as the column's value, see TestColumnsWithoutSpreadArePinned
+			}
 			if math.Abs(float64(got[i]-want[i])) > 2e-3 {
 				t.Fatalf("dimension %d: %v came back as %v", i%dim, want[i], got[i])
 			}

@@ -89,7 +89,7 @@ func randomExamples(cfg Config, batch int, seed uint64) examples {
 		e.states[i], e.noise[i] = float32(rng.NormFloat64()), float32(rng.NormFloat64())
 	}
 	for range batch {
-		e.mask = append(e.mask, TrainingMask(rng, cfg.Masks, e.horizon)...)
+		e.mask = append(e.mask, TrainingMask(rng, cfg.Masks, e.horizon, e.horizon)...)
 		e.steps = append(e.steps, rng.Int32N(int32(cfg.DenoisingSteps)))
 	}
 	return e

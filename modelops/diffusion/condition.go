@@ -10,12 +10,12 @@ import (
 // at the hidden positions as the conditioning says, and the mask.
 //
 //	known:  [batch, horizon, stateDim]
-//	mask:   [batch, horizon], 1 = known
+//	mask:   [batch, horizon], 1 = known, Past = past the end
 //	result: [batch, horizon, stateDim+1]
 func condition(conditioning Conditioning, known, mask *Node) *Node {
 	shown := keepKnown(known, mask)
 	if conditioning != ConditionZeros {
-		shown = interpolate(shown, mask)
+		shown = blank(interpolate(shown, mask), mask)
 	}
 	return Concatenate([]*Node{shown, ExpandAxes(mask, -1)}, -1)
 }
@@ -95,9 +95,10 @@ func neighbours(mask *Node) (before, after *Node) {
 			}
 		}
 	}
+	known := ExpandAxes(MaxScalar(mask, 0), 1) // [batch, 1, horizon]
 	nearest := func(rank [][]float32) *Node {
-		ranks := ExpandAxes(Const(mask.Graph(), rank), 0)     // [1, horizon, horizon]
-		return ReduceMax(Mul(ranks, ExpandAxes(mask, 1)), -1) // [batch, horizon]
+		ranks := ExpandAxes(Const(mask.Graph(), rank), 0) // [1, horizon, horizon]
+		return ReduceMax(Mul(ranks, known), -1)           // [batch, horizon]
 	}
 	before = AddScalar(nearest(upTo), -1)
 	after = Sub(Scalar(mask.Graph(), mask.DType(), horizon), nearest(from))

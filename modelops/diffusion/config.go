@@ -40,9 +40,11 @@ type Config struct {
 	Conditioning   Conditioning    `json:"conditioning"`
 	// Masks is which states the training shows.
 	Masks Masks `json:"masks"`
-	// Clip bounds the predicted clean states to ±Clip, in normalised units;
-	// 0 leaves them free.
-	Clip float64 `json:"clip,omitempty"`
+	// Loss is which positions it counts; "" is LossHidden.
+	Loss Counted `json:"loss,omitempty"`
+	// Margin is how far past the data's range the predicted clean states may lie before
+	// they are clipped, in each dimension, as a share of the range's width.
+	Margin float64 `json:"margin"`
 	// Guidance is nil without guidance by the return.
 	Guidance *Guidance `json:"guidance,omitempty"`
 }
@@ -82,8 +84,11 @@ func (c Config) Validate() error {
 	if c.Masks != TwoHidden && c.Masks != OneKnown {
 		return fmt.Errorf("diffusion: unknown masks %q: they are two_hidden or one_known", c.Masks)
 	}
-	if c.Clip < 0 {
-		return fmt.Errorf("diffusion: clip must not be negative: %g", c.Clip)
+	if err := c.Loss.Validate(); err != nil {
+		return err
+	}
+	if !(c.Margin >= 0) {
+		return fmt.Errorf("diffusion: margin must not be negative: %g", c.Margin)
 	}
 	return c.validateGuidance()
 }

@@ -3,6 +3,7 @@ package diffusion
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/gomlx/compute"
@@ -44,6 +45,9 @@ func TestUpdatesFindTheCleanState(t *testing.T) {
 			Kind:  rapid.SampledFrom([]string{DDIM, DDPM}).Draw(t, "kind"),
 			Steps: rapid.IntRange(0, 50).Draw(t, "steps"),
 		}
+		if sampler.Kind == DDPM {
+			sampler.Variance = rapid.SampledFrom([]string{"", VarianceBeta}).Draw(t, "variance")
+		}
 		clean, x := rapid.Float64Range(-2, 2).Draw(t, "clean"), rapid.Float64Range(-3, 3).Draw(t, "x")
 		for _, u := range sampler.updates(50) {
 			x = u.fromClean*clean + u.fromState*x + u.fresh
@@ -71,6 +75,19 @@ func TestDDPMUpdates(t *testing.T) {
 	}
 }
 
+// TestVarianceBeta: the other variance of Ho et al. 2020, of which the last step adds
+// none.
+func TestVarianceBeta(t *testing.T) {
+	left := signal(10)
+	updates := Sampler{Kind: DDPM, Variance: VarianceBeta}.updates(10)
+	if got, want := updates[3].fresh, math.Sqrt(1-left[6]/left[5]); math.Abs(got-want) > 1e-12 {
+		t.Errorf("noise of %v, want √β = %v", got, want)
+	}
+	if last := updates[9].fresh; last != 0 {
+		t.Errorf("the last step adds noise of %v", last)
+	}
+}
+
 func TestSteps(t *testing.T) {
 	for _, test := range []struct {
 		steps int
@@ -91,8 +108,12 @@ func TestTrainingMasks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		masks := rapid.SampledFrom([]Masks{TwoHidden, OneKnown}).Draw(t, "masks")
 		horizon := rapid.IntRange(2, 100).Draw(t, "horizon")
-		mask := TrainingMask(rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)), masks, horizon)
-		if len(mask) != horizon || mask[0] != 1 || mask[horizon-1] != 0 {
+		past := rapid.IntRange(0, 100).Draw(t, "past the end")
+		mask := TrainingMask(rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)), masks, horizon, horizon+past)
+		if len(mask) != horizon+past || slices.ContainsFunc(mask[horizon:], func(m float32) bool { return m != Past }) {
+			t.Fatalf("%d states and %d past the end: %v", horizon, past, mask)
+		}
+		if mask[0] != 1 || mask[horizon-1] != 0 {
 			t.Fatalf("the first isn't known or the last isn't hidden: %v", mask)
 		}
 		hidden := 0
@@ -137,12 +158,14 @@ func TestCondition(t *testing.T) {
 func TestLoopTakesTheSteps(t *testing.T) {
 	for name, test := range map[string]struct {
 		sampler Sampler
+		limits  Limits
 		change  func(*Config)
 	}{
-		"ddim":   {Sampler{Kind: DDIM, Steps: 4}, func(*Config) {}},
-		"ddpm":   {Sampler{Kind: DDPM, NoiseScale: 0.5}, func(c *Config) { c.Conditioning, c.Clip = ConditionZeros, 1 }},
-		"lines":  {Sampler{Kind: DDIM, Steps: 4}, func(c *Config) { c.Conditioning, c.Clip = ConditionDeviation, 1 }},
-		"guided": {Sampler{Kind: DDIM, Steps: 3}, func(c *Config) { c.Guidance = &Guidance{Dropout: 0.25, Weight: 1.2} }},
+		"ddim":   {Sampler{Kind: DDIM, Steps: 4}, Limits{}, func(*Config) {}},
+		"ddpm":   {Sampler{Kind: DDPM, NoiseScale: 0.5}, limits, func(c *Config) { c.Conditioning = ConditionZeros }},
+		"lines":  {Sampler{Kind: DDIM, Steps: 4}, limits, func(c *Config) { c.Conditioning = ConditionDeviation }},
+		"held":   {Sampler{Kind: DDIM, Steps: 4}, Limits{Held: []int{0}}, func(c *Config) { c.Conditioning = ConditionDeviation }},
+		"guided": {Sampler{Kind: DDIM, Steps: 3}, Limits{}, func(c *Config) { c.Guidance = &Guidance{Dropout: 0.25, Weight: 1.2} }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := toyConfig()
@@ -150,6 +173,7 @@ func TestLoopTakesTheSteps(t *testing.T) {
 			cfg = NewConfig(cfg.UNet, cfg)
 			backendtest.ForEach(t, func(t *testing.T, engine compute.Backend) {
 				s := newSampling(t, engine, cfg, test.sampler)
+				s.limits = test.limits
 				states := s.loop(t)
 				if diff := cmp.Diff(s.oneByOne(t), states, near(tolerance)); diff != "" {
 					t.Errorf("(-steps +loop):\n%s", diff)
@@ -170,8 +194,11 @@ type sampling struct {
 	store    *model.Store
 	cfg      Config
 	sampler  Sampler
+	limits   Limits
 	examples examples
 }
+
+var limits = Limits{Low: []float32{-1}, High: []float32{1}}
 
 func newSampling(t *testing.T, engine compute.Backend, cfg Config, sampler Sampler) *sampling {
 	t.Helper()
@@ -199,7 +226,7 @@ func (s *sampling) batch(in []*Node) Batch {
 }
 
 func (s *sampling) task(in []*Node) Task {
-	task := Task{Known: in[0], Mask: in[1], Noise: in[2], Return: s.batch(in).Return}
+	task := Task{Known: in[0], Mask: in[1], Noise: in[2], Return: s.batch(in).Return, Limits: s.limits}
 	if s.sampler.Kind == DDPM {
 		task.Random = RNGStateFromSeedForGraph(in[0].Graph(), 7)
 	}
@@ -216,17 +243,20 @@ func (s *sampling) loop(t *testing.T) []float32 {
 // oneByOne takes the steps in graphs of their own.
 func (s *sampling) oneByOne(t *testing.T) []float32 {
 	start := newExec(t, s.engine, s.store, func(scope *model.Scope, in []*Node) []*Node {
-		return newProcess(scope.At("denoiser"), s.cfg, s.sampler).start(s.task(in)).nodes()
+		return newProcess(scope.At("denoiser"), s.cfg, s.sampler, s.limits).start(s.task(in)).nodes()
 	})
 	var pattern state // of the same nodes, to name those of a later graph
 	advance := newExec(t, s.engine, s.store, func(scope *model.Scope, in []*Node) []*Node {
-		p := newProcess(scope.At("denoiser"), s.cfg, s.sampler)
+		p := newProcess(scope.At("denoiser"), s.cfg, s.sampler, s.limits)
 		pattern = state{counter: in[0], x: in[0], known: in[0], keep: in[0], shown: in[0]}
 		if s.sampler.Kind == DDPM {
 			pattern.random = in[0]
 		}
 		if s.cfg.Guidance != nil {
 			pattern.returns = in[0]
+		}
+		if len(s.limits.Held) > 0 {
+			pattern.held = in[0]
 		}
 		now := pattern.replace(in)
 		now.weights = p.variables.Weights(in[0].Graph())
@@ -244,7 +274,7 @@ func (s *sampling) oneByOne(t *testing.T) []float32 {
 	}
 	finish := newExec(t, s.engine, s.store, func(scope *model.Scope, in []*Node) []*Node {
 		last := len(in) - 1
-		return []*Node{newProcess(scope.At("denoiser"), s.cfg, s.sampler).finish(s.task(in[:last]), in[last])}
+		return []*Node{newProcess(scope.At("denoiser"), s.cfg, s.sampler, s.limits).finish(s.task(in[:last]), in[last])}
 	})
 	denoised := append(s.examples.arguments(), nodes[1])
 	return tensors.MustCopyFlatData[float32](runAll(t, s.engine, finish, denoised...)[0])
@@ -294,7 +324,8 @@ func TestConfigs(t *testing.T) {
 		"one step":             func(c *Config) { c.DenoisingSteps = 1 },
 		"unknown conditioning": func(c *Config) { c.Conditioning = "none" },
 		"unknown masks":        func(c *Config) { c.Masks = "all" },
-		"negative clip":        func(c *Config) { c.Clip = -1 },
+		"unknown loss":         func(c *Config) { c.Loss = "some" },
+		"negative margin":      func(c *Config) { c.Margin = -1 },
 		"condition's width":    func(c *Config) { c.UNet.ConditionDim = 1 },
 		"guidance unwired":     func(c *Config) { c.Guidance = &Guidance{} },
 		"dropout beyond one":   func(c *Config) { c.Guidance = &Guidance{Dropout: 2}; c.UNet.WithReturn = true },
@@ -311,7 +342,7 @@ func TestConfigs(t *testing.T) {
 	if err := toyConfig().Validate(); err != nil {
 		t.Error(err)
 	}
-	for _, sampler := range []Sampler{{Kind: "euler"}, {Kind: DDIM, Steps: 11}, {Kind: DDPM, Steps: -1}, {Kind: DDPM, NoiseScale: -1}} {
+	for _, sampler := range []Sampler{{Kind: "euler"}, {Kind: DDIM, Steps: 11}, {Kind: DDPM, Steps: -1}, {Kind: DDPM, NoiseScale: -1}, {Kind: DDPM, Variance: "none"}, {Kind: DDIM, Variance: VarianceBeta}} {
 		if sampler.Validate(10) == nil {
 			t.Errorf("no error for %+v", sampler)
 		}

@@ -15,7 +15,7 @@ import (
 // Task is what the sampler completes.
 type Task struct {
 	Known *Node // [batch, horizon, stateDim], normalised; anything where hidden
-	Mask  *Node // [batch, horizon], 1 = known
+	Mask  *Node // [batch, horizon], 1 = known, 0 = hidden, Past = past the episode's end
 	Noise *Node // [batch, horizon, stateDim], standard normal
 	// Random seeds the noise that DDPM adds at each step: a state of the random
 	// number generator (see graph.RNGStateFromSeed). Nil with DDIM.
@@ -25,6 +25,8 @@ type Task struct {
 	Part *Part
 	// Return is nil without guidance.
 	Return *Node // [batch], the normalised return to aim at
+	// Limits of the states.
+	Limits Limits
 }
 
 // Part places windows in the batch they are of.
@@ -34,7 +36,7 @@ type Part struct {
 }
 
 // Sample runs the reverse process in one loop of the graph, and returns states
-// of which the known ones are Known's bit for bit.
+// of which the known ones are Known's bit for bit, and what is past the end zero.
 //
 // The net's variables, all below scope, must exist; see nets.Carried.
 //
@@ -45,7 +47,7 @@ func Sample(scope *model.Scope, cfg Config, sampler Sampler, task Task) *Node {
 	if (task.Random != nil) != (sampler.Kind == DDPM) {
 		panic(fmt.Errorf("diffusion: the ddpm sampler needs a random state, the ddim sampler none"))
 	}
-	process := newProcess(scope, cfg, sampler)
+	process := newProcess(scope, cfg, sampler, task.Limits)
 	process.part = task.Part
 	g := task.Known.Graph()
 	first := process.start(task)
@@ -71,14 +73,15 @@ type process struct {
 	scope     *model.Scope
 	cfg       Config
 	sampler   Sampler
+	limits    Limits
 	updates   []update
 	part      *Part // nil where the windows are a whole batch
 	variables nets.Carried
 }
 
-func newProcess(scope *model.Scope, cfg Config, sampler Sampler) *process {
+func newProcess(scope *model.Scope, cfg Config, sampler Sampler, limits Limits) *process {
 	return &process{
-		scope: scope, cfg: cfg, sampler: sampler, updates: sampler.updates(cfg.DenoisingSteps), variables: nets.Carry(scope),
+		scope: scope, cfg: cfg, sampler: sampler, limits: limits, updates: sampler.updates(cfg.DenoisingSteps), variables: nets.Carry(scope),
 	}
 }
 
@@ -88,7 +91,8 @@ type state struct {
 	counter *Node // scalar int32, reverse steps done
 	x       *Node // [batch, horizon, stateDim], at the denoising step: what is denoised
 	known   *Node // [batch, horizon, stateDim], as deviations where these are denoised
-	keep    *Node // [batch, horizon, stateDim] bool, the known states
+	keep    *Node // [batch, horizon, stateDim] bool, the known states, and what is past the end
+	held    *Node // [batch, horizon, stateDim], see Limits.heldStates; nil if nothing is held
 	shown   *Node // [batch, horizon, stateDim+1], the condition
 	random  *Node // a random state; nil with DDIM
 	first   *Node // scalar int32, where in the batch x begins; nil where x is all of it
@@ -100,14 +104,15 @@ type state struct {
 func (p *process) start(task Task) state {
 	g := task.Known.Graph()
 	noise := MulScalar(task.Noise, p.sampler.noiseScale())
-	keep := spread(task.Mask, noise)
+	keep := LogicalOr(spread(task.Mask, noise), isPast(task.Mask, noise))
 	shown := condition(p.cfg.Conditioning, task.Known, task.Mask)
-	known := toDeviations(p.cfg.Conditioning, task.Known, shown)
+	known := toDeviations(p.cfg.Conditioning, blank(task.Known, task.Mask), shown)
 	s := state{
 		counter: Const(g, int32(0)),
 		x:       Where(keep, known, noise),
 		known:   known,
 		keep:    keep,
+		held:    p.limits.heldStates(task.Known, task.Mask),
 		shown:   shown,
 		random:  task.Random,
 		returns: task.Return,
@@ -125,11 +130,8 @@ func (p *process) advance(s state) state {
 	u := p.coefficients(s.counter)
 	noise := p.predict(s, u)
 	clean := Div(Sub(s.x, Mul(noise, u.noiseShare)), u.signalShare)
-	if p.cfg.Clip > 0 {
-		bound := scalar(clean, p.cfg.Clip)
-		states := fromDeviations(p.cfg.Conditioning, clean, s.shown)
-		clean = toDeviations(p.cfg.Conditioning, Min(Max(states, Neg(bound)), bound), s.shown)
-	}
+	states := p.limits.apply(fromDeviations(p.cfg.Conditioning, clean, s.shown), s.held)
+	clean = toDeviations(p.cfg.Conditioning, states, s.shown)
 	x := Add(Mul(clean, u.fromClean), Mul(s.x, u.fromState))
 	if s.random != nil {
 		var fresh *Node
@@ -214,7 +216,7 @@ func (p *process) coefficients(counter *Node) coefficients {
 
 // fields lists where the nodes are, those of the state that are set.
 func (s *state) fields() []**Node {
-	all := []**Node{&s.counter, &s.x, &s.known, &s.keep, &s.shown, &s.random, &s.first, &s.returns}
+	all := []**Node{&s.counter, &s.x, &s.known, &s.keep, &s.held, &s.shown, &s.random, &s.first, &s.returns}
 	for i := range s.weights {
 		all = append(all, &s.weights[i])
 	}

@@ -3,6 +3,7 @@ package diffusion
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // cosineOffset keeps the first steps' noise from vanishing (Nichol and Dhariwal
@@ -41,7 +42,16 @@ type Sampler struct {
 	Steps int    `json:"steps,omitempty"` // denoising steps taken, spread over K; 0 for all
 	// NoiseScale multiplies the noise, the initial one too; 0 means 1.
 	NoiseScale float64 `json:"noise_scale,omitempty"`
+	// Variance of the noise that DDPM adds at each step: posterior, or beta; "" is
+	// posterior.
+	Variance string `json:"variance,omitempty"`
 }
+
+// Variances of DDPM, between which Ho et al. (2020, section 3.2) found no difference.
+const (
+	VariancePosterior = "posterior" // that of the step before, given the clean state: the authors' code
+	VarianceBeta      = "beta"      // that of the noise the step takes off: the paper
+)
 
 // Validate tells what is wrong with the sampler for a denoiser of K steps.
 func (s Sampler) Validate(denoisingSteps int) error {
@@ -53,6 +63,12 @@ func (s Sampler) Validate(denoisingSteps int) error {
 	}
 	if s.NoiseScale < 0 {
 		return fmt.Errorf("diffusion: noise scale must not be negative: %g", s.NoiseScale)
+	}
+	if !slices.Contains([]string{"", VariancePosterior, VarianceBeta}, s.Variance) {
+		return fmt.Errorf("diffusion: unknown variance %q: it is posterior or beta", s.Variance)
+	}
+	if s.Kind == DDIM && s.Variance != "" {
+		return fmt.Errorf("diffusion: the ddim sampler adds no noise, whose variance is to be %s", s.Variance)
 	}
 	return nil
 }
@@ -94,11 +110,24 @@ func (s Sampler) updates(denoisingSteps int) []update {
 			alpha := now / next
 			u.fromState = (1 - next) * math.Sqrt(alpha) / (1 - now)
 			u.fromClean = (1 - alpha) * math.Sqrt(next) / (1 - now)
-			u.fresh = s.noiseScale() * math.Sqrt((1-alpha)*(1-next)/(1-now))
+			u.fresh = s.noiseScale() * math.Sqrt(s.variance(now, next))
 		}
 		list[i] = u
 	}
 	return list
+}
+
+// variance of the noise that a DDPM step from ᾱ = now to ᾱ = next adds. The step to the
+// clean state, next = 1, adds none.
+func (s Sampler) variance(now, next float64) float64 {
+	beta := 1 - now/next
+	switch {
+	case next == 1:
+		return 0
+	case s.Variance == VarianceBeta:
+		return beta
+	}
+	return beta * (1 - next) / (1 - now)
 }
 
 // steps spreads the sampler's steps evenly over the denoiser's, the noisiest

@@ -43,9 +43,13 @@ func (a adam) step(values arrays, names []string, losses, rate, count *Node) {
 	for i, name := range names {
 		weights[i] = values[name]
 	}
-	gradients := Gradient(ReduceAllSum(losses), weights...)
+	a.follow(values, names, Gradient(ReduceAllSum(losses), weights...), losses.Shape().Dim(0), rate, count)
+}
+
+// follow changes the named weights, of so many seeds, by their gradients.
+func (a adam) follow(values arrays, names []string, gradients []*Node, seeds int, rate, count *Node) {
 	if a.clip > 0 {
-		clip(gradients, a.clip, losses.Shape().Dim(0))
+		clip(gradients, a.clip, seeds)
 	}
 	for i, gradient := range gradients {
 		a.apply(values, names[i], gradient, rate, count)

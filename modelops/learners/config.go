@@ -100,6 +100,8 @@ type IQLConfig struct {
 	MaxAdvantage float64 `json:"max_advantage"` // bound of exp(Beta·advantage)
 	// Deterministic has the actor learn the action by squared error, and no spread.
 	Deterministic bool `json:"deterministic"`
+	// ActorDropout is the share of the actor's hidden numbers that an update drops.
+	ActorDropout float64 `json:"actor_dropout,omitempty"`
 }
 
 // TD3BCConfig is what TD3+BC needs besides.
@@ -186,6 +188,8 @@ func (c IQLConfig) validate() error {
 		return fmt.Errorf("expectile %v is outside (0, 1)", c.Expectile)
 	case !(c.Beta >= 0) || !(c.MaxAdvantage > 0):
 		return fmt.Errorf("beta %v must not be negative, max_advantage %v must be positive", c.Beta, c.MaxAdvantage)
+	case !(c.ActorDropout >= 0 && c.ActorDropout < 1):
+		return fmt.Errorf("actor_dropout %v is outside [0, 1)", c.ActorDropout)
 	}
 	return nil
 }

@@ -48,7 +48,10 @@ func TestGoldenUpdates(t *testing.T) {
 	gaussian, deterministic := goldenConfig(t, IQL), goldenConfig(t, IQL)
 	deterministic.IQL.Deterministic = true
 	iqlStep := func(cfg Config) step {
-		return func(u *update, in []*Node) { newIQL(cfg, r).learn(u, transitionsOf(in)) }
+		return func(u *update, in []*Node) { newIQL(cfg, r).learn(u, transitionsOf(in), nil) }
+	}
+	dtStep := func(largest int) step {
+		return func(u *update, in []*Node) { newDT(goldenConfig(t, DT), r).learn(u, contextsOf(in), nil, largest) }
 	}
 	backendtest.ForEach(t, func(t *testing.T, engine compute.Backend) {
 		for _, tc := range []struct {
@@ -62,9 +65,8 @@ func TestGoldenUpdates(t *testing.T) {
 			{"td3bc", goldenConfig(t, TD3BC), goldenBatches(), func(u *update, in []*Node) {
 				newTD3BC(goldenConfig(t, TD3BC), r).learn(u, transitionsOf(in), in[5])
 			}},
-			{"dt", goldenConfig(t, DT), goldenContexts(), func(u *update, in []*Node) {
-				newDT(goldenConfig(t, DT), r).learn(u, contextsOf(in), nil)
-			}},
+			{"dt", goldenConfig(t, DT), goldenContexts(), dtStep(goldenBatch)},
+			{"dt", goldenConfig(t, DT), goldenContexts(), dtStep(goldenBatch - 1)}, // in two parts
 		} {
 			t.Run(tc.name, func(t *testing.T) {
 				got := twoUpdates(t, engine, newAlgorithm(tc.cfg, r), tc.inputs, tc.step)

@@ -53,10 +53,17 @@ func (q *iql) stride() int { return 1 }
 
 func (q *iql) perCall() int { return callUpdates }
 
-func (q *iql) update(u *update) { q.learn(u, q.replay.draw(u.table, u.streams, q.cfg.Batch)) }
+func (q *iql) update(u *update) {
+	b := q.replay.draw(u.table, u.streams, q.cfg.Batch)
+	var drop *dropout
+	if rate := q.cfg.IQL.ActorDropout; rate > 0 {
+		drop = newDropout(rate, u.streams)
+	}
+	q.learn(u, b, drop)
+}
 
 // learn changes the three nets by one batch, all from the weights before it.
-func (q *iql) learn(u *update, b batch) {
+func (q *iql) learn(u *update, b batch, drop *dropout) {
 	cfg := q.cfg.IQL
 	value := column(q.value.apply(u.values, b.observations))
 	target := StopGradient(smaller(q.targets.apply(u.values, pairs(b.observations, b.actions))))
@@ -68,7 +75,7 @@ func (q *iql) learn(u *update, b batch) {
 	criticLoss := MulScalar(squaredError(critics, StopGradient(bellman(b, next, cfg.Discount))), 0.5)
 
 	weight := MinScalar(Exp(MulScalar(StopGradient(advantage), cfg.Beta)), cfg.MaxAdvantage)
-	actorLoss := perSeed(Mul(weight, q.cloning(u.values, b)))
+	actorLoss := perSeed(Mul(weight, q.cloning(u.values, b, drop)))
 
 	count := AddScalar(u.done, 1)
 	rate := scalarOf(u.done, q.cfg.LearningRate)
@@ -84,8 +91,8 @@ func (q *iql) learn(u *update, b batch) {
 // likelihood, or the squared distance where it is deterministic.
 //
 //	result: [seeds, batch]
-func (q *iql) cloning(values arrays, b batch) *Node {
-	difference := Sub(b.actions, q.mean(values, b.observations))
+func (q *iql) cloning(values arrays, b batch, drop *dropout) *Node {
+	difference := Sub(b.actions, q.mean(values, b.observations, drop))
 	if q.cfg.IQL.Deterministic {
 		return ReduceSum(Square(difference), -1)
 	}
@@ -100,11 +107,11 @@ func (q *iql) cloning(values arrays, b batch) *Node {
 //
 //	observations: [seeds, n, O]
 //	result:       [seeds, n, A], in [-1, 1]
-func (q *iql) mean(values arrays, observations *Node) *Node {
-	return Tanh(q.actor.apply(values, observations))
+func (q *iql) mean(values arrays, observations *Node, drop *dropout) *Node {
+	return Tanh(q.actor.dropping(drop, values, observations))
 }
 
-func (q *iql) act(values arrays, observations *Node) *Node { return q.mean(values, observations) }
+func (q *iql) act(values arrays, observations *Node) *Node { return q.mean(values, observations, nil) }
 
 // expectile is the asymmetric square |τ − [x < 0]|·x², whose least mean is the
 // expectile τ.

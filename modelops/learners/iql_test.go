@@ -3,6 +3,7 @@ package learners
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gomlx/compute"
@@ -65,6 +66,31 @@ func TestFollow(t *testing.T) {
 		}, tensors.FromFlatDataAndDimensions([]float32{4}, 1, 1, 1), tensors.FromFlatDataAndDimensions([]float32{8}, 1, 1, 1))
 		if got[0][0] != 7 || got[1][0] != 7 || got[2][0] != 4 {
 			t.Errorf("target %v and %v, net %v; want 7, 7 and 4", got[0], got[1], got[2])
+		}
+	})
+}
+
+// TestActorDropout has dropout change what an update makes of the actor, and of no
+// other net.
+func TestActorDropout(t *testing.T) {
+	q := newIQL(goldenConfig(t, IQL), replay{observationDim: 3, actionDim: 2})
+	backendtest.ForEach(t, func(t *testing.T, engine compute.Backend) {
+		whole := twoUpdates(t, engine, q, goldenBatches(), func(u *update, in []*Node) { q.learn(u, transitionsOf(in), nil) })
+		dropped := twoUpdates(t, engine, q, goldenBatches(), func(u *update, in []*Node) {
+			state := Const(in[0].Graph(), [][]uint64{{1, 2, 3}, {4, 5, 6}})
+			q.learn(u, transitionsOf(in), newDropout(0.5, newStreams(state)))
+		})
+		actor := 0
+		for name, values := range whole {
+			same := slices.Equal(values, dropped[name])
+			if ofActor := strings.Contains(name, "actor/"); ofActor == same {
+				t.Errorf("%s is the same with dropout: %v", name, same)
+			} else if ofActor {
+				actor++
+			}
+		}
+		if actor < 7 {
+			t.Errorf("%d arrays of the actor are looked at, want those of its layers and its spread", actor)
 		}
 	})
 }

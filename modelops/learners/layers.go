@@ -68,11 +68,14 @@ func zeros(name string, dims ...int) checkpoint.Tensor {
 //
 //	x:      [seeds, batch, inputs]
 //	result: [seeds·copies, batch, outputs]
-func (p perceptron) apply(values arrays, x *Node) *Node {
+func (p perceptron) apply(values arrays, x *Node) *Node { return p.dropping(nil, values, x) }
+
+// dropping is apply with some of the hidden numbers dropped, as in an update.
+func (p perceptron) dropping(drop *dropout, values arrays, x *Node) *Node {
 	x = repeat(x, p.copies)
 	for layer := range len(p.sizes) - 1 {
 		if layer > 0 {
-			x = Max(x, ScalarZero(x.Graph(), x.DType()))
+			x = drop.apply(Max(x, ScalarZero(x.Graph(), x.DType())))
 		}
 		x = linear(x, values[p.weights(layer)], values[p.bias(layer)])
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 )
 
 // setting is what an environment's configuration changes in the learners' defaults.
@@ -13,30 +12,32 @@ type setting struct {
 	dt  func(*Config)
 }
 
-// settings are CORL's, by environment. A name stands for all that begin with it, and
-// the longest counts. TD3+BC has one configuration for all.
+// settings are those of CORL's published configurations, by environment. A name
+// stands for all that go on from it with a dash or the like, and the longest counts.
+// TD3+BC has one configuration for all.
 var settings = map[string]setting{
-	"halfcheetah":          {iql: scaleByReturns, dt: aim(12000, 0.001, 50_000)},
-	"hopper":               {iql: scaleByReturns, dt: aim(3600, 0.001, 50_000)},
-	"hopper-medium":        {iql: hopperMedium, dt: aim(3600, 0.001, 50_000)},
-	"hopper-medium-expert": {iql: hopperMediumExpert, dt: aim(3600, 0.001, 50_000)},
-	"walker2d":             {iql: scaleByReturns, dt: aim(5000, 0.001, 50_000)},
-	"pen":                  {iql: pen, dt: aim(3100, 1, 100_000)},
-	"maze2d":               {dt: aim(280, 1, 100_000)},
+	"halfcheetah":          {iql: scaleByReturns, dt: published(12000, 0.001, 50_000)},
+	"hopper":               {iql: scaleByReturns, dt: published(3600, 0.001, 50_000)},
+	"hopper-medium":        {iql: hopperMedium, dt: published(3600, 0.001, 50_000)},
+	"hopper-medium-expert": {iql: hopperMediumExpert, dt: published(3600, 0.001, 50_000)},
+	"walker2d":             {iql: scaleByReturns, dt: published(5000, 0.001, 50_000)},
+	"pen":                  {iql: pen, dt: published(3100, 1, 100_000)},
+	"maze2d":               {dt: published(280, 1, 100_000)},
 }
 
 // PresetNames lists the environments that have settings of their own.
 func PresetNames() []string { return slices.Sorted(maps.Keys(settings)) }
 
-// Preset is a learner's configuration for an environment, by a name such as
-// hopper-medium-replay-v2, Hopper-v5, pen-human-v1 or pointmaze; the learner's defaults
-// where none of PresetNames begins it.
+// Preset is a learner's configuration for an environment, by a name of D4RL's
+// (hopper-medium-replay-v2), Gymnasium's (Hopper-v5, AdroitHandPen-v1) or Minari's
+// (D4RL/pen/human-v2), or pointmaze; the learner's defaults where none of PresetNames
+// begins it.
 func Preset(learner Learner, environment string) (Config, error) {
 	cfg := Config{
 		Learner: learner, Seeds: []uint64{0}, Steps: 1_000_000, Batch: 256, Ratio: Ratio{Original: 1},
 		LearningRate: 3e-4, ObservationEpsilon: 1e-3, Rewards: Rewards{Scale: 1}, MaxAction: 1, SaveEvery: 20_000,
 	}
-	special := settings[presetOf(environment)]
+	special := settings[PresetOf(environment)]
 	change := special.iql
 	switch learner {
 	case IQL:
@@ -60,19 +61,6 @@ func Preset(learner Learner, environment string) (Config, error) {
 	return cfg, nil
 }
 
-// HasPreset says whether one of PresetNames begins an environment's name.
-func HasPreset(environment string) bool { return presetOf(environment) != "" }
-
-// presetOf finds the longest of PresetNames that begins a name, or "".
-func presetOf(environment string) (longest string) {
-	for name := range settings {
-		if strings.HasPrefix(strings.ToLower(environment), name) && len(name) > len(longest) {
-			longest = name
-		}
-	}
-	return longest
-}
-
 // scaleByReturns has the returns span 1000.
 func scaleByReturns(cfg *Config) { cfg.Rewards = Rewards{Scale: 1000, ByReturns: true} }
 
@@ -86,11 +74,14 @@ func hopperMediumExpert(cfg *Config) {
 	cfg.IQL.Beta, cfg.IQL.Expectile = 6, 0.5
 }
 
-func pen(cfg *Config) { cfg.IQL.Expectile = 0.8 }
+func pen(cfg *Config) { cfg.IQL.Expectile, cfg.IQL.ActorDropout = 0.8, 0.1 }
 
-// aim is a Decision Transformer's target return, its scale, and the paper's steps.
-func aim(target, scale float64, steps int) func(*Config) {
+// published is what CORL's files have for a Decision Transformer, where its program's
+// own defaults are batches of 64 and a rate of 1e-4 (docs/learners.md): the target
+// return and its scale are the environment's, the steps the paper's.
+func published(target, scale float64, steps int) func(*Config) {
 	return func(cfg *Config) {
+		cfg.Batch, cfg.LearningRate = 4096, 8e-4
 		cfg.DT.TargetReturn, cfg.Rewards.Scale, cfg.Steps = target, scale, steps
 	}
 }

@@ -46,7 +46,7 @@ func toyConfig(t testing.TB, learner Learner, seeds ...uint64) Config {
 	}
 	cfg.Seeds, cfg.Batch, cfg.Steps, cfg.SaveEvery = seeds, 8, 20, 10
 	if cfg.IQL != nil {
-		cfg.IQL.Hidden = 8
+		cfg.IQL.Hidden, cfg.IQL.ActorDropout = 8, 0.1
 	}
 	if cfg.TD3BC != nil {
 		cfg.TD3BC.Hidden = 8

@@ -93,17 +93,18 @@ func (d *decisionTransformer) perCall() int { return contextCallUpdates }
 // update learns the actions of one batch of contexts.
 func (d *decisionTransformer) update(u *update) {
 	c := d.replay.drawContexts(u.table, u.streams, d.cfg.Batch, d.cfg.DT.Context)
-	d.learn(u, c, newDropout(d.cfg.DT.Dropout, u.streams))
+	d.learn(u, c, newDropout(d.cfg.DT.Dropout, u.streams), contextsAtOnce(u.table.Graph()))
 }
 
-// learn takes one step by a batch of contexts.
-func (d *decisionTransformer) learn(u *update, c contexts, drop *dropout) {
+// learn takes one step by a batch of contexts, of which so many of a seed go through
+// the net at once.
+func (d *decisionTransformer) learn(u *update, c contexts, drop *dropout, largest int) {
 	cfg := d.cfg.DT
-	loss := d.loss(u.values, c, drop)
 	count := AddScalar(u.done, 1)
 	warm := MinScalar(DivScalar(ConvertDType(count, dtypes.Float32), max(cfg.WarmupSteps, 1)), 1)
 	names := slices.DeleteFunc(u.named(""), ofTraining)
-	adam{decay: cfg.WeightDecay, clip: cfg.GradientClip}.step(u.values, names, loss, MulScalar(warm, d.cfg.LearningRate), count)
+	loss, gradients := d.gradients(u.values, names, c, drop, largest)
+	adam{decay: cfg.WeightDecay, clip: cfg.GradientClip}.follow(u.values, names, gradients, loss.Shape().Dim(0), MulScalar(warm, d.cfg.LearningRate), count)
 	u.report(loss)
 }
 

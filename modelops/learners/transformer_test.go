@@ -65,3 +65,14 @@ func TestCausality(t *testing.T) {
 		}
 	})
 }
+
+// TestParts has batches cut evenly.
+func TestParts(t *testing.T) {
+	for _, tc := range []struct{ batch, largest, want int }{
+		{64, 256, 1}, {256, 256, 1}, {4096, 256, 16}, {4096, 1024, 4}, {300, 256, 2}, {257, 256, 257}, {9, 4, 3},
+	} {
+		if got := parts(tc.batch, tc.largest); got != tc.want {
+			t.Errorf("%d in parts of %d at most: %d, want %d", tc.batch, tc.largest, got, tc.want)
+		}
+	}
+}

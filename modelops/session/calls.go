@@ -9,10 +9,14 @@ import (
 
 // Sample completes windows by the reverse process.
 //
-//	known:  [n, H, S]; where the mask hides, anything, even NaN
-//	mask:   [n, H], 1 = known
+//	known:  [n, H, S], H of Info; where the mask hides, anything, even NaN
+//	mask:   [n, H], 1 = known, 0 = hidden, Past = past the end of the episode
 //	seeds:  [n], the random stream of each window
-//	result: [n, H, S], known states as they were, to the bit
+//	result: [n, H, S], known states as they were, to the bit; anything past the end
+//
+// Hidden states lie within the range of the training data and the configuration's margin.
+// What never varies there has its value, and what varies from episode to episode alone is
+// that of the next known state, or of the last known one where none follows.
 //
 // With DDIM a window depends on its own seed alone; DDPM draws its fresh noise
 // for a batch, from the seeds of all its windows.

@@ -16,17 +16,25 @@ type Info struct {
 	Kinds          []training.Kind // in the order of training.Kinds
 	ObservationDim int             // S
 	ActionDim      int             // A
-	Horizon        int             // H, states in a window
+	Horizon        int             // H, states in a window: the net's, or those of the longest training episode if fewer
 	DenoisingSteps int             // K of the denoiser
 	SamplerSteps   int             // of SynthER's sampler
 	Latent         int             // values that an action of the rollout policy is drawn from
 
-	ActionLow    []float32 // [A], the training data's range
-	ActionHigh   []float32 // [A]
-	StateScale   []float32 // [S], standard deviation of the training data's states
-	StateMean    []float32 // [S]
-	DeltaScale   []float32 // [S], root mean square of s_{t+1} − s_t
-	Conditioning string    // of the denoiser: zeros or interpolated
+	ActionLow  []float32 // [A], the training data's range
+	ActionHigh []float32 // [A]
+	StateScale []float32 // [S], standard deviation of the training data's states
+	StateMean  []float32 // [S]
+	DeltaScale []float32 // [S], root mean square of s_{t+1} − s_t
+	// EpisodeConstant lists the dimensions of the states that no step changes, though
+	// they differ between episodes: a bridge has them from s′_1.
+	EpisodeConstant []int
+	// Windows are what the denoiser learned from.
+	Windows training.Windows
+
+	Conditioning string // of the denoiser: zeros or interpolated
+	// States is how the denoiser has states.
+	States checkpoint.Normalizer
 
 	DatasetFingerprint string
 	// Terminals is whether f_ϕ predicts terminal states too.
@@ -110,6 +118,7 @@ func (i *Info) fill() error {
 			first, len(stats.ObservationScale), len(stats.ActionLow), i.ObservationDim, i.ActionDim)
 	}
 	i.ActionLow, i.ActionHigh = stats.ActionLow, stats.ActionHigh
+	i.EpisodeConstant = stats.EpisodeConstant
 	i.StateMean, i.StateScale, i.DeltaScale = stats.ObservationMean, stats.ObservationScale, stats.DeltaScale
 	for _, kind := range i.Kinds {
 		if err := i.fillFrom(kind); err != nil {
@@ -129,7 +138,11 @@ func (i *Info) fillFrom(kind training.Kind) error {
 			return fmt.Errorf("reading its configuration: %w", err)
 		}
 		i.DenoisingSteps = cfg.Diffusion.DenoisingSteps
-		i.Horizon, i.Conditioning = cfg.Diffusion.UNet.Horizon, string(cfg.Diffusion.Conditioning)
+		if err := current(m.Details); err != nil {
+			return err
+		}
+		i.Horizon, i.Windows = windowStates(cfg, m.Details), *m.Details.Windows
+		i.Conditioning, i.States = string(cfg.Diffusion.Conditioning), m.Details.Normalizer
 	case training.Reward:
 		var cfg training.RegressorConfig
 		if err := json.Unmarshal(m.Identity.Config, &cfg); err != nil {

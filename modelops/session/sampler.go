@@ -26,6 +26,8 @@ type sampler struct {
 	config     diffusion.Config
 	process    diffusion.Sampler
 	normalizer checkpoint.Normalizer
+	limits     diffusion.Limits
+	states     int     // of a window, at most the net's horizon: see Info.Horizon
 	target     float32 // return, of a guided denoiser
 	portion
 }
@@ -45,9 +47,12 @@ func newSampler(k key, m checkpoint.Model, weights []checkpoint.Tensor) (*sample
 	if details.Normalizer.Dim() != m.ObservationDim || cfg.Diffusion.UNet.StateDim != m.ObservationDim {
 		return nil, fmt.Errorf("the denoiser has %d state dimensions and a normaliser of %d, want %d", cfg.Diffusion.UNet.StateDim, details.Normalizer.Dim(), m.ObservationDim)
 	}
+	if err := current(details); err != nil {
+		return nil, err
+	}
 	s := &sampler{
-		config: cfg.Diffusion, process: k.sampler,
-		normalizer: details.Normalizer, target: k.target,
+		config: cfg.Diffusion, process: k.sampler, target: k.target,
+		normalizer: details.Normalizer, limits: limits(cfg.Diffusion, details), states: windowStates(cfg, details),
 	}
 	s.portion.begin(k.batch)
 	var err error
@@ -89,7 +94,7 @@ func (s *sampler) compile(rows int) error {
 //	        then returns [rows] with guidance
 //	result: [rows, H, S], normalised
 func (s *sampler) graph(scope *model.Scope, inputs []*Node) *Node {
-	task := diffusion.Task{Known: inputs[0], Mask: inputs[1], Noise: inputs[2]}
+	task := diffusion.Task{Known: inputs[0], Mask: inputs[1], Noise: inputs[2], Limits: s.limits}
 	rest := inputs[3:]
 	if s.process.Kind == diffusion.DDPM {
 		task.Random, rest = rest[0], rest[1:]
@@ -104,16 +109,15 @@ func (s *sampler) graph(scope *model.Scope, inputs []*Node) *Node {
 	return diffusion.Sample(scope.At(execution.WeightsScope), s.config, s.process, task)
 }
 
-// windows are what the sampler completes.
+// windows are what the sampler completes, of s.states states each.
 type windows struct {
-	known, mask []float32 // [n, H, S] and [n, H]
+	known, mask []float32 // [n, states, S] and [n, states]
 	seeds       []uint64  // [n]
 }
 
 // blank windows know no state.
 func (s *sampler) blank(n int) windows {
-	horizon, stateDim := s.config.UNet.Horizon, s.config.UNet.StateDim
-	return windows{make([]float32, n*horizon*stateDim), make([]float32, n*horizon), make([]uint64, n)}
+	return windows{make([]float32, n*s.states*s.config.UNet.StateDim), make([]float32, n*s.states), make([]uint64, n)}
 }
 
 // slice is the windows [from, to).
@@ -125,10 +129,10 @@ func (w windows) slice(from, to int) windows {
 
 // sample is Session.Sample.
 func (s *sampler) sample(w windows) (states []float32, halvings int, err error) {
-	horizon, n := s.config.UNet.Horizon, len(w.seeds)
-	window := horizon * s.config.UNet.StateDim
-	if len(w.known) != n*window || len(w.mask) != n*horizon {
-		return nil, 0, fmt.Errorf("%d known and %d mask values, want %d and %d a window", len(w.known), len(w.mask), window, horizon)
+	n := len(w.seeds)
+	window := s.states * s.config.UNet.StateDim
+	if len(w.known) != n*window || len(w.mask) != n*s.states {
+		return nil, 0, fmt.Errorf("%d known and %d mask values, want %d and %d a window", len(w.known), len(w.mask), window, s.states)
 	}
 	return s.batches(n, func(from, to, rows int) ([]float32, error) { return s.inParts(w.slice(from, to), rows) })
 }
@@ -170,25 +174,21 @@ func (s *sampler) run(w windows, rows, first int, seed int64) ([]float32, error)
 	if err != nil {
 		return nil, err
 	}
-	sampled = sampled[:len(known)]
+	sampled = s.cut(sampled, len(w.seeds))
 	s.normalizer.Invert(sampled, sampled)
 	for i, m := range w.mask {
 		if m > 0 {
 			copy(sampled[i*stateDim:(i+1)*stateDim], known[i*stateDim:])
 		}
 	}
+	s.hold(sampled, w.mask)
 	return sampled, nil
 }
 
 // inputs are the graph's.
 func (s *sampler) inputs(w windows, rows, first int, seed int64) ([]*tensors.Tensor, error) {
 	horizon, stateDim := s.config.UNet.Horizon, s.config.UNet.StateDim
-	states := make([]float32, rows*horizon*stateDim)
-	s.normalizer.Apply(states, w.known)
-	padded := make([]float32, rows*horizon)
-	for i := copy(padded, w.mask); i < len(padded); i++ {
-		padded[i] = 1
-	}
+	states, padded := s.lay(w, rows)
 	inputs := []*tensors.Tensor{
 		tensors.FromFlatDataAndDimensions(states, rows, horizon, stateDim),
 		tensors.FromFlatDataAndDimensions(padded, rows, horizon),
@@ -208,6 +208,43 @@ func (s *sampler) inputs(w windows, rows, first int, seed int64) ([]*tensors.Ten
 		inputs = append(inputs, tensors.FromScalarAndDimensions(s.target, rows))
 	}
 	return inputs, nil
+}
+
+// lay makes the windows as long as the net's horizon, past the end of which they
+// have nothing, and adds the padding windows.
+//
+//	states: [rows, H, S], normalised
+//	mask:   [rows, H]
+func (s *sampler) lay(w windows, rows int) (states, mask []float32) {
+	horizon, stateDim := s.config.UNet.Horizon, s.config.UNet.StateDim
+	states, mask = make([]float32, rows*horizon*stateDim), make([]float32, rows*horizon)
+	for row := range rows {
+		of := mask[row*horizon : (row+1)*horizon]
+		if row >= len(w.seeds) {
+			fill(of, 1)
+			continue
+		}
+		fill(of[copy(of, w.mask[row*s.states:(row+1)*s.states]):], diffusion.Past)
+		s.normalizer.Apply(states[row*horizon*stateDim:], w.known[row*s.states*stateDim:(row+1)*s.states*stateDim])
+	}
+	return states, mask
+}
+
+func fill(values []float32, with float32) {
+	for i := range values {
+		values[i] = with
+	}
+}
+
+// cut takes the windows out of the graph's result, [rows, H, S].
+//
+//	result: [n, states, S]
+func (s *sampler) cut(sampled []float32, n int) []float32 {
+	whole, window := s.config.UNet.Horizon*s.config.UNet.StateDim, s.states*s.config.UNet.StateDim
+	for row := range n {
+		copy(sampled[row*window:(row+1)*window], sampled[row*whole:])
+	}
+	return sampled[:n*window]
 }
 
 // onlyKnown is known with zeros where the mask hides, so that nothing there, not

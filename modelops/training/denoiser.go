@@ -35,7 +35,7 @@ func (j *job) prepareDenoiser(cfg DenoiserConfig, steps int) error {
 		return err
 	}
 	var err error
-	if j.examples, err = windows(j.data, j.seed, unet.Horizon); err != nil {
+	if j.examples, j.details.Windows, err = windows(j.data, j.seed, unet.Horizon); err != nil {
 		return err
 	}
 	states := j.data.column(func(t Trajectory) []float32 { return t.States })
@@ -78,7 +78,7 @@ func returnsToGo(data *Data) [][]float32 {
 // Inputs of one step, in order; the last two with guidance alone.
 const (
 	inStates = iota // [batch, horizon, S], normalised
-	inMask          // [batch, horizon]
+	inMask          // [batch, horizon], see diffusion.Batch
 	inNoise         // [batch, horizon, S]
 	inStep          // [batch]
 	inReturn        // [batch]
@@ -98,10 +98,10 @@ func (d *denoising) draw(rng *rand.Rand, from []example, inputs [][]float32) {
 	horizon, stateDim := d.config.UNet.Horizon, d.config.UNet.StateDim
 	for row := range inputs[inStep] {
 		e := from[rng.IntN(len(from))]
-		start := int(e.step) * stateDim
-		window := d.data.Trajectories[e.episode].States[start : start+horizon*stateDim]
+		left := d.data.Trajectories[e.episode].States[int(e.step)*stateDim:]
+		window := left[:min(len(left), horizon*stateDim)]
 		d.normalizer.Apply(inputs[inStates][row*horizon*stateDim:], window)
-		copy(inputs[inMask][row*horizon:], diffusion.TrainingMask(rng, d.config.Masks, horizon))
+		copy(inputs[inMask][row*horizon:], diffusion.TrainingMask(rng, d.config.Masks, len(window)/stateDim, horizon))
 		inputs[inStep][row] = float32(rng.IntN(d.config.DenoisingSteps))
 		if d.returns != nil {
 			inputs[inReturn][row] = d.returns[e.episode][e.step]

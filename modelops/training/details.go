@@ -1,6 +1,11 @@
 package training
 
-import "diffstitch/modelops/checkpoint"
+import (
+	"fmt"
+	"strings"
+
+	"diffstitch/modelops/checkpoint"
+)
 
 // Details is what model.json says of a trained model beyond its identity.
 type Details struct {
@@ -9,7 +14,10 @@ type Details struct {
 	// Normalizer of the states, for the denoiser alone: the perceptrons scale by
 	// the Statistics.
 	Normalizer checkpoint.Normalizer `json:"normalizer,omitzero"`
-	// TooShort counts episodes with fewer states than the denoiser's horizon.
+	// Windows tell what the denoiser learned from; nil of the other kinds.
+	Windows *Windows `json:"windows,omitempty"`
+	// TooShort counts the episodes without an example: of the denoiser those of a single
+	// state.
 	TooShort int `json:"too_short,omitempty"`
 
 	Elites []int   `json:"elites,omitempty"` // members in use, of a perceptron
@@ -25,6 +33,38 @@ type Details struct {
 	MaxDisagreement float64 `json:"max_disagreement,omitempty"`
 	// HeldOutTerminals is how well f_ϕ predicts terminal states, if it does.
 	HeldOutTerminals *TerminalScore `json:"held_out_terminals,omitempty"`
+}
+
+// Windows are the stretches of at most a horizon's states that a denoiser learns from,
+// held out or not. One begins at every state that another follows; where its episode
+// ends before the horizon does, the rest is padding, which the net doesn't see.
+type Windows struct {
+	Episodes int `json:"episodes"` // with two states or more: those that windows lie in
+	States   int `json:"states"`   // of these episodes
+	Begin    int `json:"begin"`    // windows
+	Padded   int `json:"padded"`   // windows that reach past their episode's end
+	Longest  int `json:"longest"`  // states of the longest episode
+}
+
+// LearnedFrom tells readers what a denoiser learned from; "" of the other kinds.
+func (d Details) LearnedFrom() string {
+	w := d.Windows
+	if w == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d episodes, %d states; %.0f%% of %d windows are padded past their episode's end",
+		w.Episodes, d.Statistics.Episodes, w.States, 100*float64(w.Padded)/float64(w.Begin), w.Begin)
+}
+
+// Notice tells readers what bridges do with dimensions that no step changes; "" where
+// there are none.
+func (s Statistics) Notice() string {
+	if len(s.EpisodeConstant) == 0 {
+		return ""
+	}
+	list := strings.ReplaceAll(strings.Trim(fmt.Sprint(s.EpisodeConstant), "[]"), " ", ", ")
+	return "What is constant within every episode and differs between episodes, as a goal does: of the states, dimension " + list + "." +
+		" A bridge takes it from the high episode's s′_1; the dynamics model predicts that it stays, so that a stitch between episodes in which it differs by δ or more is rejected."
 }
 
 // TerminalScore compares predicted terminal states with the data's on held-out
@@ -53,9 +93,15 @@ type ErrorQuantiles struct {
 
 // Quantile is the error that a share p of real transitions stays below, in the
 // units of the observations.
-func (e ErrorQuantiles) Quantile(p float64) float64 {
-	position := min(max(p, 0), 1) * float64(len(e.Raw)-1)
+func (e ErrorQuantiles) Quantile(p float64) float64 { return at(e.Raw, p) }
+
+// QuantileNormalized is Quantile in standard deviations of the observations.
+func (e ErrorQuantiles) QuantileNormalized(p float64) float64 { return at(e.Normalized, p) }
+
+// at is a quantile of those that are kept.
+func at(quantiles []float32, p float64) float64 {
+	position := min(max(p, 0), 1) * float64(len(quantiles)-1)
 	below := int(position)
-	above := min(below+1, len(e.Raw)-1)
-	return float64(e.Raw[below]) + (position-float64(below))*(float64(e.Raw[above])-float64(e.Raw[below]))
+	above := min(below+1, len(quantiles)-1)
+	return float64(quantiles[below]) + (position-float64(below))*(float64(quantiles[above])-float64(quantiles[below]))
 }

@@ -53,18 +53,26 @@ func (d *Data) transitions(t Trajectory) int {
 	return min(len(t.Rewards), len(t.States)/d.ObservationDim-1)
 }
 
-// windows splits the data into windows of horizon states.
-func windows(data *Data, seed uint64, horizon int) (examples, error) {
-	longest := 0
-	for _, t := range data.Trajectories {
-		longest = max(longest, len(t.States)/data.ObservationDim)
-	}
-	if longest < horizon {
-		return examples{}, fmt.Errorf("no episode has the %d states of a horizon, the longest has %d: choose a horizon of at most that", horizon, longest)
-	}
-	found, err := split(data, seed, func(t Trajectory) int { return max(0, len(t.States)/data.ObservationDim-horizon+1) })
+// windows splits the data into windows of at most horizon states, see Windows.
+func windows(data *Data, seed uint64, horizon int) (examples, *Windows, error) {
+	found, err := split(data, seed, func(t Trajectory) int { return data.states(t) - 1 })
 	if err != nil {
-		return examples{}, fmt.Errorf("windows of %d states: %w", horizon, err)
+		return examples{}, nil, fmt.Errorf("windows of two states or more: %w", err)
 	}
-	return found, nil
+	w := &Windows{}
+	for _, t := range data.Trajectories {
+		n := data.states(t)
+		if n < 2 {
+			continue
+		}
+		w.Episodes++
+		w.States += n
+		w.Begin += n - 1
+		w.Padded += min(n-1, max(0, horizon-2))
+		w.Longest = max(w.Longest, n)
+	}
+	return found, w, nil
 }
+
+// states is the number of an episode's known states.
+func (d *Data) states(t Trajectory) int { return len(t.States) / d.ObservationDim }

@@ -15,16 +15,20 @@ import (
 //
 // where x/σ stands for (x − mean)/σ. With terminals, a reward's result and output
 // have a second value: the probability that s′ is terminal, and its logit.
+//
+// In dimensions that no step of the data changes, s′−s is 0 for the nets and in their
+// results: there f_ω predicts s.
 type mapping struct {
 	kind            Kind
 	stats           Statistics
+	still           []bool // [S], dimensions that no step changes
 	terminals       bool
 	inputs, outputs int
 }
 
 func newMapping(kind Kind, stats Statistics, terminals bool) mapping {
 	stateDim, actionDim := len(stats.ObservationMean), len(stats.ActionMean)
-	m := mapping{kind: kind, stats: stats, terminals: terminals, inputs: stateDim + actionDim}
+	m := mapping{kind: kind, stats: stats, still: stats.still(), terminals: terminals, inputs: stateDim + actionDim}
 	switch kind {
 	case InverseDynamics:
 		m.inputs, m.outputs = 2*stateDim, actionDim
@@ -47,9 +51,7 @@ func (m mapping) features(input, state, second []float32) {
 	standardize(input, state, m.stats.ObservationMean, m.stats.ObservationScale)
 	rest := input[len(m.stats.ObservationMean):]
 	if m.kind == InverseDynamics {
-		for d, scale := range m.stats.DeltaScale {
-			rest[d] = (second[d] - state[d]) / scale
-		}
+		m.delta(rest, state, second)
 		return
 	}
 	standardize(rest, second, m.stats.ActionMean, m.stats.ActionScale)
@@ -61,15 +63,22 @@ func standardize(dst, src, mean, scale []float32) {
 	}
 }
 
+// delta writes (s′−s)/σ_Δ.
+func (m mapping) delta(dst, state, next []float32) {
+	for d, scale := range m.stats.DeltaScale {
+		if dst[d] = 0; !m.still[d] {
+			dst[d] = (next[d] - state[d]) / scale
+		}
+	}
+}
+
 // target writes what the net should put out for the result.
 func (m mapping) target(target, state, result []float32) {
 	switch {
 	case m.kind == InverseDynamics:
 		standardize(target, result, m.stats.ActionMean, m.stats.ActionScale)
 	case m.kind == Dynamics:
-		for d, scale := range m.stats.DeltaScale {
-			target[d] = (result[d] - state[d]) / scale
-		}
+		m.delta(target, state, result)
 	case m.stats.SparseRewards:
 		target[0] = 0
 		if result[0] == m.stats.RewardHigh {
@@ -92,7 +101,9 @@ func (m mapping) result(result, state, output []float32) {
 		}
 	case m.kind == Dynamics:
 		for d, scale := range m.stats.DeltaScale {
-			result[d] = state[d] + output[d]*scale
+			if result[d] = state[d]; !m.still[d] {
+				result[d] += output[d] * scale
+			}
 		}
 	case m.stats.SparseRewards:
 		result[0] = m.stats.RewardLow + logistic(output[0])*(m.stats.RewardHigh-m.stats.RewardLow)

@@ -45,7 +45,6 @@ func tiny() Config {
 		Steps: 2000, Batch: 256, LearningRate: 2e-3, WarmupSteps: 50, Decay: Cosine, EMA: 0.99,
 		EvaluateEvery: 200, SaveEvery: 500,
 	})
-	cfg.Denoiser.Diffusion.Clip = 2.5 // what a maze needs
 	cfg.Policy = rolloutPolicy(cfg.Dynamics.Schedule, 64)
 	cfg.SynthER = transitions(128, 64, 32, Schedule{
 		Steps: 4000, Batch: 256, LearningRate: 1e-3, WarmupSteps: 50, Decay: Cosine, EMA: 0.99,
@@ -79,6 +78,7 @@ func paper() Config {
 		Steps: 100_000, Batch: 256, LearningRate: 1e-3, WarmupSteps: 0, Decay: Constant, EMA: 0.995,
 		EvaluateEvery: 2000, SaveEvery: 10_000,
 	})
+	cfg.Denoiser.Diffusion.Loss = diffusion.LossAll
 	cfg.Policy = rolloutPolicy(cfg.Dynamics.Schedule, 750)
 	cfg.SynthER = transitions(1024, 128, 128, Schedule{
 		Steps: 100_000, Batch: 256, LearningRate: 3e-4, WarmupSteps: 0, Decay: Cosine, EMA: 0.995,
@@ -87,17 +87,21 @@ func paper() Config {
 	return cfg
 }
 
-// reference follows the authors' code: quantile normaliser, one known interval,
-// guidance by the return, clean states clipped to the normaliser's range, an
-// ensemble of 7 dynamics nets of 4 layers of 200, of which the best 5 are used,
-// and predicted terminal states: learned from the data, where the authors' code
-// has each environment's own rule.
+// reference follows the authors' code: quantile normaliser, one known interval, a loss
+// over all states but the first, two batches of 32 windows an optimizer step, guidance by
+// the return, clean states clipped to the normaliser's range, hidden layers of 2 × 256
+// for f_ψ, an ensemble of 7 dynamics nets of 4 × 200, of which the best 5 are used, and
+// predicted terminal states: learned from the data, where the authors' code has each
+// environment's own rule. What differs still is in docs/presets.md.
 func reference() Config {
 	cfg := paper()
 	cfg.Denoiser.Normalizer = checkpoint.Quantile
 	cfg.Denoiser.Diffusion = literal(diffusion.OneKnown)
-	cfg.Denoiser.Diffusion.Clip = 1
+	cfg.Denoiser.Diffusion.Margin, cfg.Denoiser.Diffusion.Loss = 0, diffusion.LossButFirst
+	// The mean gradient of two batches of 32 is that of one of 64.
+	cfg.Denoiser.Batch = 2 * 32
 	cfg.Denoiser.Diffusion.Guidance = &diffusion.Guidance{Dropout: 0.25, Weight: 1.2}
+	cfg.Inverse.Layers, cfg.Dynamics.Layers = 2+1, 4+1
 	cfg.Dynamics.Hidden, cfg.Dynamics.Activation = 200, "swish"
 	cfg.Dynamics.Members, cfg.Dynamics.Elites = ensembleNets, ensembleElites
 	cfg.Reward.Terminals = true
@@ -134,19 +138,20 @@ func rolloutPolicy(schedule Schedule, hidden int) PolicyConfig {
 func literal(masks diffusion.Masks) diffusion.Config {
 	return diffusion.Config{
 		UNet:           nets.UNetConfig{Horizon: 100, Channels: 128, Multipliers: []int{1, 4, 8}, Kernel: 5, Groups: 8},
-		DenoisingSteps: 100, Conditioning: diffusion.ConditionZeros, Masks: masks, Clip: clip,
+		DenoisingSteps: 100, Conditioning: diffusion.ConditionZeros, Masks: masks, Margin: margin,
 	}
 }
 
 // deviating denoises the deviations from lines between the known states, which
 // a briefly trained net follows far better than zeros.
 func deviating(unet nets.UNetConfig) diffusion.Config {
-	return diffusion.Config{UNet: unet, DenoisingSteps: 100, Conditioning: diffusion.ConditionDeviation, Masks: diffusion.TwoHidden, Clip: clip}
+	return diffusion.Config{UNet: unet, DenoisingSteps: 100, Conditioning: diffusion.ConditionDeviation, Masks: diffusion.TwoHidden, Margin: margin}
 }
 
-// clip bounds the predicted clean states, in standard deviations. It keeps the
-// first reverse steps, in which hardly any signal is left, from running off.
-const clip = 4
+// margin is how far past the data's range predicted clean states may lie, as a share
+// of its width. The authors' code, whose quantile normaliser maps the range to [-1, 1],
+// leaves none.
+const margin = 0.05
 
 func withLayers(cfg RegressorConfig, layers int) RegressorConfig {
 	cfg.Layers = layers

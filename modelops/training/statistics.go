@@ -15,7 +15,17 @@ type Statistics struct {
 
 	ObservationMean  []float32 `json:"observation_mean"`  // [S]
 	ObservationScale []float32 `json:"observation_scale"` // [S], standard deviation
-	DeltaScale       []float32 `json:"delta_scale"`       // [S], σ_Δ: root mean square of s_{t+1} − s_t
+	ObservationLow   []float32 `json:"observation_low"`   // [S], the least value; none of models of earlier versions
+	ObservationHigh  []float32 `json:"observation_high"`  // [S], the largest
+	DeltaScale       []float32 `json:"delta_scale"`       // [S], σ_Δ: see deltaScale
+
+	// Constant lists the dimensions of the states that have one value throughout the
+	// data, up to float32's rounding: ObservationMean. Every generated state has it.
+	Constant []int `json:"constant,omitempty"`
+	// EpisodeConstant lists those that no step changes, up to rounding, although they
+	// differ between episodes, as a goal in the observation does. Generated states take
+	// them from a known state: see diffusion.Limits.
+	EpisodeConstant []int `json:"episode_constant,omitempty"`
 
 	ActionMean  []float32 `json:"action_mean"`  // [A]
 	ActionScale []float32 `json:"action_scale"` // [A]
@@ -38,7 +48,10 @@ func (d *Data) statistics() Statistics {
 	rewards := d.column(func(t Trajectory) []float32 { return t.Rewards })
 	stats := Statistics{Episodes: len(d.Trajectories), Transitions: len(rewards)}
 	stats.ObservationMean, stats.ObservationScale = checkpoint.Moments(states, d.ObservationDim)
-	stats.DeltaScale = d.deltaScale()
+	stats.ObservationLow, stats.ObservationHigh = bounds(states, d.ObservationDim)
+	stats.Constant = checkpoint.Constant(states, d.ObservationDim)
+	stats.EpisodeConstant = d.episodeConstant(stats)
+	stats.DeltaScale = d.deltaScale(stats)
 	stats.ActionMean, stats.ActionScale = checkpoint.Moments(actions, d.ActionDim)
 	stats.ActionLow, stats.ActionHigh = bounds(actions, d.ActionDim)
 	mean, scale := checkpoint.Moments(rewards, 1)
@@ -61,9 +74,14 @@ func (d *Data) column(of func(Trajectory) []float32) []float32 {
 	return slices.Concat(parts...)
 }
 
-// deltaScale is the root mean square of each dimension's change in a step, 1
-// where it never changes.
-func (d *Data) deltaScale() []float32 {
+// deltaFloor is the least σ_Δ, as a share of a dimension's standard deviation. What a
+// model generates is off by more than that: divided by less it would say nothing.
+const deltaFloor = 1e-3
+
+// deltaScale is the root mean square of each dimension's change in a step, but no less
+// than deltaFloor of its standard deviation or what float32 can tell apart. Where no
+// step changes a dimension nothing is divided by it, see Statistics.still.
+func (d *Data) deltaScale(stats Statistics) []float32 {
 	squares, count := make([]float64, d.ObservationDim), 0
 	for _, t := range d.Trajectories {
 		for i := d.ObservationDim; i < len(t.States); i++ {
@@ -74,12 +92,45 @@ func (d *Data) deltaScale() []float32 {
 	}
 	scale := make([]float32, d.ObservationDim)
 	for dim, sum := range squares {
-		scale[dim] = 1
-		if sum > 0 {
-			scale[dim] = float32(math.Sqrt(sum / float64(count)))
-		}
+		least := max(deltaFloor*float64(stats.ObservationScale[dim]), stats.resolution(dim))
+		scale[dim] = float32(max(math.Sqrt(sum/float64(max(count, 1))), least))
 	}
 	return scale
+}
+
+// resolution is what float32 can tell apart in a dimension of the states.
+func (s Statistics) resolution(dim int) float64 {
+	return checkpoint.Resolution(max(-s.ObservationLow[dim], s.ObservationHigh[dim]))
+}
+
+// episodeConstant finds Statistics.EpisodeConstant. Episodes of one state tell nothing.
+func (d *Data) episodeConstant(stats Statistics) (list []int) {
+	moves, seen := make([]bool, d.ObservationDim), false
+	for _, t := range d.Trajectories {
+		if len(t.States) <= d.ObservationDim {
+			continue
+		}
+		seen = true
+		low, high := bounds(t.States, d.ObservationDim)
+		for dim := range moves {
+			moves[dim] = moves[dim] || float64(high[dim]-low[dim]) > stats.resolution(dim)
+		}
+	}
+	for dim := range moves {
+		if seen && !moves[dim] && !slices.Contains(stats.Constant, dim) {
+			list = append(list, dim)
+		}
+	}
+	return list
+}
+
+// still is which dimensions of the states no step changes, [S].
+func (s Statistics) still() []bool {
+	still := make([]bool, len(s.ObservationMean))
+	for _, dim := range slices.Concat(s.Constant, s.EpisodeConstant) {
+		still[dim] = true
+	}
+	return still
 }
 
 // bounds is the least and the largest value of each column.

@@ -45,7 +45,9 @@ type Transitions struct {
 // terminalThreshold is SynthER's.
 const terminalThreshold = 0.5
 
-// Decode reads rows, [n, width]. Actions are clipped to the data's range.
+// Decode reads rows, [n, width]. Actions are clipped to the data's range. Dimensions
+// of the states that never vary have the data's value, and those that no step changes
+// are in s′ as in s.
 func (l Layout) Decode(rows []float32) Transitions {
 	stateDim, actionDim, width := len(l.stats.ObservationMean), len(l.stats.ActionMean), l.Width()
 	n := len(rows) / width
@@ -62,8 +64,20 @@ func (l Layout) Decode(rows []float32) Transitions {
 		t.Rewards[i] = row[stateDim+actionDim]*l.stats.RewardScale + l.stats.RewardMean
 		restore(t.Next[i*stateDim:], row[stateDim+actionDim+1:], l.stats.ObservationMean, l.stats.ObservationScale)
 		t.Terminals[i] = row[width-1] > terminalThreshold
+		l.pin(t.States[i*stateDim:(i+1)*stateDim], t.Next[i*stateDim:])
 	}
 	return t
+}
+
+// pin keeps the dimensions that no step changes.
+func (l Layout) pin(state, next []float32) {
+	for _, d := range l.stats.Constant {
+		state[d] = l.stats.ObservationMean[d]
+		next[d] = state[d]
+	}
+	for _, d := range l.stats.EpisodeConstant {
+		next[d] = state[d]
+	}
 }
 
 // restore undoes standardize.

@@ -15,6 +15,7 @@ import (
 	"diffstitch/modelops/backend"
 	"diffstitch/modelops/backend/backendtest"
 	"diffstitch/modelops/checkpoint"
+	"diffstitch/modelops/diffusion"
 )
 
 func mustTrain(t *testing.T, kind Kind, cfg Config, data *Data, dir string, opts Options) Result {
@@ -223,21 +224,6 @@ func TestReferenceVariants(t *testing.T) {
 	})
 }
 
-func TestEpisodesShorterThanTheHorizon(t *testing.T) {
-	data := toy(6, 20)
-	short := toy(3, 5)
-	data.Trajectories = append(data.Trajectories, short.Trajectories...)
-	opts := Options{Backend: backend.Go, Steps: 1}
-	result := mustTrain(t, Denoiser, toyConfig(), data, t.TempDir(), opts)
-	if result.Details.TooShort != 3 {
-		t.Errorf("%d episodes too short, want 3", result.Details.TooShort)
-	}
-	_, err := Train(context.Background(), Denoiser, toyConfig(), short, t.TempDir(), opts)
-	if err == nil || !strings.Contains(err.Error(), "no episode has the 8 states of a horizon, the longest has 6") {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestTrainRefuses(t *testing.T) {
 	nothing := func(*Config, *Data) {}
 	tests := []struct {
@@ -285,6 +271,30 @@ func TestPresetsAreValid(t *testing.T) {
 	}
 	if _, err := Preset("huge"); err == nil {
 		t.Error("made a preset that is not there")
+	}
+}
+
+// TestPresetsFollowTheirSources holds what docs/presets.md says of the nets and the loss.
+func TestPresetsFollowTheirSources(t *testing.T) {
+	literal, _ := Preset("paper")
+	authors, _ := Preset("reference")
+	type facts struct {
+		Inverse, Dynamics, Width, Nets, Elites, Batch int // linear layers, the output's included
+		Loss                                          diffusion.Counted
+		Masks                                         diffusion.Masks
+		Margin                                        float64
+		Normalizer                                    string
+	}
+	of := func(c Config) facts {
+		return facts{c.Inverse.Layers, c.Dynamics.Layers, c.Dynamics.Hidden, c.Dynamics.Members, c.Dynamics.Elites, c.Denoiser.Batch,
+			c.Denoiser.Diffusion.Loss, c.Denoiser.Diffusion.Masks, c.Denoiser.Diffusion.Margin, c.Denoiser.Normalizer}
+	}
+	want := []facts{
+		{2, 4, 256, 1, 1, 32, diffusion.LossAll, diffusion.TwoHidden, 0.05, checkpoint.Gaussian},
+		{3, 5, 200, 7, 5, 64, diffusion.LossButFirst, diffusion.OneKnown, 0, checkpoint.Quantile},
+	}
+	if diff := cmp.Diff(want, []facts{of(literal), of(authors)}); diff != "" {
+		t.Errorf("paper and reference (-want +got):\n%s", diff)
 	}
 }
 

@@ -108,16 +108,12 @@ func (r *run) openModels() error {
 	return nil
 }
 
-// guidedReturn is what a denoiser guided by the return aims at, as a share of
-// the data's best: near the top of the range the authors' code uses.
-const guidedReturn = 0.9
-
 // session is what the workers run: the models that the run began with, and no
 // others.
 func (o Options) session(models session.Info) session.Options {
 	return session.Options{
 		Dir: o.Models, Kinds: models.Kinds, Hashes: models.Hashes(), Backend: o.Backend,
-		Batch: o.Batch, Sampler: o.Sampler, Steps: o.SynthER.Steps, Return: guidedReturn, Concurrency: o.GPUConcurrency,
+		Batch: o.Batch, Sampler: o.Sampler, Steps: o.SynthER.Steps, Return: float32(o.GuidedReturn), Concurrency: o.GPUConcurrency,
 	}
 }
 

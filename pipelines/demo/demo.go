@@ -26,6 +26,7 @@ type Options struct {
 	Episodes int
 	Stitches int64
 	Delta    method.Delta
+	Horizon  int // of the denoiser, in place of its preset's; 0 keeps that
 	Seed     uint64
 	Backend  string
 	Runner   string
@@ -60,7 +61,7 @@ func Run(ctx context.Context, o Options, progress func(observe.Progress)) (Made,
 	}
 	models := filepath.Join(o.Dir, "models")
 	_, err := train.Run(ctx, train.Options{
-		Data: input.Data{Path: made.Data}, Models: models, Preset: "tiny", Seed: o.Seed, Backend: o.Backend, Runner: o.Runner,
+		Data: input.Data{Path: made.Data}, Models: models, Preset: "tiny", Horizon: o.Horizon, Seed: o.Seed, Backend: o.Backend, Runner: o.Runner,
 	}, progress)
 	if err != nil {
 		return made, err

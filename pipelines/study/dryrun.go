@@ -2,6 +2,7 @@ package study
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -45,6 +46,10 @@ func (p Preview) Text() string {
 		data = "built in"
 	}
 	fmt.Fprintf(text, "%s: %s\nenvironment %s, data %s, scale %s, %d seeds, backend %s\n\n", s.Study, Titles[s.Study], s.Env, data, s.Scale.Name, s.Scale.Seeds, s.Backend)
+	if words := s.Stitching.Words(); p.stitches() {
+		fmt.Fprintf(text, "DiffStitch, %s: pairing %s, similarity %s, sampler %s, Δ %s, δ %s\n\n",
+			stitchingNames[s.Scale.Stitching], words.Pairing, words.Similarity, words.Sampler, words.Steps, words.Delta)
+	}
 	w := tabwriter.NewWriter(text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "folder\tstep\twork\tstate")
 	for _, step := range p.Steps {
@@ -54,6 +59,14 @@ func (p Preview) Text() string {
 	fmt.Fprintln(text)
 	fmt.Fprintln(text, p.sum())
 	return text.String()
+}
+
+// stitches is whether a step is DiffStitch's.
+func (p Preview) stitches() bool {
+	return slices.ContainsFunc(p.Steps, func(s Step) bool {
+		a, ok := s.job.(augmentJob)
+		return ok && a.Stitching != nil
+	})
 }
 
 func (p Preview) state(step Step) string {

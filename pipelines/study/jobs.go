@@ -10,7 +10,6 @@ import (
 	"diffstitch/modelops/learners"
 	"diffstitch/modelops/training"
 	"diffstitch/pipelines/augment"
-	"diffstitch/pipelines/augment/method"
 	"diffstitch/pipelines/evaluate"
 	"diffstitch/pipelines/failure"
 	"diffstitch/pipelines/train"
@@ -21,6 +20,7 @@ type trainJob struct {
 	Data    string `json:"data"`
 	Method  string `json:"method"`
 	Preset  string `json:"preset"`
+	Horizon int    `json:"horizon,omitempty"` // in place of the preset's
 	Seed    uint64 `json:"seed"`
 	Backend string `json:"backend"`
 
@@ -29,17 +29,17 @@ type trainJob struct {
 
 func (trainJob) kind() Kind { return ModelsStep }
 func (t trainJob) title() string {
-	return fmt.Sprintf("models of %s, preset %s", methodNames[t.Method], t.Preset)
+	return fmt.Sprintf("models of %s, %s", methodNames[t.Method], modelsName(t.Preset, t.Horizon))
 }
 func (t trainJob) needs() []string { return []string{t.Data} }
 func (t trainJob) work() Work {
-	return Work{Amount: t.steps, Unit: "optimizer steps", Alike: fmt.Sprintf("models %s %s %s", t.Method, t.Preset, t.Backend)}
+	return Work{Amount: t.steps, Unit: "optimizer steps", Alike: fmt.Sprintf("models %s %s %s", t.Method, modelsName(t.Preset, t.Horizon), t.Backend)}
 }
 
 func (t trainJob) do(ctx context.Context, r *run, dir string) (Outcome, error) {
 	_, err := r.tools.Train(ctx, train.Options{
 		Data: r.dataset(t.Data), Models: output(dir, string(ModelsStep)), Methods: []training.Method{training.Method(t.Method)}, Preset: t.Preset,
-		Seed: t.Seed, Backend: t.Backend, Runner: r.options.Runner,
+		Horizon: t.Horizon, Seed: t.Seed, Backend: t.Backend, Runner: r.options.Runner,
 	}, r.show)
 	return Outcome{}, err
 }
@@ -68,12 +68,9 @@ type augmentJob struct {
 	Models string `json:"models"`
 	Method string `json:"method"`
 
-	// Of DiffStitch.
-	Pairing       string       `json:"pairing,omitempty"`
-	Delta         method.Delta `json:"delta,omitzero"`
-	ConstantSteps int          `json:"constant_steps,omitempty"` // Δ, instead of estimating it
-	Stitches      int64        `json:"stitches,omitempty"`
-	// Of the baselines.
+	Stitching *Stitching `json:"stitching,omitempty"` // of DiffStitch
+	// Stitches are attempted, or else so many Transitions made.
+	Stitches    int64 `json:"stitches,omitempty"`
 	Transitions int64 `json:"transitions,omitempty"`
 
 	Seed    uint64 `json:"seed"`
@@ -93,8 +90,11 @@ func (a augmentJob) title() string {
 
 func (a augmentJob) work() Work {
 	alike := fmt.Sprintf("D* %s %s", a.Method, a.Backend)
-	if a.Method == DiffStitch {
-		return Work{Amount: a.Stitches, Unit: "stitches", Alike: alike + " " + a.Pairing}
+	if a.Stitching != nil {
+		alike += fmt.Sprintf(" %s %v", a.Stitching.Pairing, a.Stitching.Sampler)
+	}
+	if a.Stitches > 0 {
+		return Work{Amount: a.Stitches, Unit: "stitches", Alike: alike}
 	}
 	return Work{Amount: a.Transitions, Unit: "transitions", Alike: alike}
 }
@@ -118,8 +118,8 @@ func (a augmentJob) options(r *run, out string) augment.Options {
 	o := augment.DefaultOptions()
 	o.Method = training.Method(a.Method)
 	o.Data, o.Models, o.Out = r.dataset(a.Data), output(r.dir(a.Models), a.Models), out
-	if a.Method == DiffStitch {
-		o.Pairing, o.Delta, o.Estimate.Constant = a.Pairing, a.Delta, a.ConstantSteps
+	if a.Stitching != nil {
+		o.StitchingSettings, o.Mix.Emit = a.Stitching.StitchingSettings, a.Stitching.Emit
 	}
 	o.Stitches, o.Transitions = a.Stitches, a.Transitions
 	o.Seed, o.Backend, o.Runner = a.Seed, a.Backend, r.options.Runner

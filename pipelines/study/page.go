@@ -25,6 +25,7 @@ func (r Result) page(command string) report.Study {
 		Summary:       r.summary(),
 		Scores:        r.scores(),
 		Paper:         r.paperTable(),
+		Recipes:       r.recipes(),
 		Amounts:       r.amounts(),
 		Curves:        r.curves(),
 		Steps:         r.stepList(),
@@ -44,7 +45,8 @@ func (r Result) summary() []report.Fact {
 		{Name: "environment", Value: s.Env},
 		{Name: "data", Value: data},
 		{Name: "scale", Value: s.Scale.Name},
-		{Name: "models", Value: "preset " + s.Scale.Preset},
+		{Name: "models", Value: modelsName(s.Scale.Preset, s.Scale.Horizon)},
+		{Name: "DiffStitch", Value: stitchingNames[s.Scale.Stitching]},
 		{Name: "seeds", Value: fmt.Sprint(s.Scale.Seeds)},
 		{Name: "backend", Value: s.Backend},
 	}
@@ -63,7 +65,7 @@ func (r Result) scores() report.Scores {
 	}
 	beside := ""
 	if len(r.Paper) > 0 {
-		beside = paperDataset(r.Paper, filepath.Base(s.Data))
+		beside = paperDataset(r.Paper, datasetName(s.Data))
 		out.PaperName = beside
 		out.Text += fmt.Sprintf(" In italics beside them: what the paper reports for %s.", beside)
 	}

@@ -4,10 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"diffstitch/modelops/training"
-	"diffstitch/pipelines/augment"
 	"diffstitch/pipelines/augment/method"
-	"diffstitch/pipelines/failure"
 	"diffstitch/transforms/pair"
 )
 
@@ -116,24 +113,31 @@ func (p *planner) models(data, method string) string {
 	if err != nil && p.err == nil {
 		p.err = err
 	}
-	return p.add(trainJob{
+	j := trainJob{
 		Data: data, Method: method, Preset: p.Settings.Scale.Preset, Seed: p.Settings.Seed, Backend: p.Settings.Backend,
 		steps: steps,
+	}
+	if method == DiffStitch { // the others have no windows
+		j.Horizon = p.Settings.Scale.Horizon
+	}
+	return p.add(j)
+}
+
+// stitched is D* by DiffStitch.
+func (p *planner) stitched(data, label string, settings Stitching) string {
+	return p.augmented(augmentJob{
+		Data: data, Method: DiffStitch, Stitching: &settings, Stitches: p.Settings.Scale.Stitches, Transitions: p.Settings.Scale.Generated, label: label,
 	})
 }
 
-// augmented is D* by a method; of DiffStitch, in the form that change makes of it.
-func (p *planner) augmented(data, method, label string, change func(*augmentJob)) string {
-	s := p.Settings
-	a := augmentJob{Data: data, Models: p.models(data, method), Method: method, Seed: s.Seed, Backend: s.Backend, label: label}
-	if method == DiffStitch {
-		a.Pairing, a.Delta, a.Stitches = augment.DefaultOptions().Pairing, thresholdsOf(s.Env).usual, s.Scale.Stitches
-	} else {
-		a.Transitions = s.Scale.Transitions
-	}
-	if change != nil {
-		change(&a)
-	}
+// generated is D* by a baseline.
+func (p *planner) generated(data, method string) string {
+	return p.augmented(augmentJob{Data: data, Method: method, Transitions: p.Settings.Scale.Transitions})
+}
+
+// augmented adds an augmentation, and the models that it needs.
+func (p *planner) augmented(a augmentJob) string {
+	a.Models, a.Seed, a.Backend = p.models(a.Data, a.Method), p.Settings.Seed, p.Settings.Backend
 	key := p.add(a)
 	if _, known := p.titles[key]; !known {
 		p.titles[key] = a.title()
@@ -145,8 +149,12 @@ func (p *planner) augmented(data, method, label string, change func(*augmentJob)
 func (p *planner) methods(data string) {
 	for _, method := range p.Settings.Methods {
 		from := data
-		if method != Original {
-			from = p.augmented(data, method, "", nil)
+		switch method {
+		case Original:
+		case DiffStitch:
+			from = p.stitched(data, "", p.Settings.Stitching)
+		default:
+			from = p.generated(data, method)
 		}
 		p.row(method, methodNames[method], from, ratioOf(method))
 	}
@@ -154,7 +162,7 @@ func (p *planner) methods(data string) {
 
 // ratios compares ratios of original to augmented rows (Table 2).
 func (p *planner) ratios(data string) {
-	stitched := p.augmented(data, DiffStitch, "", nil)
+	stitched := p.stitched(data, "", p.Settings.Stitching)
 	for _, ratio := range ratios {
 		from := stitched
 		if ratio == allOriginal {
@@ -166,10 +174,10 @@ func (p *planner) ratios(data string) {
 
 // deltas compares thresholds (Table 3). The paper's are numbered from 1.
 func (p *planner) deltas(data string) {
-	for i, delta := range thresholdsOf(p.Settings.Env).compared {
-		label := deltaLabel(delta)
-		from := p.augmented(data, DiffStitch, label, func(a *augmentJob) { a.Delta = delta })
-		p.row(fmt.Sprint(i+1), label, from, usualRatio)
+	for i, delta := range deltasOf(p.Settings) {
+		label, settings := deltaLabel(delta), p.Settings.Stitching
+		settings.Delta = delta
+		p.row(fmt.Sprint(i+1), label, p.stitched(data, label, settings), usualRatio)
 	}
 }
 
@@ -177,30 +185,35 @@ func deltaLabel(d method.Delta) string {
 	if d.Quantile > 0 {
 		return fmt.Sprintf("δ = q%g", d.Quantile)
 	}
-	return fmt.Sprintf("δ = %g", d.Value)
+	return fmt.Sprintf("δ = %.3g", d.Value)
 }
 
 // ablations takes a part at a time from DiffStitch (Figure 5).
 func (p *planner) ablations(data string) {
-	cfg, err := training.Preset(p.Settings.Scale.Preset)
-	if err != nil {
-		p.err = fmt.Errorf("%w: %w", failure.ErrUsage, err)
-		return
+	models, err := p.Settings.models()
+	if err != nil && p.err == nil {
+		p.err = err
 	}
-	constant := constantSteps(cfg.Denoiser.Diffusion.UNet.Horizon)
-	p.row("diffstitch", methodNames[DiffStitch], p.augmented(data, DiffStitch, "", nil), usualRatio)
+	usual := p.Settings.Stitching
+	constant := constantSteps(models.Denoiser.Diffusion.UNet.Horizon)
+	fixed := fmt.Sprintf("Δ = %d", constant)
+	if usual.Pairing != pair.Uniform {
+		fixed += ", uniform pairs"
+	}
+	unestimated, unqualified := usual, usual
+	unestimated.StitchingSettings = usual.WithoutEstimation(constant)
+	unqualified.Delta = method.Delta{Off: true}
+	p.row("diffstitch", methodNames[DiffStitch], p.stitched(data, "", usual), usualRatio)
 	p.row("augmentation", "− augmentation", data, allOriginal)
-	p.row("estimation", fmt.Sprintf("− step estimation (Δ = %d)", constant), p.augmented(data, DiffStitch, fmt.Sprintf("Δ = %d", constant), func(a *augmentJob) {
-		a.ConstantSteps = constant
-	}), usualRatio)
-	p.row("qualification", "− qualification", p.augmented(data, DiffStitch, "δ off", func(a *augmentJob) {
-		a.Delta = method.Delta{Off: true}
-	}), usualRatio)
+	p.row("estimation", fmt.Sprintf("− step estimation (%s)", fixed), p.stitched(data, fixed, unestimated), usualRatio)
+	p.row("qualification", "− qualification", p.stitched(data, "δ off", unqualified), usualRatio)
 }
 
 // pairings compares the ways to choose pairs.
 func (p *planner) pairings(data string) {
 	for _, pairing := range pair.Strategies {
-		p.row(pairing, pairing, p.augmented(data, DiffStitch, pairing+" pairs", func(a *augmentJob) { a.Pairing = pairing }), usualRatio)
+		settings := p.Settings.Stitching
+		settings.StitchingSettings = settings.WithPairing(pairing)
+		p.row(pairing, pairing, p.stitched(data, pairing+" pairs", settings), usualRatio)
 	}
 }

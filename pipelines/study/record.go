@@ -14,6 +14,7 @@ import (
 	"diffstitch/io/snapshot"
 	"diffstitch/io/storage"
 	"diffstitch/modelops/learners"
+	"diffstitch/modelops/training"
 	"diffstitch/pipelines/augment"
 	"diffstitch/pipelines/evaluate"
 
@@ -63,7 +64,9 @@ type Augmented struct {
 	Attempted int64 `json:"attempted,omitempty"`
 	Accepted  int64 `json:"accepted,omitempty"`
 	// Delta is δ as it was settled.
-	Delta   string           `json:"delta,omitempty"`
+	Delta string `json:"delta,omitempty"`
+	// Recipe is how stitches were made; nil of methods that make none.
+	Recipe  *Recipe          `json:"recipe,omitempty"`
 	Dropped map[string]int64 `json:"dropped,omitempty"` // stitches, by reason
 }
 
@@ -80,8 +83,9 @@ func augmentedBy(s snapshot.Snapshot) Augmented {
 		}
 	}
 	var o augment.Options
-	if err := json.Unmarshal(m.Configuration, &o); err == nil && a.Attempted > 0 {
-		a.Delta = o.Delta.String()
+	if err := json.Unmarshal(m.Configuration, &o); err == nil && o.Method == training.MethodDiffStitch {
+		a.Recipe = &Recipe{StitchingWords: o.Words(), Refinement: refinement(m.Stages)}
+		a.Delta = a.Recipe.Delta
 	}
 	return a
 }

@@ -16,7 +16,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -88,6 +87,7 @@ type Options struct {
 	Scale    string
 
 	Preset      string
+	Horizon     int // of the denoiser
 	Updates     int // of every learner
 	Seeds       int
 	Episodes    int
@@ -118,8 +118,10 @@ type Settings struct {
 	Scale    Scale    `json:"scale"` // with what was asked for in its place
 	// LearnerSettings is the environment whose settings the learners have.
 	LearnerSettings string `json:"learner_settings"`
-	Seed            uint64 `json:"seed"` // of the learners, the first
-	Backend         string `json:"backend"`
+	// Stitching is DiffStitch's, before the study changes a part of it.
+	Stitching Stitching `json:"stitching"`
+	Seed      uint64    `json:"seed"` // of the learners, the first
+	Backend   string    `json:"backend"`
 }
 
 // settle puts the scale's in place of what was left out.
@@ -140,20 +142,37 @@ func (o Options) settle() (s Settings, err error) {
 		return s, err
 	}
 	s.Backend = engine.Kind
-	if s.Scale, err = o.scale(s.Learners, s.Backend); err != nil {
+	if s.Scale, err = o.scale(s); err != nil {
 		return s, fmt.Errorf("%w: %w", failure.ErrUsage, err)
 	}
 	if o.Data.Path != "" {
 		s.Scale.MazeEpisodes = 0
 	}
+	models, err := s.models()
+	if err != nil {
+		return s, fmt.Errorf("%w: %w", failure.ErrUsage, err)
+	}
+	s.Stitching = stitchingOf(s, models)
 	return s, nil
+}
+
+// models is the configuration of DiffStitch's models.
+func (s Settings) models() (training.Config, error) {
+	cfg, err := training.Preset(s.Scale.Preset)
+	if err != nil || s.Scale.Horizon == 0 {
+		return cfg, err
+	}
+	if cfg, err = cfg.WithHorizon(s.Scale.Horizon); err != nil {
+		err = fmt.Errorf("--horizon %d: %w", s.Scale.Horizon, err)
+	}
+	return cfg, err
 }
 
 // learnerSettings are those of the dataset where learners have some for it, such as
 // hopper-medium-replay.parquet, and otherwise of the environment.
 func learnerSettings(data, environment string) string {
-	if name := strings.ToLower(filepath.Base(data)); learners.HasPreset(name) {
-		return strings.TrimSuffix(name, filepath.Ext(name))
+	if name := datasetName(data); learners.HasPreset(name) {
+		return name
 	}
 	return environment
 }
@@ -169,22 +188,29 @@ func inOrder(names, order []string) (sorted []string) {
 }
 
 // scale is the named one, with what was asked for in its place.
-func (o Options) scale(learners []string, engine string) (Scale, error) {
+func (o Options) scale(of Settings) (Scale, error) {
 	s, err := scaleOf(o.Scale)
 	if err != nil {
 		return s, err
 	}
-	if engine == backend.Go && s.GoUpdates != nil {
+	if of.Backend == backend.Go && s.GoUpdates != nil {
 		s.Updates = s.GoUpdates
 	}
 	updates := map[string]int{}
-	for _, learner := range learners {
-		updates[learner] = cmp.Or(o.Updates, s.Updates[learner])
+	for _, learner := range of.Learners {
+		settings, err := learners.Preset(learners.Learner(learner), of.LearnerSettings)
+		if err != nil {
+			return s, err
+		}
+		updates[learner] = cmp.Or(o.Updates, s.Updates[learner], settings.Steps)
 	}
 	s.Updates = updates
 	s.Seeds, s.Episodes = cmp.Or(o.Seeds, s.Seeds), cmp.Or(o.Episodes, s.Episodes)
-	s.Stitches, s.Transitions = cmp.Or(o.Stitches, s.Stitches), cmp.Or(o.Transitions, s.Transitions)
-	s.Preset = cmp.Or(o.Preset, s.Preset)
+	if o.Stitches > 0 {
+		s.Stitches, s.Generated = o.Stitches, 0
+	}
+	s.Transitions = cmp.Or(o.Transitions, s.Transitions)
+	s.Preset, s.Horizon = cmp.Or(o.Preset, s.Preset), cmp.Or(o.Horizon, horizonOf(s, of.LearnerSettings))
 	return s, nil
 }
 
@@ -199,10 +225,17 @@ func (o Options) validate() error {
 		return fmt.Errorf("--env %s needs --data: %s alone is built in", o.Env, Maze)
 	case !slices.Contains(engine.Runners, o.Runner):
 		return fmt.Errorf("no runner %q: it is one of %s", o.Runner, strings.Join(engine.Runners, ", "))
+	case o.Horizon != 0 && !o.stitches():
+		return fmt.Errorf("--horizon %d: none of --methods %s has windows of states: leave the flag out, or compare %s too", o.Horizon, strings.Join(o.Methods, ","), DiffStitch)
 	case o.Updates < 0 || o.Seeds < 0 || o.Episodes < 0 || o.Stitches < 0 || o.Transitions < 0:
 		return errors.New("a negative amount is asked for")
 	}
 	return errors.Join(allOf("--learners", o.Learners, Learners), allOf("--methods", o.Methods, Methods))
+}
+
+// stitches is whether a row of the study is DiffStitch's.
+func (o Options) stitches() bool {
+	return o.Study != Main && o.Study != Small || slices.Contains(o.Methods, DiffStitch)
 }
 
 // allOf checks that names are of a list, and some of them at least.

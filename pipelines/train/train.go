@@ -40,9 +40,12 @@ type Options struct {
 	// Conditioning is how the denoiser is shown the known states, in place of the
 	// preset's; "" keeps it.
 	Conditioning string
-	Seed         uint64
-	Backend      string
-	Runner       string
+	// Horizon is the states in a window of the denoiser, in place of the preset's; 0
+	// keeps them.
+	Horizon int
+	Seed    uint64
+	Backend string
+	Runner  string
 }
 
 // config is the preset's, with what was asked for in its place. It reports the
@@ -65,7 +68,7 @@ func (o Options) config() (training.Config, error) {
 	if o.Steps < 0 {
 		return cfg, fmt.Errorf("train: %d training steps asked for", o.Steps)
 	}
-	return cfg, nil
+	return o.withHorizon(cfg)
 }
 
 // kinds are the models to train.
@@ -100,12 +103,15 @@ func Run(ctx context.Context, o Options, progress func(observe.Progress)) (model
 		return models, err
 	}
 	defer release()
+	if err := o.sameHorizon(cfg); err != nil {
+		return models, err
+	}
 	wanted, err := engine.TakeLease(o.Models)
 	if err != nil {
 		return models, err
 	}
 	defer wanted.End()
-	fn := modelFn{Dataset: data, Models: o.Models, Config: cfg, Steps: o.Steps, Seed: o.Seed, Backend: backend.Kind, Lease: wanted}
+	fn := modelFn{Dataset: data, Models: o.Models, Config: cfg, Horizon: o.Horizon, Steps: o.Steps, Seed: o.Seed, Backend: backend.Kind, Lease: wanted}
 	_, err = engine.Pipeline{
 		Runner: o.Runner, Stage: "training", Progress: progress, Tasks: tasks,
 		Build: func(s beam.Scope, job *observe.Job) {
@@ -142,6 +148,7 @@ type modelFn struct {
 	Dataset input.Dataset   `json:"dataset"`
 	Models  string          `json:"models"` // folder of all
 	Config  training.Config `json:"config"`
+	Horizon int             `json:"horizon"` // that was asked for; 0 where none was
 	Steps   int             `json:"steps"`
 	Seed    uint64          `json:"seed"`
 	Backend string          `json:"backend"`
@@ -165,6 +172,9 @@ func (fn *modelFn) ProcessElement(ctx context.Context, kind string) (string, err
 
 func (fn *modelFn) train(ctx context.Context, kind training.Kind) error {
 	data, err := load(ctx, fn.Dataset)
+	if err == nil && kind == training.Denoiser {
+		err = fitsHorizon(data, fn.Horizon)
+	}
 	if err != nil {
 		return err
 	}

@@ -81,11 +81,17 @@ func TestWrongUsage(t *testing.T) {
 		"unknown conditioning": func(o *train.Options) { o.Conditioning = "ones" },
 		"negative steps":       func(o *train.Options) { o.Steps = -1 },
 		"unknown runner":       func(o *train.Options) { o.Runner = "abacus" },
+		"no room for a bridge": func(o *train.Options) { o.Horizon = 3 },
+		"a negative horizon":   func(o *train.Options) { o.Horizon = -55 },
+		"a horizon of no denoiser": func(o *train.Options) {
+			o.Horizon, o.Methods = 55, []training.Method{training.MethodSynthER, training.MethodTATU}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := options(t)
 			change(&o)
-			if _, err := train.Run(t.Context(), o, nil); !errors.Is(err, failure.ErrUsage) {
+			_, err := train.Run(t.Context(), o, nil)
+			if !errors.Is(err, failure.ErrUsage) || o.Horizon != 0 && !strings.Contains(err.Error(), "--horizon") {
 				t.Errorf("error %v", err)
 			}
 			if _, err := os.Stat(o.Models); !errors.Is(err, os.ErrNotExist) {
@@ -107,5 +113,26 @@ func TestOneTrainingAFolder(t *testing.T) {
 	}
 	if !errors.Is(second, snapshot.ErrLocked) || !strings.Contains(second.Error(), "run train") {
 		t.Errorf("the second: error %v", second)
+	}
+}
+
+// TestHorizon trains a denoiser of pen's horizon, which no level of its net halves
+// evenly, and asks for what contradicts it.
+func TestHorizon(t *testing.T) {
+	o := options(t)
+	o.Methods, o.Horizon, o.Steps = nil, 55, 1
+	models, err := train.Run(t.Context(), o, nil)
+	if err != nil || models.Horizon != 55 {
+		t.Fatalf("the models' horizon is %d: %v", models.Horizon, err)
+	}
+	for _, other := range []int{0, 54} {
+		o.Horizon = other
+		if _, err := train.Run(t.Context(), o, nil); !errors.Is(err, failure.ErrUsage) || !strings.Contains(err.Error(), "say --horizon 55") {
+			t.Errorf("--horizon %d on what has 55: error %v", other, err)
+		}
+	}
+	o.Models, o.Horizon = t.TempDir(), 5000
+	if _, err := train.Run(t.Context(), o, nil); err == nil || !strings.Contains(err.Error(), "--horizon 5000: the longest episode has") {
+		t.Errorf("a horizon longer than every episode: error %v", err)
 	}
 }

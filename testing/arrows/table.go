@@ -56,7 +56,7 @@ var arrows = map[string][]string{
 	"pipelines/failure":              {},
 	"pipelines/input":                {"pipelines/failure", "io/dataset", "io/datasetio", "io/snapshot", "io/trajectory"},
 	"pipelines/observe":              {},
-	"pipelines/study":                {"pipelines/augment", "pipelines/augment/method", "pipelines/engine", "pipelines/evaluate", "pipelines/evaluate/environment", "pipelines/exchange", "pipelines/failure", "pipelines/input", "pipelines/observe", "pipelines/train", "pipelines/version", "transforms/pair", "modelops/...", "io/dataset", "io/report", "io/snapshot", "io/storage"},
+	"pipelines/study":                {"pipelines/augment", "pipelines/augment/method", "pipelines/engine", "pipelines/evaluate", "pipelines/evaluate/environment", "pipelines/exchange", "pipelines/failure", "pipelines/input", "pipelines/observe", "pipelines/train", "pipelines/version", "transforms/mix", "transforms/pair", "modelops/...", "io/dataset", "io/report", "io/snapshot", "io/storage"},
 	"pipelines/train":                {"pipelines/engine", "pipelines/failure", "pipelines/input", "pipelines/observe", "modelops/...", "io/snapshot", "io/trajectory"},
 	"pipelines/version":              {},
 

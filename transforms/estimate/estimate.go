@@ -6,6 +6,7 @@ package estimate
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"diffstitch/io/attempt"
@@ -39,6 +40,15 @@ type Config struct {
 	// Constant, if positive, is Δ for every pair: the paper's ablation without
 	// step estimation.
 	Constant int `json:"constant,omitempty"`
+	// Argmax takes the step i* of the greatest similarity for Δ, as section 4.1 is
+	// written: at least one state lies between the ends, and s′_1 stands one step later
+	// than it was imagined. Otherwise Δ is i*−1, s′_1 stands where it was imagined, and Δ
+	// can be 0.
+	Argmax bool `json:"argmax,omitempty"`
+	// Threshold, if not 0, has s′_1 drawn at random from the candidates that are at least
+	// this similar to an imagined state, as in the authors' code, in place of the most
+	// similar one. Where none is, the most similar one is taken; the authors give up.
+	Threshold float64 `json:"threshold,omitempty"`
 }
 
 // Validate reports settings that contradict each other.
@@ -51,27 +61,46 @@ func (c Config) Validate() error {
 		return fmt.Errorf("estimate: a number of steps must not be negative")
 	case c.MaxSteps > 0 && c.MinSteps > c.MaxSteps:
 		return fmt.Errorf("estimate: at least %d and at most %d steps leave none", c.MinSteps, c.MaxSteps)
+	case math.IsNaN(c.Threshold) || math.IsInf(c.Threshold, 0):
+		return fmt.Errorf("estimate: a similarity of %v is no threshold", c.Threshold)
 	case c.Constant > 0 && (c.MinSteps > 0 || c.MaxSteps > 0):
 		return fmt.Errorf("estimate: a constant number of steps leaves no window of steps to choose from")
 	}
 	return nil
 }
 
-// Bounds are the first and last step of a rollout of H states at which s′_1 may
-// stand: Δ+1, for Δ from least to most.
+// Bounds are the first and last step of a rollout of H states that s′_1 may be matched
+// with: where it stands then, Δ+1, or Δ with Argmax, for Δ from least to most.
 func (c Config) Bounds(horizon int) (first, last int, err error) {
 	most := horizon - 2
-	first, last = c.MinSteps+1, most+1
+	first, last = c.step(c.MinSteps), c.step(most)
 	if c.MaxSteps > 0 {
-		last = min(c.MaxSteps, most) + 1
+		last = c.step(min(c.MaxSteps, most))
 	}
 	if c.Constant > 0 {
-		first, last = c.Constant+1, c.Constant+1
+		first, last = c.step(c.Constant), c.step(c.Constant)
 	}
-	if first > most+1 {
-		return 0, 0, fmt.Errorf("estimate: %d steps between the ends do not fit the model's horizon %d: at most %d do", first-1, horizon, most)
+	first = max(first, 1) // step 0 is s_T itself
+	if first > c.step(most) {
+		return 0, 0, fmt.Errorf("estimate: %d steps between the ends do not fit the model's horizon %d: at most %d do", c.steps(first), horizon, most)
 	}
-	return first, last, nil
+	return first, max(first, last), nil
+}
+
+// step is the step of a rollout that Δ says.
+func (c Config) step(steps int) int {
+	if c.Argmax {
+		return steps
+	}
+	return steps + 1
+}
+
+// steps is the Δ that a step of a rollout says.
+func (c Config) steps(step int) int {
+	if c.Argmax {
+		return step
+	}
+	return step - 1
 }
 
 // Imagine rolls out the states that follow s_T for the batches of a
@@ -145,11 +174,23 @@ func (fn *stepsFn) estimate(ctx context.Context, ends trajectory.Ends) (trajecto
 	rollouts, targets := fn.comparable(rollouts), fn.comparable(ends.Targets)
 	for i := range pairs {
 		from, to := ends.Own(i)
-		m := fn.Config.Similarity.best(rollouts[i*whole:(i+1)*whole], targets[from*dim:to*dim], dim, fn.first, fn.last)
+		m := fn.match(rollouts[i*whole:(i+1)*whole], targets[from*dim:to*dim], pairs[i].Index)
 		pairs[i].High = ends.Candidates[from+m.target]
-		pairs[i].Steps, pairs[i].Similarity = int32(m.step-1), float32(m.similarity)
+		pairs[i].Steps, pairs[i].Similarity = int32(fn.Config.steps(m.step)), float32(m.similarity)
 	}
 	return batch, nil
+}
+
+// match chooses one of the targets, [n, S], for a pair's rollout, [H, S].
+func (fn *stepsFn) match(rollout, targets []float32, pair int64) match {
+	dim, similarity := fn.Info().ObservationDim, fn.Config.Similarity
+	if fn.Config.Threshold == 0 {
+		return similarity.best(rollout, targets, dim, fn.first, fn.last)
+	}
+	// The stream's seed is that of the imagination's noise too, which is made of it by
+	// another generator.
+	rng := trajectory.Stream(fn.Seed, pair, trajectory.StageImagine)
+	return similarity.oneOf(rng, fn.Config.Threshold, rollout, targets, dim, fn.first, fn.last)
 }
 
 // imagination is what the DoFns that imagine states share.
@@ -181,6 +222,10 @@ func (fn *stepsFn) comparable(states []float32) []float32 {
 	}
 	info := fn.Info()
 	scaled := make([]float32, len(states))
+	if fn.Config.Similarity.Space == Denoiser {
+		info.States.Apply(scaled, states)
+		return scaled
+	}
 	for i, v := range states {
 		d := i % info.ObservationDim
 		scaled[i] = (v - info.StateMean[d]) / info.StateScale[d]

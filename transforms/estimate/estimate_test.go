@@ -1,6 +1,8 @@
 package estimate
 
 import (
+	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,6 +32,8 @@ func TestValidate(t *testing.T) {
 		{"constant", Config{Similarity: cosine, Constant: 5}, ""},
 		{"no kind", Config{Similarity: Similarity{Space: Raw}}, "unknown similarity"},
 		{"no space", Config{Similarity: Similarity{Kind: Cosine}}, "unknown space"},
+		{"a threshold", Config{Similarity: cosine, Threshold: 0.9}, ""},
+		{"no threshold", Config{Similarity: cosine, Threshold: math.NaN()}, "no threshold"},
 		{"negative", Config{Similarity: cosine, MinSteps: -1}, "must not be negative"},
 		{"an empty window", Config{Similarity: cosine, MinSteps: 3, MaxSteps: 2}, "leave none"},
 		{"constant and a window", Config{Similarity: cosine, Constant: 3, MaxSteps: 5}, "no window"},
@@ -57,6 +61,10 @@ func TestBounds(t *testing.T) {
 		{"more than fit", Config{MinSteps: 1, MaxSteps: 100}, 8, 2, 7, false},
 		{"just one", Config{MinSteps: 6, MaxSteps: 6}, 8, 7, 7, false},
 		{"constant", Config{Constant: 6}, 8, 7, 7, false},
+		{"the paper's", Config{Argmax: true}, 8, 1, 6, false},
+		{"the paper's, at least and at most", Config{Argmax: true, MinSteps: 2, MaxSteps: 3}, 8, 2, 3, false},
+		{"the paper's, constant", Config{Argmax: true, Constant: 6}, 8, 6, 6, false},
+		{"the paper's, of two states", Config{Argmax: true}, 2, 0, 0, true},
 		{"too many at least", Config{MinSteps: 7}, 8, 0, 0, true},
 		{"too many", Config{MinSteps: 7, MaxSteps: 9}, 8, 0, 0, true},
 		{"a constant too many", Config{Constant: 7}, 8, 0, 0, true},
@@ -149,6 +157,53 @@ func TestSteps(t *testing.T) {
 	})
 }
 
+// TestArgmax: Δ is the step of the greatest similarity as the paper has it, one more than
+// otherwise.
+func TestArgmax(t *testing.T) {
+	var steps [2][]int32
+	for i, argmax := range []bool{false, true} {
+		cfg := Config{Similarity: Similarity{Kind: Cosine, Space: Raw}, MinSteps: 1, MaxSteps: 5, Argmax: argmax}
+		if argmax {
+			cfg.MinSteps, cfg.MaxSteps = 2, 6 // the same steps of the rollouts
+		}
+		fn := fixture.SetUp(t, &stepsFn{Config: cfg, imagination: imagined(fixture.Models(t))})
+		got, err := fn.estimate(t.Context(), ends(false))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range got.Pairs {
+			steps[i] = append(steps[i], p.Steps-int32(i))
+		}
+	}
+	if !slices.Equal(steps[0], steps[1]) {
+		t.Errorf("Δ = i*−1 gives %v, Δ = i* one more than %v", steps[0], steps[1])
+	}
+}
+
+// TestThreshold: a pair's draw depends on the pair alone, and is one that comes to the
+// threshold.
+func TestThreshold(t *testing.T) {
+	cfg := Config{Similarity: Similarity{Kind: Cosine, Space: Raw}, Threshold: -1}
+	fn := fixture.SetUp(t, &stepsFn{Config: cfg, imagination: imagined(fixture.Models(t))})
+	drawn := map[int64]bool{}
+	for pair := range int64(40) {
+		in := ends(true)
+		in.Batch.Pairs[1].Index = pair
+		first, err := fn.estimate(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := fn.estimate(t.Context(), in)
+		if err != nil || first.Pairs[1] != again.Pairs[1] {
+			t.Fatalf("pair %d drew %+v, then %+v (%v)", pair, first.Pairs[1], again.Pairs[1], err)
+		}
+		drawn[first.Pairs[1].High.Episode.ID] = true
+	}
+	if len(drawn) < 4 {
+		t.Errorf("of five candidates that all are similar enough %v were drawn", drawn)
+	}
+}
+
 func TestConstantSteps(t *testing.T) {
 	fn := fixture.SetUp(t, &stepsFn{Config: Config{Constant: 3}, imagination: imagined(fixture.Models(t))})
 	in := ends(false)
@@ -179,6 +234,37 @@ func TestNormalised(t *testing.T) {
 	for _, v := range fn.comparable(append(above, info.StateMean...))[:info.ObservationDim] {
 		if v < 1.99 || v > 2.01 {
 			t.Errorf("two standard deviations above the mean are %v", v)
+		}
+	}
+}
+
+// TestDenoiserSpace: states are compared as the denoiser has them.
+func TestDenoiserSpace(t *testing.T) {
+	fn := fixture.SetUp(t, &stepsFn{Config: Config{Similarity: Similarity{Kind: Cosine, Space: Denoiser}}, imagination: imagined(fixture.Models(t))})
+	states := ends(false).Targets
+	got := fn.comparable(states)
+	back := make([]float32, len(got))
+	fn.Info().States.Invert(back, got)
+	for i, v := range back {
+		if d := v - states[i]; d < -1e-4 || d > 1e-4 {
+			t.Errorf("value %d is %v, and %v when the normaliser is inverted", i, states[i], v)
+		}
+	}
+	if cmp.Equal(got, states) {
+		t.Error("the states are as they were")
+	}
+}
+
+// TestConstantStepsImagineNothing estimates without any model, which an imagination
+// would ask for: a constant Δ with entries of the plan's needs none.
+func TestConstantStepsImagineNothing(t *testing.T) {
+	got, err := (&stepsFn{Config: Config{Constant: 3}}).estimate(t.Context(), ends(false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range got.Pairs {
+		if p.Steps != 3 || p.High.Episode.ID != int64(10+i) || p.Similarity != 0 {
+			t.Errorf("pair %d has Δ %d, enters episode %d, similarity %v", i, p.Steps, p.High.Episode.ID, p.Similarity)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package estimate
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 )
 
 // Kinds of similarity and the spaces they compare in.
@@ -10,7 +11,8 @@ const (
 	Cosine     = "cosine"   // the paper
 	Distance   = "distance" // negative L2 distance
 	Raw        = "raw"
-	Normalised = "normalised"
+	Normalised = "normalised" // by the moments of the data
+	Denoiser   = "denoiser"   // as the denoiser has them: the authors' code
 )
 
 // Similarity compares two states.
@@ -24,8 +26,8 @@ func (s Similarity) Validate() error {
 	if s.Kind != Cosine && s.Kind != Distance {
 		return fmt.Errorf("estimate: unknown similarity %q: want %s or %s", s.Kind, Cosine, Distance)
 	}
-	if s.Space != Raw && s.Space != Normalised {
-		return fmt.Errorf("estimate: unknown space %q: want %s or %s", s.Space, Raw, Normalised)
+	if s.Space != Raw && s.Space != Normalised && s.Space != Denoiser {
+		return fmt.Errorf("estimate: unknown space %q: want %s, %s or %s", s.Space, Raw, Normalised, Denoiser)
 	}
 	return nil
 }
@@ -73,4 +75,25 @@ func (s Similarity) best(rollout, targets []float32, stateDim, first, last int) 
 		}
 	}
 	return found
+}
+
+// oneOf draws one of the targets whose best agreement with a step of the rollout comes to
+// the threshold; where none does it is the best one.
+func (s Similarity) oneOf(rng *rand.Rand, threshold float64, rollout, targets []float32, stateDim, first, last int) match {
+	best := match{step: first, similarity: math.Inf(-1)}
+	var similar []match
+	for target := range len(targets) / stateDim {
+		m := s.best(rollout, targets[target*stateDim:(target+1)*stateDim], stateDim, first, last)
+		m.target = target
+		if m.similarity > best.similarity {
+			best = m
+		}
+		if m.similarity >= threshold {
+			similar = append(similar, m)
+		}
+	}
+	if len(similar) == 0 {
+		return best
+	}
+	return similar[rng.IntN(len(similar))]
 }

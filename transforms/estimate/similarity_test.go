@@ -2,6 +2,7 @@ package estimate
 
 import (
 	"math"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -57,6 +58,28 @@ func TestBest(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+// TestOneOf: each of the targets that are similar enough is drawn, and no other; where
+// none is, the best one is taken.
+func TestOneOf(t *testing.T) {
+	rollout, targets := []float32{7, 1, 5, 2, 5, 9}, []float32{5.25, 100, 9, 1.25, 12}
+	s, drawn := Similarity{Kind: Distance, Space: Raw}, map[match]int{}
+	rng := rand.New(rand.NewPCG(1, 1))
+	for range 300 {
+		drawn[s.oneOf(rng, -0.25, rollout, targets, 1, 1, 5)]++
+	}
+	for _, want := range []match{{0, 2, -0.25}, {2, 5, 0}, {3, 1, -0.25}} {
+		if drawn[want] < 60 {
+			t.Errorf("%+v was drawn %d times of 300, want about 100", want, drawn[want])
+		}
+	}
+	if len(drawn) != 3 {
+		t.Errorf("drawn: %v", drawn)
+	}
+	if got, want := s.oneOf(rng, 1, rollout, targets, 1, 1, 5), (match{2, 5, 0}); got != want {
+		t.Errorf("where none is similar enough %+v, want %+v", got, want)
 	}
 }
 

@@ -53,7 +53,7 @@ func (fn *bridgeFn) inpaint(ctx context.Context, c trajectory.Contexts) (traject
 	for i, pair := range c.Batch.Pairs {
 		seeds[i] = trajectory.StreamSeed(fn.Seed, pair.Index, trajectory.StageInpaint)
 	}
-	states, err := fn.Sample(ctx, c.Known, c.Mask, seeds)
+	states, err := fn.Sample(ctx, c.Known, pastTheEnd(c, info.Horizon), seeds)
 	if err != nil {
 		return trajectory.BridgeBatch{}, err
 	}
@@ -63,4 +63,23 @@ func (fn *bridgeFn) inpaint(ctx context.Context, c trajectory.Contexts) (traject
 		out.Bridges[i] = trajectory.Bridge{Pair: pair, States: slices.Clone(window[:(pair.BridgeRows()+1)*info.ObservationDim])}
 	}
 	return out, nil
+}
+
+// pastTheEnd is the mask with what lies past the end of each high episode marked, as it
+// is in training.
+//
+//	result: [pairs, H]
+func pastTheEnd(c trajectory.Contexts, horizon int) []float32 {
+	mask := slices.Clone(c.Mask) // elements must not be changed
+	for i, pair := range c.Batch.Pairs {
+		states := int(pair.High.Episode.Steps - pair.High.Step)
+		if pair.High.Episode.HasFinal {
+			states++
+		}
+		window := mask[min(i*horizon, len(mask)):min((i+1)*horizon, len(mask))]
+		for at := pair.BridgeRows() + states; at < len(window); at++ {
+			window[at] = session.Past
+		}
+	}
+	return mask
 }

@@ -22,7 +22,9 @@ func contexts(pairs int) trajectory.Contexts {
 	dim := fixture.Walks.ObservationDim
 	c := trajectory.Contexts{Batch: trajectory.PairBatch{Index: 1}}
 	for i := range pairs {
-		c.Batch.Pairs = append(c.Batch.Pairs, trajectory.Pair{Index: int64(10 + i), Steps: int32(i)})
+		c.Batch.Pairs = append(c.Batch.Pairs, trajectory.Pair{
+			Index: int64(10 + i), Steps: int32(i), High: trajectory.StateRef{Episode: trajectory.Meta{Steps: 20}},
+		})
 		known, mask := make([]float32, fixture.Horizon*dim), make([]float32, fixture.Horizon)
 		mask[0], mask[i+1] = 1, 1
 		copy(known, walks[i].Observation(0))
@@ -87,6 +89,27 @@ func TestBridgesDependOnTheirPairAlone(t *testing.T) {
 	}
 	if got := process(t, 4, alone).Bridges[0]; slices.Equal(got.States, all.Bridges[last].States) {
 		t.Error("another seed gives the same bridge")
+	}
+}
+
+// TestPastTheEnd: what a high episode does not reach is padding, but for its last
+// observation where it is known.
+func TestPastTheEnd(t *testing.T) {
+	c := contexts(3)
+	for i := range c.Batch.Pairs {
+		c.Batch.Pairs[i].High = trajectory.StateRef{Episode: trajectory.Meta{Steps: 5, HasFinal: i == 2}, Step: 3}
+	}
+	want := []float32{
+		1, 1, 0, -1, -1, -1, -1, -1,
+		1, 0, 1, 0, -1, -1, -1, -1,
+		1, 0, 0, 1, 0, 0, -1, -1,
+	}
+	before := slices.Clone(c.Mask)
+	if got := pastTheEnd(c, fixture.Horizon); !slices.Equal(got, want) {
+		t.Errorf("mask %v, want %v", got, want)
+	}
+	if !slices.Equal(c.Mask, before) {
+		t.Error("the element was changed")
 	}
 }
 

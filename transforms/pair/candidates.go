@@ -47,13 +47,20 @@ func (c Config) CandidatesOf(high []*trajectory.Meta) []trajectory.CandidateBloc
 // CandidateBlocks is how many blocks CandidatesOf gives.
 func (c Config) CandidateBlocks() int64 { return int64(c.pool()+blockStates-1) / blockStates }
 
-// candidates draws an episode, then one of its states, for each place.
+// LongEnough are the episodes of the high pool that candidates can be drawn from.
+func (c Config) LongEnough(high []*trajectory.Meta) []*trajectory.Meta {
+	return slices.DeleteFunc(slices.Clone(high), func(e *trajectory.Meta) bool { return e.Steps < c.MinLeft })
+}
+
+// candidates draws an episode, then one of its states with steps enough left, for each
+// place.
 func (c Config) candidates(high []*trajectory.Meta) []trajectory.StateRef {
+	high = c.LongEnough(high)
 	refs := make([]trajectory.StateRef, c.pool())
 	for i := range refs {
 		rng := trajectory.Stream(c.Seed, int64(i), trajectory.StagePool)
 		e := high[rng.IntN(len(high))]
-		refs[i] = trajectory.StateRef{Episode: *e, Step: rng.Int32N(e.Steps)}
+		refs[i] = trajectory.StateRef{Episode: *e, Step: rng.Int32N(e.Steps - max(0, c.MinLeft-1))}
 	}
 	slices.SortFunc(refs, func(a, b trajectory.StateRef) int {
 		return cmp.Or(rank.ByLocation(a.Episode, b.Episode), cmp.Compare(a.Step, b.Step))

@@ -43,6 +43,9 @@ type Config struct {
 	// Candidates is how many states of the run's pool each batch chooses its
 	// entries from (Reference), and a share of the pool (Reachable).
 	Candidates int `json:"candidates,omitempty"`
+	// MinLeft is how many steps of its episode a candidate must have left, at least: the
+	// authors' code asks for more than 100, a horizon.
+	MinLeft int32 `json:"min_left,omitempty"`
 }
 
 // Validate reports a setting that makes no plan.
@@ -56,6 +59,10 @@ func (c Config) Validate() error {
 		return fmt.Errorf("pair: %d stitches asked for", c.Count)
 	case c.First%int64(c.BatchSize) != 0:
 		return fmt.Errorf("pair: first pair %d does not begin a batch of %d", c.First, c.BatchSize)
+	case c.MinLeft < 0:
+		return fmt.Errorf("pair: %d steps left of an episode are asked for", c.MinLeft)
+	case c.MinLeft > 0 && !c.ChoosesEntries():
+		return fmt.Errorf("pair: strategy %s enters episodes at their first state, however many steps they have left", c.Strategy)
 	case c.ChoosesEntries() && c.Candidates < 1:
 		return fmt.Errorf("pair: strategy %s needs candidates", c.Strategy)
 	}

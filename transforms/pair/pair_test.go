@@ -142,17 +142,38 @@ func TestCandidates(t *testing.T) {
 	}
 }
 
+// TestCandidatesWithStepsLeft: episodes that are too short have none, and the last state
+// that has as many steps left is one.
+func TestCandidatesWithStepsLeft(t *testing.T) {
+	var high []*trajectory.Meta
+	for i, steps := range []int32{5, 9, 30, 10} {
+		high = append(high, &trajectory.Meta{ID: int64(i), Steps: steps, Location: trajectory.Location{Row: int64(i)}})
+	}
+	cfg := Config{Strategy: Reference, Seed: 5, Count: 1, BatchSize: 1, Candidates: 70, MinLeft: 10}
+	latest := map[int64]int32{}
+	for _, block := range cfg.CandidatesOf(high) {
+		for _, ref := range block.Refs {
+			latest[ref.Episode.ID] = max(latest[ref.Episode.ID], ref.Step)
+		}
+	}
+	if d := gocmp.Diff(map[int64]int32{2: 20, 3: 0}, latest); d != "" {
+		t.Errorf("latest candidate of each episode (-want +got):\n%s", d)
+	}
+}
+
 func TestValidate(t *testing.T) {
 	good := Config{Strategy: Reference, Count: 1, BatchSize: 1, Candidates: 1}
 	if err := good.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*Config){
-		"strategy":   func(c *Config) { c.Strategy = "best" },
-		"count":      func(c *Config) { c.Count = 0 },
-		"batch":      func(c *Config) { c.BatchSize = 0 },
-		"first":      func(c *Config) { c.BatchSize, c.First = 4, 2 },
-		"candidates": func(c *Config) { c.Candidates = 0 },
+		"strategy":                func(c *Config) { c.Strategy = "best" },
+		"count":                   func(c *Config) { c.Count = 0 },
+		"batch":                   func(c *Config) { c.BatchSize = 0 },
+		"first":                   func(c *Config) { c.BatchSize, c.First = 4, 2 },
+		"number of steps left":    func(c *Config) { c.MinLeft = -1 },
+		"strategy for steps left": func(c *Config) { c.Strategy, c.MinLeft = Uniform, 5 },
+		"candidates":              func(c *Config) { c.Candidates = 0 },
 	} {
 		bad := good
 		change(&bad)

@@ -47,8 +47,10 @@ func init() {
 
 // Config of the qualification.
 type Config struct {
-	// Delta is δ, in the units of the observations.
-	Delta float64 `json:"delta"`
+	// Delta is δ, in the units of the observations, or with Normalised in standard
+	// deviations of the training data's.
+	Delta      float64 `json:"delta"`
+	Normalised bool    `json:"normalised,omitempty"`
 	// Off keeps every finite bridge, with its error: the paper's ablation
 	// without qualification.
 	Off bool `json:"off,omitempty"`
@@ -64,9 +66,10 @@ type Config struct {
 	// before s_T. The authors' code, which has each environment's own rule in
 	// place of a prediction, asks the last one too.
 	RejectTerminal bool `json:"reject_terminal,omitempty"`
-	// RequireGain drops a stitch that earns no more than what it replaces, as
-	// the authors' code does.
+	// RequireGain drops a stitch that earns no more than what it replaces; with
+	// AcceptTies one that earns less, as in the authors' code, which discounts both.
 	RequireGain bool `json:"require_gain,omitempty"`
+	AcceptTies  bool `json:"accept_ties,omitempty"`
 }
 
 // Validate reports a threshold that accepts nothing.
@@ -74,6 +77,8 @@ func (c Config) Validate() error {
 	switch {
 	case !c.Off && !(c.Delta > 0):
 		return fmt.Errorf("qualify: δ %v accepts nothing", c.Delta)
+	case c.AcceptTies && !c.RequireGain:
+		return fmt.Errorf("qualify: ties of the gain are accepted where none is required")
 	case c.MaxDisagreement < 0 || !finite(c.MaxDisagreement):
 		return fmt.Errorf("qualify: the largest disagreement %v is none: want a positive number, or 0 to allow any", c.MaxDisagreement)
 	}
@@ -129,7 +134,11 @@ func (fn *stitchFn) qualify(ctx context.Context, in trajectory.BridgeBatch) (tra
 		b.Errors = training.Distances(predicted[at*dim:(at+rows)*dim], next[at*dim:(at+rows)*dim], dim)
 		b.MaxDisagreement = slices.Max(disagreement[at : at+rows])
 		ends := fn.Config.RejectTerminal && anyLikely(terminals[at:at+rows-1])
-		b.Rejected = fn.Config.judge(b, ends)
+		worst := slices.Max(b.Errors)
+		if fn.Config.Normalised {
+			worst = slices.Max(scaledDistances(predicted[at*dim:(at+rows)*dim], next[at*dim:(at+rows)*dim], fn.Info().StateScale))
+		}
+		b.Rejected = fn.Config.judge(b, float64(worst), ends)
 		out.Bridges[i] = b
 		at += rows
 	}
@@ -144,10 +153,23 @@ func count(ctx context.Context, reason string) {
 	rejected[reason].Inc(ctx, 1)
 }
 
-// judge gives the reason to reject a bridge, or "". It ends early if a generated
-// state is predicted to be terminal.
-func (c Config) judge(b trajectory.Bridge, endsEarly bool) string {
-	worst, disagreement := float64(slices.Max(b.Errors)), float64(b.MaxDisagreement)
+// scaledDistances is ‖(a − b)/scale‖₂ of each row.
+//
+//	a, b:   [n, S]
+//	scale:  [S]
+//	result: [n]
+func scaledDistances(a, b, scale []float32) []float32 {
+	difference := make([]float32, len(a))
+	for i := range a {
+		difference[i] = (a[i] - b[i]) / scale[i%len(scale)]
+	}
+	return training.Distances(difference, make([]float32, len(a)), len(scale))
+}
+
+// judge gives the reason to reject a bridge, or "", by the largest distance of a
+// predicted state. It ends early if a generated state is predicted to be terminal.
+func (c Config) judge(b trajectory.Bridge, worst float64, endsEarly bool) string {
+	disagreement := float64(b.MaxDisagreement)
 	gain := b.Pair.HighReturn - b.Pair.LowRest
 	for _, r := range b.Rewards {
 		gain += float64(r)
@@ -161,7 +183,7 @@ func (c Config) judge(b trajectory.Bridge, endsEarly bool) string {
 		return ReasonDisagreement
 	case c.RejectTerminal && endsEarly:
 		return ReasonTerminal
-	case c.RequireGain && gain <= 0:
+	case c.RequireGain && (gain < 0 || gain == 0 && !c.AcceptTies):
 		return ReasonNoGain
 	}
 	return ""

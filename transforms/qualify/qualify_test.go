@@ -26,6 +26,7 @@ func TestValidate(t *testing.T) {
 		{Config{Delta: 0.1}, false},
 		{Config{Off: true}, false},
 		{Config{}, true},
+		{Config{Delta: 0.1, AcceptTies: true}, true},
 		{Config{Delta: -1}, true},
 		{Config{Delta: math.NaN()}, true},
 		{Config{Delta: 0.1, MaxDisagreement: 0.2}, false},
@@ -44,6 +45,7 @@ func TestJudge(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	strict, off := Config{Delta: 0.5}, Config{Off: true}
 	gainful := Config{Delta: 0.5, RequireGain: true}
+	ties := Config{Delta: 0.5, RequireGain: true, AcceptTies: true}
 	tests := []struct {
 		name               string
 		cfg                Config
@@ -64,6 +66,8 @@ func TestJudge(t *testing.T) {
 		{"gain by the high part", gainful, []float32{0.1, 0.1}, []float32{0, 0}, 1, 2, ""},
 		{"gain by the bridge", gainful, []float32{0.1, 0.1}, []float32{0.5, 0.75}, 2, 1, ""},
 		{"no gain", gainful, []float32{0.1, 0.1}, []float32{0.5, 0.5}, 2, 1, ReasonNoGain},
+		{"a tie that is accepted", ties, []float32{0.1, 0.1}, []float32{0.5, 0.5}, 2, 1, ""},
+		{"a loss where ties are accepted", ties, []float32{0.1, 0.1}, []float32{0.5, 0.25}, 2, 1, ReasonNoGain},
 		{"no gain asked for", strict, []float32{0.1, 0.1}, []float32{0, 0}, 2, 1, ""},
 		{"no gain, off", Config{Off: true, RequireGain: true}, []float32{9, 9}, []float32{0, 0}, 2, 1, ReasonNoGain},
 		{"dynamics before gain", gainful, []float32{0.9, 0.1}, []float32{0, 0}, 2, 1, ReasonDynamics},
@@ -72,7 +76,7 @@ func TestJudge(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			b := trajectory.Bridge{Errors: test.errors, Rewards: test.rewards}
 			b.Pair.LowRest, b.Pair.HighReturn = test.lowRest, test.highGives
-			if got := test.cfg.judge(b, false); got != test.want {
+			if got := test.cfg.judge(b, float64(slices.Max(b.Errors)), false); got != test.want {
 				t.Errorf("rejected as %q, want %q", got, test.want)
 			}
 		})
@@ -111,6 +115,34 @@ func TestStitches(t *testing.T) {
 	})
 }
 
+// TestNormalisedDelta: δ and the error are measured in standard deviations, and the error
+// that is told stays in the units of the observations.
+func TestNormalisedDelta(t *testing.T) {
+	models, s := fixture.Models(t), fixture.Session(t)
+	state, action := []float32{0, 0, 0}, []float32{0.5, -0.5}
+	predicted, _, err := s.Dynamics(state, action)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scale := s.Info().StateScale
+	next := []float32{predicted[0] + 3*scale[0], predicted[1], predicted[2] - 4*scale[2]} // 5 standard deviations
+	in := trajectory.BridgeBatch{Bridges: []trajectory.Bridge{{States: append(slices.Clone(state), next...), Actions: action, Rewards: []float32{0}}}}
+	for delta, want := range map[float64]string{5.01: "", 4.99: ReasonDynamics} {
+		fn := fixture.SetUp(t, &stitchFn{Models: inference.Models{Options: models}, Config: Config{Delta: delta, Normalised: true}})
+		out, err := fn.qualify(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := out.Bridges[0].Rejected; got != want {
+			t.Errorf("δ %v: rejected as %q, want %q", delta, got, want)
+		}
+		raw := math.Hypot(3*float64(scale[0]), 4*float64(scale[2]))
+		if got := float64(out.Bridges[0].Errors[0]); math.Abs(got-raw) > 1e-4 {
+			t.Errorf("error %v, want %v in the units of the observations", got, raw)
+		}
+	}
+}
+
 // TestJudgeByTheReferenceModels: what only an ensemble and a reward model with
 // terminals can say.
 func TestJudgeByTheReferenceModels(t *testing.T) {
@@ -138,7 +170,7 @@ func TestJudgeByTheReferenceModels(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			b := trajectory.Bridge{Errors: []float32{test.worst}, MaxDisagreement: test.disagreement}
-			if got := test.cfg.judge(b, test.endsEarly); got != test.want {
+			if got := test.cfg.judge(b, float64(slices.Max(b.Errors)), test.endsEarly); got != test.want {
 				t.Errorf("rejected as %q, want %q", got, test.want)
 			}
 		})

@@ -5,6 +5,9 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"diffstitch/modelops/training"
+	"diffstitch/transforms/estimate"
 )
 
 // Delta is the threshold of the qualification.
@@ -14,6 +17,32 @@ type Delta struct {
 	// error on held-out real transitions.
 	Quantile float64 `json:"quantile,omitempty"`
 	Value    float64 `json:"value,omitempty"` // in the units of the observations
+	// Normalised has errors measured in standard deviations of the observations, and the
+	// value too.
+	Normalised bool `json:"normalised,omitempty"`
+}
+
+// The spaces in which errors are measured.
+const (
+	SpaceRaw        = estimate.Raw
+	SpaceNormalised = estimate.Normalised
+)
+
+// In is δ in a space.
+func (d Delta) In(space string) (Delta, error) {
+	if space != SpaceRaw && space != SpaceNormalised {
+		return d, fmt.Errorf("δ in the space %q: want %s or %s", space, SpaceRaw, SpaceNormalised)
+	}
+	d.Normalised = space == SpaceNormalised
+	return d, nil
+}
+
+// of is the quantile of a dynamics model's errors.
+func (d Delta) of(errors training.ErrorQuantiles) float64 {
+	if d.Normalised {
+		return errors.QuantileNormalized(d.Quantile)
+	}
+	return errors.Quantile(d.Quantile)
 }
 
 // DefaultQuantile is what "auto" means.
@@ -50,11 +79,15 @@ func (d Delta) Passed() string {
 }
 
 func (d Delta) String() string {
+	unit := ""
+	if d.Normalised {
+		unit = " standard deviations"
+	}
 	switch {
 	case d.Off:
 		return "off"
 	case d.Quantile > 0:
-		return fmt.Sprintf("%.4g (the %g quantile of the held-out dynamics error)", d.Value, d.Quantile)
+		return fmt.Sprintf("%.4g%s (the %g quantile of the held-out dynamics error)", d.Value, unit, d.Quantile)
 	}
-	return fmt.Sprintf("%g", d.Value)
+	return fmt.Sprintf("%g%s", d.Value, unit)
 }

@@ -6,6 +6,19 @@ import (
 	"diffstitch/pipelines/augment/method"
 )
 
+// A squared distance of 1.5, as the authors' code compares, is a distance of 1.2247.
+func ExampleDelta_In() {
+	delta, _ := method.ParseDelta("1.2247") // a squared distance of 1.5
+	fmt.Println(delta.In(method.SpaceRaw))
+	fmt.Println(delta.In(method.SpaceNormalised))
+	_, err := delta.In("scaled")
+	fmt.Println(err)
+	// Output:
+	// 1.2247 <nil>
+	// 1.2247 standard deviations <nil>
+	// δ in the space "scaled": want raw or normalised
+}
+
 func ExampleParseDelta() {
 	for _, given := range []string{"off", "0.5", "auto:0.9", "-1"} {
 		delta, err := method.ParseDelta(given)

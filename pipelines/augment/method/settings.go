@@ -46,15 +46,22 @@ type StitchingSettings struct {
 	Pools   rank.Config        `json:"pools,omitzero"`
 	Pairing string             `json:"pairing,omitempty"`
 	// Candidates is how many high-return states a batch chooses its entries from.
-	Candidates int             `json:"candidates,omitempty"`
-	Estimate   estimate.Config `json:"estimate,omitzero"`
+	Candidates int `json:"candidates,omitempty"`
+	// MinLeft is how many steps of its episode an entry must have left.
+	MinLeft  int32           `json:"min_left,omitempty"`
+	Estimate estimate.Config `json:"estimate,omitzero"`
 
 	Sampler diffusion.Sampler `json:"sampler,omitzero"`
-	Delta   Delta             `json:"delta,omitzero"`
-	// MaxDisagreement, RejectTerminal and RequireGain are those of qualify.Config.
+	// GuidedReturn is what a denoiser guided by the return aims at, from 0 to 1, the
+	// highest return-to-go in the data. Others ignore it.
+	GuidedReturn float64 `json:"guided_return,omitempty"`
+	Delta        Delta   `json:"delta,omitzero"`
+	// MaxDisagreement, RejectTerminal, RequireGain and AcceptTies are those of
+	// qualify.Config.
 	MaxDisagreement float64 `json:"max_disagreement,omitempty"`
 	RejectTerminal  bool    `json:"reject_terminal,omitempty"`
 	RequireGain     bool    `json:"require_gain,omitempty"`
+	AcceptTies      bool    `json:"accept_ties,omitempty"`
 }
 
 func defaultStitching() StitchingSettings {
@@ -65,6 +72,8 @@ func defaultStitching() StitchingSettings {
 		Candidates: 2048,
 		Estimate:   estimate.Config{Similarity: estimate.Similarity{Kind: estimate.Distance, Space: estimate.Normalised}},
 		Sampler:    diffusion.Sampler{Kind: diffusion.DDIM, Steps: 20},
-		Delta:      Delta{Quantile: DefaultQuantile},
+		// Near the top of the range that the authors' code uses.
+		GuidedReturn: 0.9,
+		Delta:        Delta{Quantile: DefaultQuantile},
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"diffstitch/io/report"
 	"diffstitch/io/trajectory"
+	"diffstitch/modelops/training"
 	"diffstitch/pipelines/augment/sample"
 )
 
@@ -58,14 +59,16 @@ func (stitching) Rejects(w *Work) (file string, lines iter.Seq[any]) {
 }
 
 func (stitching) Summary(w *Work) []report.Fact {
-	s := w.Settings
+	words := w.Settings.Words()
 	return []report.Fact{
 		{Name: "backend", Value: w.Engine},
+		{Name: "denoiser learned from", Value: w.Models.Models[training.Denoiser].Details.LearnedFrom()},
 		{Name: "conditioning", Value: w.Models.Conditioning},
-		{Name: "sampler", Value: fmt.Sprintf("%s, %d steps", s.Sampler.Kind, s.Sampler.Steps)},
-		{Name: "pairing", Value: s.Pairing},
-		{Name: "similarity", Value: s.Estimate.Similarity.Kind + ", " + s.Estimate.Similarity.Space},
-		{Name: "δ", Value: s.Delta.String()},
+		{Name: "sampler", Value: words.Sampler},
+		{Name: "pairing", Value: words.Pairing},
+		{Name: "similarity", Value: words.Similarity},
+		{Name: "Δ", Value: words.Steps},
+		{Name: "δ", Value: words.Delta},
 		{Name: "mix", Value: w.Mix.Ratio.String() + ", " + w.Mix.Emit},
 		{Name: "seed", Value: fmt.Sprint(w.Seed)},
 	}
@@ -76,7 +79,12 @@ const panels = 6
 
 // Picture tells of every attempt, and draws a sample of the accepted stitches.
 func (stitching) Picture(w *Work, page *report.Report, of Sources) error {
-	page.Threshold, page.Pools = w.Settings.Delta.Value, poolReturns(w)
+	if notice := w.Models.Models[training.Denoiser].Details.Statistics.Notice(); notice != "" {
+		page.Notices = append(page.Notices, notice)
+	}
+	if page.Pools = poolReturns(w); !w.Settings.Delta.Normalised { // the errors drawn are in the units of the observations
+		page.Threshold = w.Settings.Delta.Value
+	}
 	for _, o := range w.Outcomes {
 		page.Attempts = append(page.Attempts, report.Attempt{Steps: int(o.Steps), MaxError: float64(o.MaxError), Accepted: o.Rejected == ""})
 	}

@@ -3,10 +3,36 @@ package method
 import (
 	"encoding/json"
 	"math"
+	"slices"
+	"strings"
 	"testing"
 
+	"diffstitch/io/report"
 	"diffstitch/io/trajectory"
+	"diffstitch/modelops/session"
+	"diffstitch/modelops/training"
 )
+
+// TestReportSaysWhatWasLearnedFrom: how much of the data the denoiser saw, and what
+// bridges do with what no step changes.
+func TestReportSaysWhatWasLearnedFrom(t *testing.T) {
+	details := training.Details{
+		Statistics: training.Statistics{Episodes: 40, EpisodeConstant: []int{4, 5}},
+		Windows:    &training.Windows{Episodes: 39, States: 900, Begin: 861, Padded: 86},
+	}
+	w := &Work{Models: session.Info{Models: map[training.Kind]session.Model{training.Denoiser: {Details: details}}}}
+	want := report.Fact{Name: "denoiser learned from", Value: "39 of 40 episodes, 900 states; 10% of 861 windows are padded past their episode's end"}
+	if facts := (stitching{}).Summary(w); !slices.Contains(facts, want) {
+		t.Errorf("%v: want %v among them", facts, want)
+	}
+	var page report.Report
+	if err := (stitching{}).Picture(w, &page, Sources{}); err != nil {
+		t.Fatal(err)
+	}
+	if len(page.Notices) != 1 || !strings.Contains(page.Notices[0], "of the states, dimension 4, 5.") {
+		t.Errorf("notices %q", page.Notices)
+	}
+}
 
 func TestRejection(t *testing.T) {
 	stitch := trajectory.Pair{

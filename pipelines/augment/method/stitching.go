@@ -1,6 +1,7 @@
 package method
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,13 +31,22 @@ func (stitching) Batch() int { return 64 }
 
 func (stitching) Validate(s Settings, seed uint64, batch int) error {
 	one := s.plan(seed, batch, Round{Count: 1})
-	return errors.Join(s.Scoring.Validate(), s.Pools.Validate(), one.Validate(), s.Estimate.Validate())
+	return errors.Join(s.Scoring.Validate(), s.Pools.Validate(), one.Validate(), s.Estimate.Validate(), s.guides())
+}
+
+// guides reports a return that is none to aim at.
+func (s StitchingSettings) guides() error {
+	if !(s.GuidedReturn >= 0 && s.GuidedReturn <= 1) {
+		return fmt.Errorf("--guided-return %g is not in [0, 1], the range of the data's returns", s.GuidedReturn)
+	}
+	return nil
 }
 
 // plan is that of a round's pairs.
 func (s StitchingSettings) plan(seed uint64, batch int, r Round) pair.Config {
 	return pair.Config{
-		Strategy: s.Pairing, Seed: seed, First: r.First, Count: r.Count, BatchSize: batch, Candidates: s.Candidates,
+		Strategy: s.Pairing, Seed: seed, First: r.First, Count: r.Count, BatchSize: batch,
+		Candidates: s.Candidates, MinLeft: s.MinLeft,
 	}
 }
 
@@ -46,10 +56,10 @@ func (stitching) Settle(w *Work) error {
 		return err
 	}
 	if _, _, err := s.Estimate.Bounds(w.Models.Horizon); err != nil {
-		return err
+		return fmt.Errorf("%w: lower --min-steps or --constant-steps, or train with a larger --horizon", err)
 	}
 	if s.Delta.Quantile > 0 {
-		s.Delta.Value = w.Models.DynamicsError.Quantile(s.Delta.Quantile)
+		s.Delta.Value = s.Delta.of(w.Models.DynamicsError)
 	}
 	return checkQualification(w)
 }
@@ -68,15 +78,22 @@ func checkQualification(w *Work) error {
 
 func (s StitchingSettings) qualify() qualify.Config {
 	return qualify.Config{
-		Delta: s.Delta.Value, Off: s.Delta.Off,
-		MaxDisagreement: s.MaxDisagreement, RejectTerminal: s.RejectTerminal, RequireGain: s.RequireGain,
+		Delta: s.Delta.Value, Normalised: s.Delta.Normalised, Off: s.Delta.Off,
+		MaxDisagreement: s.MaxDisagreement, RejectTerminal: s.RejectTerminal,
+		RequireGain: s.RequireGain, AcceptTies: s.AcceptTies,
 	}
 }
 
 // Prepare ranks the episodes into the two pools.
 func (stitching) Prepare(w *Work) (err error) {
-	w.Pools, err = rank.Split(w.Settings.Pools, w.Metas)
-	return err
+	if w.Pools, err = rank.Split(w.Settings.Pools, w.Metas); err != nil {
+		return err
+	}
+	if plan := w.Settings.plan(w.Seed, w.Batch, Round{}); len(w.Pools.High) > 0 && len(plan.LongEnough(w.Pools.High)) == 0 {
+		longest := slices.MaxFunc(w.Pools.High, func(a, b *trajectory.Meta) int { return cmp.Compare(a.Steps, b.Steps) })
+		return fmt.Errorf("--min-left %d: the longest episode of the high pool has %d steps: ask for no more", plan.MinLeft, longest.Steps)
+	}
+	return nil
 }
 
 // Guess is two batches: how many stitches are accepted is hard to tell.
