@@ -117,6 +117,30 @@ func TestInspectPrintsJSON(t *testing.T) {
 	}
 }
 
+// TestDocumentedCommands: the flags with which docs/presets.md follows the paper and the
+// authors' code are accepted, so that what is missing is the models.
+func TestDocumentedCommands(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "presets.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	maze := filepath.Join(t.TempDir(), "maze.parquet")
+	if _, err := exchange.GeneratePointMaze(t.Context(), exchange.GenerateOptions{Out: maze, Episodes: 3}); err != nil {
+		t.Fatal(err)
+	}
+	joined := strings.NewReplacer("\\\n", " ", "\n", " ").Replace(string(text))
+	commands := regexp.MustCompile("augment (--pairing [^`]*)`").FindAllStringSubmatch(joined, -1)
+	if len(commands) != 2 {
+		t.Fatalf("%d commands are documented, want two", len(commands))
+	}
+	for _, command := range commands {
+		args := append([]string{"augment", "--data", maze, "--models", t.TempDir(), "--out", "o", "--stitches", "1"}, strings.Fields(command[1])...)
+		if got := run(t.Context(), args); got != exitFailed {
+			t.Errorf("exit code %d, want %d since there are no models: %v", got, exitFailed, args)
+		}
+	}
+}
+
 // TestDocumentedFlags: the flags that docs/presets.md names, and those of README's table of
 // choices, are those of train and augment.
 func TestDocumentedFlags(t *testing.T) {

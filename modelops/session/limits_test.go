@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -130,22 +132,37 @@ func TestDataShorterThanTheHorizon(t *testing.T) {
 	}
 }
 
-// TestEarlierModelsAreRefused: a denoiser without the details that sampling needs.
-func TestEarlierModelsAreRefused(t *testing.T) {
+// TestEarlierModels: a denoiser without the details that sampling needs is refused; the
+// other models run as they did.
+func TestEarlierModels(t *testing.T) {
 	dir := copyOf(t, walkModels(t))
-	m, _, weights, err := checkpoint.Open(filepath.Join(dir, "denoiser"))
+	for _, kind := range training.KindsOf(training.MethodDiffStitch) {
+		folder := filepath.Join(dir, string(kind))
+		m, _, weights, err := checkpoint.Open(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.RemoveAll(folder); err != nil {
+			t.Fatal(err)
+		}
+		m.Details = regexp.MustCompile(`"(windows|observation_low|observation_high)"`).ReplaceAll(m.Details, []byte(`"of_later_$1"`))
+		if _, err := checkpoint.Save(folder, m, weights); err != nil {
+			t.Fatal(err)
+		}
+	}
+	opts := ddim(dir, backend.Go)
+	if _, err := Shared(opts); err == nil || !strings.Contains(err.Error(), "run `diffstitch train` again") {
+		t.Errorf("a denoiser of an earlier version gave %v", err)
+	}
+	opts.Kinds = []training.Kind{training.InverseDynamics, training.Reward, training.Dynamics}
+	states, actions := []float32{5, 0}, []float32{1, 0}
+	got, _, err := mustOpen(t, opts).Dynamics(states, actions)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll(filepath.Join(dir, "denoiser")); err != nil {
-		t.Fatal(err)
-	}
-	m.Details = []byte(strings.Replace(string(m.Details), `"windows"`, `"windows_of_before"`, 1))
-	if _, err := checkpoint.Save(filepath.Join(dir, "denoiser"), m, weights); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Shared(ddim(dir, backend.Go)); err == nil || !strings.Contains(err.Error(), "run `diffstitch train` again") {
-		t.Errorf("a denoiser of an earlier version gave %v", err)
+	want, _, err := mustOpen(t, ddim(walkModels(t), backend.Go)).Dynamics(states, actions)
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("a dynamics model of an earlier version predicts %v, want %v (%v)", got, want, err)
 	}
 }
 
