@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +14,8 @@ import (
 	"diffstitch/modelops/training"
 	"diffstitch/pipelines/exchange"
 	"diffstitch/pipelines/observe"
+
+	"github.com/spf13/cobra"
 )
 
 func TestExitCodes(t *testing.T) {
@@ -142,7 +145,7 @@ func TestDocumentedCommands(t *testing.T) {
 }
 
 // TestDocumentedFlags: the flags that docs/presets.md names, and those of README's table of
-// choices, are those of train and augment.
+// choices, are those of train, augment and evaluate.
 func TestDocumentedFlags(t *testing.T) {
 	for page, least := range map[string]int{"docs/presets.md": 20, "README.md": 15} {
 		text, err := os.ReadFile(filepath.Join("..", "..", page))
@@ -159,8 +162,9 @@ func TestDocumentedFlags(t *testing.T) {
 		for _, match := range regexp.MustCompile(`(?:^|[\s`+"`"+`])--([a-z][a-z-]*)`).FindAllStringSubmatch(strings.Join(lines, "\n"), -1) {
 			name := match[1]
 			known[name] = true
-			if newTrain().Flags().Lookup(name) == nil && newAugment().Flags().Lookup(name) == nil {
-				t.Errorf("%s names --%s, which is a flag of neither train nor augment", page, name)
+			has := func(cmd *cobra.Command) bool { return cmd.Flags().Lookup(name) != nil }
+			if !slices.ContainsFunc([]*cobra.Command{newTrain(), newAugment(), newEvaluate()}, has) {
+				t.Errorf("%s names --%s, which is a flag of none of train, augment and evaluate", page, name)
 			}
 		}
 		if len(known) < least {
