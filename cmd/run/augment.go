@@ -249,7 +249,7 @@ func settleBatch(w io.Writer, batch string, o *augment.Options) (err error) {
 	o.Batch = measured[len(measured)-1].Batch
 	fmt.Fprintf(w, "--batch %d, of those measured:", o.Batch)
 	for _, m := range measured {
-		fmt.Fprintf(w, " %d (%.3g a second)", m.Batch, m.PerSecond)
+		fmt.Fprintf(w, " %d (%.3g per second)", m.Batch, m.PerSecond)
 	}
 	fmt.Fprintln(w)
 	return nil

@@ -33,7 +33,7 @@ func newExport() *cobra.Command {
 	flags.StringVar(&o.Out, "out", "", "folder to make (required)")
 	flags.StringVar(&o.ID, "id", "", "of a Minari dataset, such as maze/stitched-v0 (default the name of --out)")
 	flags.StringVar(&o.Task, "task", "", "of a LeRobot dataset, in words (default the name of --out)")
-	flags.IntVar(&o.FPS, "fps", 1, "of a LeRobot dataset, steps a second: its timestamps are step/fps")
+	flags.IntVar(&o.FPS, "fps", 1, "of a LeRobot dataset, steps per second: its timestamps are step/fps")
 	return cmd
 }
 

@@ -200,7 +200,7 @@ func TestIsWorker(t *testing.T) {
 
 func TestPlainLine(t *testing.T) {
 	got := plainLine(observe.Progress{Task: "training reward", Done: 50, Total: 100, Unit: "steps", Rate: 10, Note: "loss 0.5"})
-	if want := "training reward (loss 0.5): 50 of 100 steps, 10.0 a second, 5s left"; got != want {
+	if want := "training reward (loss 0.5): 50 of 100 steps, 10.0 per second, 5s left"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -232,7 +232,7 @@ func TestBarsFollowEachOther(t *testing.T) {
 		r.show(p)
 	}
 	lines := strings.Split(out.String(), "\n")
-	want := []string{"reading (300/-)", "stitching, 12.5 a second", "writing 100%", ""}
+	want := []string{"reading (300/-)", "stitching, 12.5 per second", "writing 100%", ""}
 	if len(lines) != len(want) {
 		t.Fatalf("%d lines, want %d: %q", len(lines), len(want), out.String())
 	}

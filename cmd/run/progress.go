@@ -136,7 +136,7 @@ func rate(p observe.Progress) string {
 	if p.Rate <= 0 {
 		return ""
 	}
-	return fmt.Sprintf(", %.1f a second", p.Rate)
+	return fmt.Sprintf(", %.1f per second", p.Rate)
 }
 
 func describe(p observe.Progress) string {

@@ -22,7 +22,7 @@ type ExportOptions struct {
 	Out    string // folder, which must not be there yet
 	// ID is what Minari calls the dataset; the name of Out where empty.
 	ID string
-	// Task and FPS, the steps a second, are what LeRobot asks for; the task is the
+	// Task and FPS, the steps per second, are what LeRobot asks for; the task is the
 	// name of Out where empty.
 	Task string
 	FPS  int
@@ -34,7 +34,7 @@ func Export(ctx context.Context, o ExportOptions) (Exchanged, error) {
 		return Exchanged{}, fmt.Errorf("%w: layout %q cannot be written; %s can", failure.ErrUsage, o.Layout, strings.Join(dataset.Exports, ", "))
 	}
 	if o.FPS < 1 {
-		return Exchanged{}, fmt.Errorf("%w: %d steps a second", failure.ErrUsage, o.FPS)
+		return Exchanged{}, fmt.Errorf("%w: %d steps per second", failure.ErrUsage, o.FPS)
 	}
 	o.ID, o.Task = cmp.Or(o.ID, minariID(o.Out)), cmp.Or(o.Task, filepath.Base(o.Out))
 	source, err := open(o.Data)

@@ -58,7 +58,7 @@ type writer struct {
 
 func newWriter(dir string, c layout.ExportConfig) (*writer, error) {
 	if c.FPS < 1 {
-		return nil, fmt.Errorf("dataset: LeRobot wants a whole number of steps a second, not %d", c.FPS)
+		return nil, fmt.Errorf("dataset: LeRobot wants a whole number of steps per second, not %d", c.FPS)
 	}
 	w := &writer{config: c, dir: dir, stats: map[string]*featureStats{}}
 	var fields []arrow.Field
