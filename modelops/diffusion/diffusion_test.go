@@ -198,7 +198,7 @@ type sampling struct {
 	examples examples
 }
 
-var limits = Limits{Low: []float32{-1}, High: []float32{1}}
+var limits = Limits{First: Bounds{[]float32{-0.5}, []float32{0.25}}, Last: Bounds{[]float32{-1}, []float32{1}}}
 
 func newSampling(t *testing.T, engine compute.Backend, cfg Config, sampler Sampler) *sampling {
 	t.Helper()

@@ -10,10 +10,11 @@ import (
 // each predicted clean state to them, so that the next reverse step goes on from a
 // state that can be.
 type Limits struct {
-	// Low and High are [stateDim]: states are clipped to them, which keeps the first
-	// reverse steps, in which hardly any signal is left, from running off. Nil leaves
-	// states free.
-	Low, High []float32
+	// First and Last bound states in the first reverse step, in which hardly any signal is
+	// left, and in the last one; between them bounds widen by the signal's share of the
+	// variance, ᾱ. What a net makes of mere noise lies at its bounds: if these were as wide
+	// as the data's rarest values from the beginning, all that follows would start there.
+	First, Last Bounds
 	// Held lists the dimensions that no step changes, though they differ between
 	// episodes, such as a goal. A hidden state takes them from the next known state, or
 	// where none follows from the last known one: on a bridge from s′_1, whose episode it
@@ -21,14 +22,23 @@ type Limits struct {
 	Held []int
 }
 
+// Bounds are [stateDim], the least and the largest value; nil leaves states free.
+type Bounds struct{ Low, High []float32 }
+
 // apply holds states to the limits.
 //
 //	states: [batch, horizon, stateDim]
+//	signal: scalar, √ᾱ of the denoising step
 //	held:   [batch, horizon, stateDim], what holding gives, nil if nothing is held
 //	result: [batch, horizon, stateDim]
-func (l Limits) apply(states, held *Node) *Node {
-	if l.Low != nil {
-		states = Min(Max(states, everywhere(states, l.Low)), everywhere(states, l.High))
+func (l Limits) apply(states, signal, held *Node) *Node {
+	if l.Last.Low != nil {
+		share := Mul(signal, signal)
+		between := func(first, last []float32) *Node {
+			from := everywhere(states, first)
+			return Add(from, Mul(Sub(everywhere(states, last), from), share))
+		}
+		states = Min(Max(states, between(l.First.Low, l.Last.Low)), between(l.First.High, l.Last.High))
 	}
 	if held == nil {
 		return states

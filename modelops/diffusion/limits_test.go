@@ -38,7 +38,10 @@ func TestLimits(t *testing.T) {
 			backendtest.ForEach(t, func(t *testing.T, engine compute.Backend) {
 				s := newSampling(t, engine, planeConfig(conditioning), sampler)
 				s.examples = ended(s.cfg)
-				s.limits = Limits{Low: []float32{-0.01, -9}, High: []float32{0.02, 9}, Held: []int{1}}
+				s.limits = Limits{
+					First: Bounds{[]float32{-0.005, -9}, []float32{0.01, 9}},
+					Last:  Bounds{[]float32{-0.01, -9}, []float32{0.02, 9}}, Held: []int{1},
+				}
 				states, known := s.loop(t), s.examples.states
 				source := []int{0, 3, 3, 3, 3, 3, -1, -1, -1, -1, 10, 19, 19, 19, 19, 19, 19, 19, 19, 19}
 				for i, m := range s.examples.mask {
@@ -125,4 +128,21 @@ func TestLossCounts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestBoundsWiden: they are the first ones where no signal is left, the last ones where
+// nothing else is, and between by the signal's share of the variance.
+func TestBoundsWiden(t *testing.T) {
+	l := Limits{First: Bounds{[]float32{-1}, []float32{1}}, Last: Bounds{[]float32{-3}, []float32{9}}}
+	backendtest.ForEach(t, func(t *testing.T, engine compute.Backend) {
+		exec := newExec(t, engine, model.NewStore(), func(_ *model.Scope, states, signal *Node) *Node {
+			return l.apply(states, signal, nil)
+		})
+		for signal, want := range map[float32][]float32{0: {-1, 0.5, 1}, 1: {-3, 0.5, 9}, 0.5: {-1.5, 0.5, 3}} {
+			got := runExec(t, engine, exec, tensors.FromValue([][][]float32{{{-20}, {0.5}, {20}}}), tensors.FromScalar(signal))
+			if diff := cmp.Diff(want, tensors.MustCopyFlatData[float32](got), near(tolerance)); diff != "" {
+				t.Errorf("√ᾱ = %v (-want +got):\n%s", signal, diff)
+			}
+		}
+	})
 }

@@ -130,7 +130,7 @@ func (p *process) advance(s state) state {
 	u := p.coefficients(s.counter)
 	noise := p.predict(s, u)
 	clean := Div(Sub(s.x, Mul(noise, u.noiseShare)), u.signalShare)
-	states := p.limits.apply(fromDeviations(p.cfg.Conditioning, clean, s.shown), s.held)
+	states := p.limits.apply(fromDeviations(p.cfg.Conditioning, clean, s.shown), u.signalShare, s.held)
 	clean = toDeviations(p.cfg.Conditioning, states, s.shown)
 	x := Add(Mul(clean, u.fromClean), Mul(s.x, u.fromState))
 	if s.random != nil {

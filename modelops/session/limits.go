@@ -27,18 +27,25 @@ func windowStates(cfg training.DenoiserConfig, d training.Details) int {
 	return min(cfg.Diffusion.UNet.Horizon, d.Windows.Longest)
 }
 
-// limits are the range of the data's states with the configuration's margin, and the
-// dimensions that no step changes.
+// firstBound is how far states may lie from the mean in the first reverse step, in
+// normalised units, where that is within the range: a standard deviation, as they do where
+// nothing is known of them.
+const firstBound = 1
+
+// limits are the range of the data's states with the configuration's margin, at last, and
+// the dimensions that no step changes.
 func limits(cfg diffusion.Config, d training.Details) diffusion.Limits {
 	stats := d.Statistics
-	low, high := make([]float32, len(stats.ObservationLow)), make([]float32, len(stats.ObservationHigh))
-	d.Normalizer.Apply(low, stats.ObservationLow)
-	d.Normalizer.Apply(high, stats.ObservationHigh)
-	for i := range low {
-		margin := float32(cfg.Margin) * (high[i] - low[i])
-		low[i], high[i] = low[i]-margin, high[i]+margin
+	bounds := func() []float32 { return make([]float32, len(stats.ObservationLow)) }
+	first, last := diffusion.Bounds{Low: bounds(), High: bounds()}, diffusion.Bounds{Low: bounds(), High: bounds()}
+	d.Normalizer.Apply(last.Low, stats.ObservationLow)
+	d.Normalizer.Apply(last.High, stats.ObservationHigh)
+	for i := range last.Low {
+		margin := float32(cfg.Margin) * (last.High[i] - last.Low[i])
+		last.Low[i], last.High[i] = last.Low[i]-margin, last.High[i]+margin
+		first.Low[i], first.High[i] = max(last.Low[i], -firstBound), min(last.High[i], firstBound)
 	}
-	return diffusion.Limits{Low: low, High: high, Held: stats.EpisodeConstant}
+	return diffusion.Limits{First: first, Last: last, Held: stats.EpisodeConstant}
 }
 
 // hold copies the dimensions that are held, bit for bit, from the known states that

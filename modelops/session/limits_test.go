@@ -194,11 +194,16 @@ func TestLimitsHoldTheData(t *testing.T) {
 		normalised := make([]float32, len(data))
 		normalizer.Apply(normalised, data)
 		for i, v := range normalised {
-			if d := i % 2; v < l.Low[d] || v > l.High[d] {
-				t.Fatalf("%s: %v, normalised to %v, lies out of [%v, %v]", name, data[i], v, l.Low[d], l.High[d])
+			if d := i % 2; v < l.Last.Low[d] || v > l.Last.High[d] {
+				t.Fatalf("%s: %v, normalised to %v, lies out of [%v, %v]", name, data[i], v, l.Last.Low[d], l.Last.High[d])
 			}
 		}
-		bounds := append(append([]float32(nil), l.Low...), l.High...)
+		for d := range 2 {
+			if l.First.Low[d] < -1 || l.First.High[d] > 1 || l.First.Low[d] < l.Last.Low[d] || l.First.High[d] > l.Last.High[d] {
+				t.Errorf("%s: dimension %d begins within [%v, %v] and ends within [%v, %v]", name, d, l.First.Low[d], l.First.High[d], l.Last.Low[d], l.Last.High[d])
+			}
+		}
+		bounds := append(append([]float32(nil), l.Last.Low...), l.Last.High...)
 		normalizer.Invert(bounds, bounds)
 		for d := range 2 {
 			room := float32(0.051) * (high[d] - low[d])
