@@ -1,6 +1,6 @@
 // Package transitions is the layout of one row per transition: the canonical one, with
 // the columns of D*, D4RL's names, and those of other tools. An episode's rows are
-// contiguous and in order.
+// contiguous and in order; the last one's may go on in the next file.
 package transitions
 
 import (
