@@ -1,14 +1,11 @@
 package layout_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -18,8 +15,6 @@ import (
 	"diffstitch/io/trajectory"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 )
 
 var (
@@ -187,97 +182,6 @@ func TestRefusedColumns(t *testing.T) {
 	}
 }
 
-// cutFiles writes the rows of episodes as files that end after some rows.
-func cutFiles(tb rapid.TB, dir string, columns map[string]*testColumn, cuts []int) []string {
-	var files []string
-	from := 0
-	rows := len(columns["rewards"].values)
-	for i, to := range append(slices.Clone(cuts), rows) {
-		some := map[string]*testColumn{}
-		for name, c := range columns {
-			some[name] = &testColumn{name: c.name, kind: c.kind, values: c.values[from:to]}
-		}
-		path := filepath.Join(dir, fmt.Sprintf("part-%02d.parquet", i))
-		if err := os.WriteFile(path, tableBytes(tb, pick(some, every...), 16), 0o644); err != nil {
-			tb.Fatal(err)
-		}
-		files = append(files, path)
-		from = to
-	}
-	return files
-}
-
-// readFiles reads files as the splits of a dataset, and fetches what it found.
-func readFiles(tb rapid.TB, files []string) (episodes []*trajectory.Episode) {
-	for i := range files {
-		f, err := dataset.OpenAmong(files, i, dataset.Options{})
-		if err != nil {
-			tb.Fatal(err)
-		}
-		for _, groups := range f.Splits(1) {
-			for item, err := range f.EpisodesIn(context.Background(), groups) {
-				if err != nil || item.Reject != nil {
-					tb.Fatalf("%v, %v", item.Reject, err)
-				}
-				e := item.Episode
-				episodes = append(episodes, e)
-				if got, err := f.Fetch(item.Location); err != nil || !reflect.DeepEqual(e, got) {
-					tb.Fatalf("fetching %+v: %v\n%s", item.Location, err, cmp.Diff(e, got))
-				}
-				from := e.Len() / 2
-				if states, err := f.States(item.Location, from, e.Len()); err != nil || !slices.Equal(states, e.Observations[from*3:]) {
-					tb.Fatalf("states of %+v: %v", item.Location, err)
-				}
-			}
-		}
-		if err := f.Close(); err != nil {
-			tb.Fatal(err)
-		}
-	}
-	return episodes
-}
-
-// TestEpisodesOverFiles: wherever the files of a dataset are cut, its episodes are the
-// same, ids or not, text or numbers.
-func TestEpisodesOverFiles(t *testing.T) {
-	dir := t.TempDir()
-	want := readFiles(t, cutFiles(t, dir, transitionColumns(testEpisodes(), float32s), nil))
-	if len(want) != len(testEpisodes()) {
-		t.Fatalf("%d episodes", len(want))
-	}
-	rapid.Check(t, func(t *rapid.T) {
-		cuts := rapid.SliceOfNDistinct(rapid.IntRange(1, 119), 1, 6, rapid.ID[int]).Draw(t, "cuts")
-		slices.Sort(cuts)
-		got := readFiles(t, cutFiles(t, dir, transitionColumns(testEpisodes(), float32s), cuts))
-		if !reflect.DeepEqual(want, got) {
-			t.Fatalf("cut at %v: %s", cuts, cmp.Diff(want, got))
-		}
-	})
-}
-
-// TestEpisodesThatOnlySeemToGoOn: the next file's rows are taken where both ids and
-// steps say so, and are rejected otherwise.
-func TestEpisodesThatOnlySeemToGoOn(t *testing.T) {
-	for name, change := range map[string]func(columns map[string]*testColumn){
-		"another id":   func(c map[string]*testColumn) { c["episode_id"].values[3] = int64(77) },
-		"another step": func(c map[string]*testColumn) { c["step"].values[3] = 5 },
-		"it had ended": func(c map[string]*testColumn) { c["timeouts"].values[2] = true },
-	} {
-		t.Run(name, func(t *testing.T) {
-			columns := transitionColumns(testEpisodes()[1:2], float32s)
-			change(columns)
-			files := cutFiles(t, t.TempDir(), columns, []int{3})
-			s, err := dataset.Inspect(t.Context(), files, dataset.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if s.Episodes != 1 || s.Transitions != 3 || s.Rejects[dataset.StartsLate] == 0 {
-				t.Errorf("%+v", s)
-			}
-		})
-	}
-}
-
 // TestUnsorted: rows in no order are refused in a sentence, those in order are not,
 // whatever else is wrong with them.
 func TestUnsorted(t *testing.T) {
@@ -360,54 +264,6 @@ func TestNotes(t *testing.T) {
 			t.Errorf("%s: %q", name, text)
 		}
 	}
-}
-
-// TestEpisodesCutUnseen: without steps it is said that an episode may go on in the next
-// file.
-func TestEpisodesCutUnseen(t *testing.T) {
-	columns := transitionColumns(testEpisodes(), float32s)
-	for _, names := range [][]string{every, slices.DeleteFunc(slices.Clone(every), func(name string) bool { return name == "step" })} {
-		dir := t.TempDir()
-		var files []string
-		for i, cut := range [][2]int{{0, 20}, {20, 120}} {
-			some := map[string]*testColumn{}
-			for name, c := range columns {
-				some[name] = &testColumn{name: c.name, kind: c.kind, values: c.values[cut[0]:cut[1]]}
-			}
-			files = append(files, filepath.Join(dir, fmt.Sprint(i)))
-			if err := os.WriteFile(files[i], tableBytes(t, pick(some, names...), 16), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		s, err := dataset.Inspect(t.Context(), files, dataset.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		said := strings.Contains(strings.Join(s.Notes, "\n"), "1 episodes have the id of the last one of the file before")
-		if stepless := len(names) < len(every); said != stepless || s.Episodes == 7 == stepless {
-			t.Errorf("%d episodes, notes %q", s.Episodes, s.Notes)
-		}
-	}
-}
-
-func TestByName(t *testing.T) {
-	want := []string{"a", "a/part-1", "a/part-02", "a/part-2", "a/part-10", "a/part-10x", "a10/b2", "b"}
-	got := slices.Clone(want)
-	slices.Reverse(got)
-	slices.SortFunc(got, layout.ByName)
-	if d := cmp.Diff(want, got); d != "" {
-		t.Error(d)
-	}
-	rapid.Check(t, func(t *rapid.T) {
-		some := rapid.SliceOfN(rapid.StringMatching(`[ab/]{0,2}[0-9]{0,3}[ab]?`), 3, 3).Draw(t, "names")
-		a, b, c := some[0], some[1], some[2]
-		if layout.ByName(a, b) != -layout.ByName(b, a) || layout.ByName(a, b) == 0 && a != b {
-			t.Fatalf("%q and %q have no order", a, b)
-		}
-		if layout.ByName(a, b) < 0 && layout.ByName(b, c) < 0 && layout.ByName(a, c) >= 0 {
-			t.Fatalf("%q, %q, %q go in a circle", a, b, c)
-		}
-	})
 }
 
 func unset(columns map[string]*testColumn) {
