@@ -16,6 +16,10 @@ import (
 // before, and from which one may go on in the next: where ids and steps say so, such an
 // episode belongs to the file that it begins in.
 func OpenAmong(files []string, index int, opts Options) (*File, error) {
+	return openAmong(files, index, opts, 0)
+}
+
+func openAmong(files []string, index int, opts Options, joined int) (*File, error) {
 	f, err := Open(files[index], opts)
 	if err != nil {
 		return nil, err
@@ -30,9 +34,9 @@ func OpenAmong(files []string, index int, opts Options) (*File, error) {
 	}
 	if index+1 < len(files) {
 		// That one looks back at no file, since it was asked for by this one.
-		after = f.beside(func() (*File, error) { return OpenAmong(files[index+1:], 0, opts) })
+		after = f.beside(func() (*File, error) { return openAmong(files[index+1:], 0, opts, joined+1) })
 	}
-	reader.Between(before, after)
+	reader.Between(before, after, joined)
 	return f, nil
 }
 

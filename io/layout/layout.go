@@ -146,13 +146,17 @@ type Reader interface {
 type RowReader interface {
 	Reader
 	// Between tells which readers come before and after, that stay open as long as it
-	// is; nil where there is none.
-	Between(before, after func() (Reader, error))
+	// is; nil where there is none. joined is how many files an episode goes on over when
+	// it comes to this one.
+	Between(before, after func() (Reader, error), joined int)
 	// CheckOrder gives ErrUnsorted where the first rows show that there is no order.
 	CheckOrder() error
 	// Notes are what a user should know of how the file is read, a line each.
 	Notes() ([]string, error)
 }
+
+// MaxJoined is how many files an episode may go on over: they are all open at a time.
+const MaxJoined = 16
 
 // HowToSort says how rows are sorted by some columns.
 func HowToSort(by ...string) string {

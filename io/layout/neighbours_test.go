@@ -86,6 +86,25 @@ func TestEpisodesOverFiles(t *testing.T) {
 	})
 }
 
+// TestEpisodeOverManyFiles: one that goes on over more files than may be open is a reject,
+// of all its rows.
+func TestEpisodeOverManyFiles(t *testing.T) {
+	columns := transitionColumns(testEpisodes()[4:5], float32s) // of 65 steps
+	for _, files := range []int{layout.MaxJoined, layout.MaxJoined + 1, 60} {
+		var cuts []int
+		for i := range files - 1 {
+			cuts = append(cuts, i+1)
+		}
+		s, err := dataset.Inspect(t.Context(), cutFiles(t, t.TempDir(), columns, cuts), dataset.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fits := files <= layout.MaxJoined; s.Episodes == 1 != fits || s.Rejects[dataset.TooLong] == 1 == fits || s.Rejected() > 1 {
+			t.Errorf("over %d files: %d episodes, rejects %v", files, s.Episodes, s.Examples)
+		}
+	}
+}
+
 // TestEpisodesThatOnlySeemToGoOn: the next file's rows are taken where both ids and
 // steps say so, and are rejected otherwise.
 func TestEpisodesThatOnlySeemToGoOn(t *testing.T) {

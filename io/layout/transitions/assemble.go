@@ -44,9 +44,13 @@ func (a *assembler) Next(ctx context.Context) (layout.Item, error) {
 			}
 			b, err := a.rows.Next(math.MaxInt64)
 			if err == parquet.ErrDone && a.draft.Begun() {
-				if err := a.follow(); err == nil {
+				switch err := a.follow(); err {
+				case nil:
 					continue
-				} else if err != parquet.ErrDone {
+				case errManyFiles:
+					a.draft.Reject(layout.TooLong, "%v", err)
+				case parquet.ErrDone:
+				default:
 					return layout.Item{}, err
 				}
 				return a.draft.Finish(), nil

@@ -14,6 +14,7 @@ import (
 // into the next: that is so where the steps go on, of the same id.
 type neighbours struct {
 	before, after func() (layout.Reader, error) // nil where there is none
+	joined        int                           // files that an episode goes on over before this one
 
 	begun *bool // whether the file's first row is of an episode of the one before
 	next  *Reader
@@ -29,9 +30,12 @@ type edge struct {
 
 // Between tells the reader which files come before and after its own, which it asks for
 // when it needs them. They are nil where there is none.
-func (r *Reader) Between(before, after func() (layout.Reader, error)) {
-	r.near.before, r.near.after = before, after
+func (r *Reader) Between(before, after func() (layout.Reader, error), joined int) {
+	r.near.before, r.near.after, r.near.joined = before, after, joined
 }
+
+// errManyFiles says that an episode goes on over more files than are opened for it.
+var errManyFiles = fmt.Errorf("it goes on over more than %d files", layout.MaxJoined)
 
 // beginsInside is whether the first row goes on with an episode of the file before.
 func (r *Reader) beginsInside() (bool, error) {
@@ -77,6 +81,9 @@ func (r *Reader) following() (*Reader, error) {
 			goesOn, err := r.goesOnIn(next)
 			if err != nil {
 				return nil, err
+			}
+			if goesOn && r.near.joined+1 == layout.MaxJoined {
+				return nil, errManyFiles
 			}
 			if goesOn {
 				next.Share(r.cache)
