@@ -63,7 +63,9 @@ func draw(n int, share float64, seed uint64) []bool {
 
 // writeDrawn writes the marked episodes, numbered anew, since files may share ids.
 func writeDrawn(ctx context.Context, w io.Writer, data input.Dataset, drawn []bool) (made Sampled, err error) {
-	out, err := dataset.NewWriter(w, dataset.WriterConfig{ObservationDim: data.Shape.ObservationDim, ActionDim: data.Shape.ActionDim})
+	out, err := dataset.NewWriter(w, dataset.WriterConfig{
+		ObservationDim: data.Shape.ObservationDim, ActionDim: data.Shape.ActionDim, OriginalIDs: data.OriginalIDs,
+	})
 	if err != nil {
 		return made, err
 	}
