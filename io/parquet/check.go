@@ -49,7 +49,7 @@ func checkPage(page file.Page, l Leaf) error {
 	if !isDelta(parquet.Encoding(page.Encoding())) {
 		return nil
 	}
-	data, err := valuesOf(page, l)
+	_, _, data, err := cutPage(page, int16(l.Depth), l.defined)
 	if err != nil || len(data) == 0 {
 		return err
 	}
@@ -81,31 +81,6 @@ func checkWords(page *file.DictionaryPage, l Leaf) error {
 		data = data[min(4+length, int64(len(data))):]
 	}
 	return nil
-}
-
-// valuesOf is what follows the levels of a data page.
-func valuesOf(page file.Page, l Leaf) ([]byte, error) {
-	data := page.Data()
-	switch p := page.(type) {
-	case *file.DataPageV2:
-		levels := int64(p.RepetitionLevelByteLen()) + int64(p.DefinitionLevelByteLen())
-		if levels < 0 || levels > int64(len(data)) {
-			return nil, errPage
-		}
-		return data[levels:], nil
-	case *file.DataPageV1:
-		for _, highest := range []int{l.Depth, int(l.defined)} {
-			if highest == 0 {
-				continue
-			}
-			if len(data) < 4 || int64(binary.LittleEndian.Uint32(data)) > int64(len(data)-4) {
-				return nil, errPage
-			}
-			data = data[4+binary.LittleEndian.Uint32(data):]
-		}
-		return data, nil
-	}
-	return nil, nil
 }
 
 // column reads a leaf of a row group by arrow's decoders.

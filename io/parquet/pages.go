@@ -107,10 +107,8 @@ func (c *pageChunk) begin(page file.Page) (bool, error) {
 	switch p := page.(type) {
 	case *file.DictionaryPage:
 		return false, c.setDictionary(p)
-	case *file.DataPageV1:
-		return true, c.beginV1(p)
-	case *file.DataPageV2:
-		return true, c.beginV2(p)
+	case *file.DataPageV1, *file.DataPageV2:
+		return true, c.beginData(page)
 	default:
 		return false, nil
 	}
@@ -127,46 +125,55 @@ func (c *pageChunk) setDictionary(p *file.DictionaryPage) error {
 	return nil
 }
 
-// beginV1 reads where the levels lie: each behind its length in four bytes.
-func (c *pageChunk) beginV1(p *file.DataPageV1) error {
-	data := p.Data()
-	take := func(limit int16, encoding parquet.Encoding) (hybrid, error) {
-		if limit == 0 {
-			return hybrid{}, nil
-		}
-		if encoding != parquet.Encodings.RLE {
-			return hybrid{}, fmt.Errorf("levels encoded as %v are not read", encoding)
-		}
-		if len(data) < 4 {
-			return hybrid{}, errPage
-		}
-		length := int64(binary.LittleEndian.Uint32(data))
-		if length > int64(len(data)-4) {
-			return hybrid{}, errPage
-		}
-		levels := newHybrid(data[4:4+length], bits.Len16(uint16(limit)))
-		data = data[4+length:]
-		return levels, nil
-	}
-	var err error
-	if c.repetition, err = take(c.maxRepetition, p.RepetitionLevelEncoding()); err != nil {
+// beginData takes up the levels and the values of a data page.
+func (c *pageChunk) beginData(p file.Page) error {
+	repetition, definition, values, err := cutPage(p, c.maxRepetition, c.maxDefinition)
+	if err != nil {
 		return err
 	}
-	if c.definition, err = take(c.maxDefinition, p.DefinitionLevelEncoding()); err != nil {
-		return err
-	}
-	return c.beginValues(data, parquet.Encoding(p.Encoding()), int(p.NumValues()))
+	c.repetition = newHybrid(repetition, bits.Len16(uint16(c.maxRepetition)))
+	c.definition = newHybrid(definition, bits.Len16(uint16(c.maxDefinition)))
+	return c.beginValues(values, parquet.Encoding(p.Encoding()), int(p.NumValues()))
 }
 
-func (c *pageChunk) beginV2(p *file.DataPageV2) error {
-	data := p.Data()
-	repetition, definition := int64(p.RepetitionLevelByteLen()), int64(p.DefinitionLevelByteLen())
-	if repetition < 0 || definition < 0 || repetition+definition > int64(len(data)) {
-		return errPage
+// cutPage finds the levels of a data page, up to the highest that there are, and the
+// values behind them.
+func cutPage(page file.Page, maxRepetition, maxDefinition int16) (repetition, definition, values []byte, err error) {
+	data := page.Data()
+	switch p := page.(type) {
+	case *file.DataPageV2:
+		r, d := int64(p.RepetitionLevelByteLen()), int64(p.DefinitionLevelByteLen())
+		if r < 0 || d < 0 || r+d > int64(len(data)) {
+			return nil, nil, nil, errPage
+		}
+		return data[:r], data[r : r+d], data[r+d:], nil
+	case *file.DataPageV1:
+		if repetition, data, err = cutLevels(data, maxRepetition, p.RepetitionLevelEncoding()); err != nil {
+			return nil, nil, nil, err
+		}
+		definition, data, err = cutLevels(data, maxDefinition, p.DefinitionLevelEncoding())
+		return repetition, definition, data, err
 	}
-	c.repetition = newHybrid(data[:repetition], bits.Len16(uint16(c.maxRepetition)))
-	c.definition = newHybrid(data[repetition:repetition+definition], bits.Len16(uint16(c.maxDefinition)))
-	return c.beginValues(data[repetition+definition:], parquet.Encoding(p.Encoding()), int(p.NumValues()))
+	return nil, nil, nil, nil
+}
+
+// cutLevels takes the levels from the front, where there are any: they lie behind their
+// length in four bytes.
+func cutLevels(data []byte, highest int16, encoding parquet.Encoding) (levels, rest []byte, err error) {
+	if highest == 0 {
+		return nil, data, nil
+	}
+	if encoding != parquet.Encodings.RLE {
+		return nil, nil, fmt.Errorf("levels encoded as %v are not read", encoding)
+	}
+	if len(data) < 4 {
+		return nil, nil, errPage
+	}
+	length := int64(binary.LittleEndian.Uint32(data))
+	if length > int64(len(data)-4) {
+		return nil, nil, errPage
+	}
+	return data[4 : 4+length], data[4+length:], nil
 }
 
 func (c *pageChunk) beginValues(data []byte, encoding parquet.Encoding, levels int) error {
