@@ -30,14 +30,32 @@ func openAmong(files []string, index int, opts Options, joined int) (*File, erro
 	}
 	var before, after func() (layout.Reader, error)
 	if index > 0 {
-		before = f.beside(func() (*File, error) { return Open(files[index-1], opts) })
+		before = f.beside(func() (*File, error) {
+			return firstWithRows(index, func(i int) (*File, error) { return Open(files[index-1-i], opts) })
+		})
 	}
 	if index+1 < len(files) {
 		// That one looks back at no file, since it was asked for by this one.
-		after = f.beside(func() (*File, error) { return openAmong(files[index+1:], 0, opts, joined+1) })
+		after = f.beside(func() (*File, error) {
+			rest := files[index+1:]
+			return firstWithRows(len(rest), func(i int) (*File, error) { return openAmong(rest[i:], 0, opts, joined+1) })
+		})
 	}
 	reader.Between(before, after, joined)
 	return f, nil
+}
+
+// firstWithRows opens the first of some files that has rows, or the last of all.
+func firstWithRows(count int, open func(i int) (*File, error)) (*File, error) {
+	for i := 0; ; i++ {
+		f, err := open(i)
+		if err != nil || f.Schema().Rows > 0 || i == count-1 {
+			return f, err
+		}
+		if err := f.Close(); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // beside has a file that lies beside this one opened when it is asked for.

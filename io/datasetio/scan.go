@@ -138,6 +138,9 @@ func (in Input) splits(file int32, shape Shape, bytes int64) ([]Split, error) {
 		return nil, err
 	}
 	defer f.Close() // nothing was written
+	if f.Schema().Rows == 0 {
+		return nil, nil
+	}
 	if err := f.CheckOrder(); err != nil {
 		return nil, err
 	}

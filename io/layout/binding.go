@@ -129,6 +129,9 @@ func (b Binding) Layout(asked string, width func(parquet.Leaf) (int, error)) (st
 			found = Episodes
 		}
 	}
+	if l, ok := b["step"]; ok && l.Depth == 0 {
+		found = Transitions // a row has one step
+	}
 	if asked == "" {
 		asked = found
 	}
@@ -166,6 +169,9 @@ func (b Binding) Keep(layout string, width func(parquet.Leaf) (int, error)) erro
 		}
 	}
 	if _, terminals := b["terminals"]; terminals {
+		if dones, ok := b["dones"]; ok && !b.HasAny("episode_id", "timeouts") {
+			b["timeouts"] = dones // ends that are not terminal
+		}
 		delete(b, "dones") // the word that says less
 	}
 	if err := b.single(width); err != nil {

@@ -19,8 +19,8 @@ type File struct {
 
 // What an episode may take in memory, in bytes: some, and more where its file is large.
 const (
-	episodeBytes   = 16 << 20
-	episodePerByte = 256
+	episodeBytes   = 8 << 20
+	episodePerByte = 128
 )
 
 // MaxValues is how many values one column of one episode may have.

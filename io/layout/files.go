@@ -20,8 +20,7 @@ const (
 
 // Published is whether the product has published in a folder.
 func Published(dir string) bool {
-	current, err := os.Stat(filepath.Join(dir, currentFile))
-	if err != nil || !current.Mode().IsRegular() {
+	if _, err := os.Lstat(filepath.Join(dir, currentFile)); err != nil { // whatever it is
 		return false
 	}
 	snapshots, err := os.Stat(filepath.Join(dir, snapshotsFolder))
@@ -122,6 +121,12 @@ func (w *walker) entry(path, real string, entry fs.DirEntry) error {
 	return nil
 }
 
+// hasManifest is whether a folder is a snapshot, also where its CURRENT is gone.
+func hasManifest(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, "manifest.json"))
+	return err == nil
+}
+
 // ErrPublished is returned where snapshots would be taken for data.
 var ErrPublished = errors.New("a published folder")
 
@@ -146,14 +151,18 @@ func CheckSnapshots(files []string) error {
 	return nil
 }
 
-// snapshotOf is the folder of the snapshot that a file lies in, or "".
+// snapshotOf is the folder of the snapshot that a file lies in, through whatever links,
+// or "".
 func snapshotOf(file string) string {
+	if real, err := filepath.EvalSymlinks(file); err == nil {
+		file = real
+	}
 	for dir := filepath.Dir(file); ; dir = filepath.Dir(dir) {
 		above := filepath.Dir(dir)
 		if above == dir {
 			return ""
 		}
-		if filepath.Base(above) == snapshotsFolder && Published(filepath.Dir(above)) {
+		if filepath.Base(above) == snapshotsFolder && (Published(filepath.Dir(above)) || hasManifest(dir)) {
 			return dir
 		}
 	}

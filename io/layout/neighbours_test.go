@@ -14,6 +14,7 @@ import (
 	"diffstitch/io/layout"
 	"diffstitch/io/trajectory"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
@@ -174,4 +175,112 @@ func TestByName(t *testing.T) {
 			t.Fatalf("%q, %q, %q go in a circle", a, b, c)
 		}
 	})
+}
+
+// rowsOf are some rows of columns.
+func rowsOf(columns map[string]*testColumn, from, to int) map[string]*testColumn {
+	some := map[string]*testColumn{}
+	for name, c := range columns {
+		some[name] = &testColumn{name: c.name, kind: c.kind, values: c.values[from:to]}
+	}
+	return some
+}
+
+// filesOfRows writes tables as the files of a dataset.
+func filesOfRows(t *testing.T, tables ...[]testColumn) (files []string) {
+	t.Helper()
+	dir := t.TempDir()
+	for i, table := range tables {
+		path := filepath.Join(dir, fmt.Sprintf("%02d.parquet", i))
+		if err := os.WriteFile(path, tableBytes(t, table, 16), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, path)
+	}
+	return files
+}
+
+// TestEmptyFilesBetween: files without rows neither cut an episode nor refuse the data.
+func TestEmptyFilesBetween(t *testing.T) {
+	columns := transitionColumns(testEpisodes(), float32s)
+	part := func(from, to int) []testColumn { return pick(rowsOf(columns, from, to), every...) }
+	files := filesOfRows(t, part(0, 0), part(0, 20), part(20, 20), part(20, 20), part(20, 120), part(120, 120))
+	s, err := dataset.Inspect(t.Context(), files, dataset.Options{})
+	if err != nil || s.Episodes != 7 || s.Rejected() > 0 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// TestEpisodeOverOtherColumns: an episode that goes on in a file of other columns is a
+// reject with that reason, and not half an episode.
+func TestEpisodeOverOtherColumns(t *testing.T) {
+	columns := transitionColumns(testEpisodes(), float32s)
+	fewer := slices.DeleteFunc(slices.Clone(every), func(name string) bool { return name == "next_observations" })
+	files := filesOfRows(t, pick(rowsOf(columns, 0, 20), fewer...), pick(rowsOf(columns, 20, 120), every...))
+	s, err := dataset.Inspect(t.Context(), files, dataset.Options{})
+	if err != nil || s.Episodes != 6 || s.Rejected() != 1 || !strings.Contains(s.Examples[0].Detail, "columns are others") {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// TestOpenEnds: that files with flags alone may cut an episode is said.
+func TestOpenEnds(t *testing.T) {
+	columns := transitionColumns(testEpisodes(), float32s)
+	bare := slices.DeleteFunc(slices.Clone(every), func(name string) bool { return name == "episode_id" || name == "step" })
+	for cut, open := range map[int]bool{20: true, 9: false} { // 9 is where the third episode begins
+		files := filesOfRows(t, pick(rowsOf(columns, 0, cut), bare...), pick(rowsOf(columns, cut, 120), bare...))
+		s, err := dataset.Inspect(t.Context(), files, dataset.Options{})
+		if said := strings.Contains(strings.Join(s.Notes, "\n"), "not flagged as ended"); err != nil || said != open {
+			t.Errorf("cut at %d: %q, %v", cut, s.Notes, err)
+		}
+	}
+}
+
+// TestDonesBesideTerminals: without ids, ends that `dones` alone marks are ends.
+func TestDonesBesideTerminals(t *testing.T) {
+	columns := transitionColumns(testEpisodes(), float32s)
+	done := &testColumn{name: "dones", kind: bools}
+	for i, v := range columns["terminals"].values {
+		done.values = append(done.values, v.(bool) || columns["timeouts"].values[i].(bool))
+	}
+	columns["dones"] = done
+	path := writeTable(t, pick(columns, "observations", "actions", "rewards", "terminals", "dones"), 16)
+	items := readAll(t, openFile(t, path, dataset.Options{}))
+	if len(items) != 7 {
+		t.Fatalf("%d episodes", len(items))
+	}
+	for i, e := range testEpisodes() {
+		if got := items[i].Episode; got.Len() != e.Len() || got.End != e.End {
+			t.Errorf("episode %d of %d steps ends by %v, want %d and %v", i, got.Len(), got.End, e.Len(), e.End)
+		}
+	}
+}
+
+// TestSeveralEnvironments: rows of several environments at once are no episodes.
+func TestSeveralEnvironments(t *testing.T) {
+	columns := transitionColumns(testEpisodes(), float32s)
+	for _, name := range []string{"observations", "actions", "rewards"} {
+		c := columns[name]
+		c.kind = arrow.ListOf(c.kind)
+		for i, v := range c.values {
+			c.values[i] = []any{v, v}
+		}
+	}
+	_, err := dataset.Open(writeTable(t, pick(columns, "step", "observations", "actions", "rewards"), 16), dataset.Options{})
+	if err == nil || !strings.Contains(err.Error(), "holds lists of 2 values, want one value for rewards") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestWideVectors: the width of vectors longer than what is looked at first is theirs.
+func TestWideVectors(t *testing.T) {
+	columns := transitionColumns(testEpisodes()[:1], float32s)
+	wide := anys(make([]float32, 20_000))
+	for i := range columns["observations"].values {
+		columns["observations"].values[i] = wide
+	}
+	f := openFile(t, writeTable(t, pick(columns, "episode_id", "step", "observations", "actions", "rewards"), 16), dataset.Options{})
+	if s := f.Schema(); s.ObservationDim != 20_000 {
+		t.Errorf("%+v", s)
+	}
 }

@@ -40,11 +40,14 @@ func checkClaims(size, rows, values int64) error {
 	return nil
 }
 
-// checkPage looks at the header of a page's deltas, which begins where its levels end:
+// page looks at the header of a page's deltas, which begins where its levels end:
 // the size of a block, and the count of values.
-func checkPage(page file.Page, l Leaf) error {
+func (c *pageCheck) page(page file.Page, l Leaf) error {
 	if words, ok := page.(*file.DictionaryPage); ok {
-		return checkWords(words, l)
+		return c.words(words, l)
+	}
+	if isIndices(parquet.Encoding(page.Encoding())) {
+		return c.add(c.longest * int64(page.NumValues()))
 	}
 	if !isDelta(parquet.Encoding(page.Encoding())) {
 		return nil
@@ -61,15 +64,42 @@ func checkPage(page file.Page, l Leaf) error {
 		return nil
 	}
 	// Each text repeats so much of the one before, which its decoder makes anew.
-	prefix, err := (&deltas{data: data}).largest(int(page.NumValues()))
+	prefix, sum, err := (&deltas{data: data}).largest(int(page.NumValues()))
 	if err == nil && prefix > maxText {
 		err = fmt.Errorf("%w: text of more than %d bytes", errPage, maxText)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return c.add(sum)
 }
 
-// checkWords refuses a dictionary of long texts, which arrow copies for each row.
-func checkWords(page *file.DictionaryPage, l Leaf) error {
+// pageCheck goes through the pages of a column.
+type pageCheck struct {
+	longest int64 // of the dictionary's texts
+	left    int64 // bytes of text that the column may still make
+}
+
+// What the texts of a column may come to, in bytes: some, and more in a large file.
+const (
+	textBytes   = 16 << 20
+	textPerByte = 256
+)
+
+// add takes up bytes that are made of what a page repeats.
+func (c *pageCheck) add(bytes int64) error {
+	if c.left -= bytes; c.left < 0 {
+		return fmt.Errorf("%w: its texts come to more than %d bytes, and %d for each of the file's", ErrColumns, textBytes, textPerByte)
+	}
+	return nil
+}
+
+func isIndices(e parquet.Encoding) bool {
+	return e == parquet.Encodings.RLEDict || e == parquet.Encodings.PlainDict
+}
+
+// words refuses a dictionary of long texts, which arrow copies for each row.
+func (c *pageCheck) words(page *file.DictionaryPage, l Leaf) error {
 	if l.Kind != ByteArray {
 		return nil
 	}
@@ -78,6 +108,7 @@ func checkWords(page *file.DictionaryPage, l Leaf) error {
 		if length > maxText {
 			return fmt.Errorf("%w: text of more than %d bytes", ErrColumns, maxText)
 		}
+		c.longest = max(c.longest, length)
 		data = data[min(4+length, int64(len(data))):]
 	}
 	return nil
@@ -165,8 +196,9 @@ func (f *File) checkDeltas(g group, l Leaf) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, pages.Close()) }()
+	check := pageCheck{left: textBytes + textPerByte*f.handle.Size()}
 	for pages.Next() {
-		if err := checkPage(pages.Page(), l); err != nil {
+		if err := check.page(pages.Page(), l); err != nil {
 			return err
 		}
 	}

@@ -60,7 +60,7 @@ func TestBlocksOfDeltas(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			data := append(binary.AppendUvarint(bytes.Clone(test.levels), test.block), 4, 0, 0)
 			page := file.NewDataPageV1(memory.NewBufferBytes(data), 10, parquet.Encodings.DeltaBinaryPacked, parquet.Encodings.RLE, parquet.Encodings.RLE, int32(len(data)))
-			if err := checkPage(page, test.leaf); (err == nil) != test.fine || err != nil && !errors.Is(err, errPage) {
+			if err := (&pageCheck{left: 1 << 30}).page(page, test.leaf); (err == nil) != test.fine || err != nil && !errors.Is(err, errPage) {
 				t.Errorf("error %v", err)
 			}
 		})
@@ -173,15 +173,15 @@ func TestDeltas(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := (&deltas{data: encoded}).largest(len(values))
+		got, _, err := (&deltas{data: encoded}).largest(len(values))
 		if err != nil || got != int64(slices.Max(values)) {
 			t.Fatalf("%d, %v: want %d", got, err, slices.Max(values))
 		}
-		if _, err := (&deltas{data: encoded}).largest(len(values) - 1); !errors.Is(err, errPage) {
+		if _, _, err := (&deltas{data: encoded}).largest(len(values) - 1); !errors.Is(err, errPage) {
 			t.Errorf("more values than there are: %v", err)
 		}
 		damaged := append(encoded[:rapid.IntRange(0, len(encoded)-1).Draw(t, "cut")], rapid.SliceOfN(rapid.Byte(), 0, 8).Draw(t, "noise")...)
-		_, _ = (&deltas{data: damaged}).largest(len(values)) // it ends, and takes no more than there is
+		_, _, _ = (&deltas{data: damaged}).largest(len(values)) // it ends, and takes no more than there is
 	})
 }
 

@@ -34,8 +34,8 @@ func (d *deltas) fail(format string, args ...any) {
 	}
 }
 
-// largest is the largest of at most so many numbers.
-func (d *deltas) largest(most int) (largest int64, err error) {
+// largest is the largest of at most so many numbers, and sum what they come to.
+func (d *deltas) largest(most int) (largest, sum int64, err error) {
 	block, miniblocks, count := d.uvarint(), d.uvarint(), d.uvarint()
 	value := d.varint()
 	if block == 0 || block > maxDeltaBlock || miniblocks == 0 || miniblocks > block || block%miniblocks != 0 {
@@ -45,9 +45,9 @@ func (d *deltas) largest(most int) (largest int64, err error) {
 		d.fail("%d values where there are %d", count, most)
 	}
 	if d.err != nil || count == 0 {
-		return 0, d.err
+		return 0, 0, d.err
 	}
-	largest = value
+	largest, sum = value, value
 	left := int(count) - 1
 	for left > 0 && d.err == nil {
 		least := d.varint()
@@ -61,11 +61,12 @@ func (d *deltas) largest(most int) (largest int64, err error) {
 			for i := 0; i < n && d.err == nil; i++ {
 				value += least + int64(unpack(packed, i*int(width), int(width)))
 				largest = max(largest, value)
+				sum += value
 			}
 			left -= n
 		}
 	}
-	return largest, d.err
+	return largest, sum, d.err
 }
 
 func (d *deltas) take(n int) []byte {

@@ -3,7 +3,9 @@ package parquet
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
@@ -70,7 +72,11 @@ func (r *repeated[V]) of(text []byte) V {
 		r.tooLong = true
 	case !r.known || string(text) != r.last:
 		r.last, r.known = string(text), true
-		r.value = r.convert(r.last)
+		if utf8.Valid(text) {
+			r.value = r.convert(r.last)
+		} else { // of bytes, which no other reader takes for text
+			r.value = r.convert(hex.EncodeToString(text))
+		}
 	}
 	return r.value
 }

@@ -20,7 +20,11 @@ func (f *File) Width(l Leaf) (int, error) {
 	if err := c.open(f.group(g)); err != nil {
 		return 0, err
 	}
-	if err := errors.Join(c.fill(probeLevels), c.Close()); err != nil {
+	err := c.fill(probeLevels)
+	if first := slices.IndexFunc(c.repetition[min(1, c.levels):c.levels], func(r int16) bool { return int(r) < l.Depth }); err == nil && first < 0 {
+		err = c.fill(MaxWidth + 1) // the first vector is longer
+	}
+	if err := errors.Join(err, c.Close()); err != nil {
 		return 0, err
 	}
 	width := commonLength(c.definition[:c.levels], c.repetition[:c.levels], l)

@@ -3,7 +3,6 @@ package augment
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"diffstitch/io/dataset"
 	"diffstitch/io/datasetio"
@@ -85,16 +84,7 @@ func (o Options) settle() (Options, method.Method, error) {
 	if err := input.Absolute(&o.Data.Path, &o.Models, &o.Out); err != nil {
 		return o, nil, err
 	}
-	return o, m, o.outside()
-}
-
-// outside refuses to publish among the data.
-func (o Options) outside() error {
-	inside, err := filepath.Rel(o.Data.Path, o.Out)
-	if err != nil || inside == "." || !filepath.IsLocal(inside) {
-		return nil
-	}
-	return fmt.Errorf("%w: --out %q lies in --data %q, where the next run would take it for data: publish beside it", failure.ErrUsage, o.Out, o.Data.Path)
+	return o, m, input.Apart(o.Data.Path, o.Out)
 }
 
 // bounds reports a number that is out of its range.

@@ -42,7 +42,7 @@ func longEnough(episodes []*trajectory.Episode) (long []*trajectory.Episode) {
 // episodesAt reads all of a dataset.
 func episodesAt(t *testing.T, path string) (episodes []*trajectory.Episode) {
 	t.Helper()
-	source, err := open(input.Data{Path: path})
+	source, err := open(input.Data{Path: path}, filepath.Join(t.TempDir(), "out"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func Export(ctx context.Context, o ExportOptions) (Exchanged, error) {
 		return Exchanged{}, fmt.Errorf("%w: %d steps per second", failure.ErrUsage, o.FPS)
 	}
 	o.ID, o.Task = cmp.Or(o.ID, minariID(o.Out)), cmp.Or(o.Task, filepath.Base(o.Out))
-	source, err := open(o.Data)
+	source, err := open(o.Data, o.Out)
 	if err != nil {
 		return Exchanged{}, err
 	}

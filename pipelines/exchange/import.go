@@ -28,7 +28,7 @@ func Import(ctx context.Context, o ImportOptions) (Exchanged, error) {
 	if found := dataset.FolderLayout(o.Data.Path); found != "" && !strings.HasPrefix(found, o.Data.Options.Layout) {
 		return Exchanged{}, fmt.Errorf("%w: %q says of itself that its layout is %s, not %s", failure.ErrUsage, o.Data.Path, found, o.Data.Options.Layout)
 	}
-	source, err := open(o.Data)
+	source, err := open(o.Data, o.Out)
 	if err != nil {
 		return Exchanged{}, err
 	}

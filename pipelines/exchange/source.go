@@ -19,7 +19,19 @@ type source struct {
 	renumber   bool              // whether the episodes get new ids
 }
 
-func open(d input.Data) (*source, error) {
+// open opens the data, from which out must lie apart.
+func open(d input.Data, out string) (*source, error) {
+	path := d.Path
+	err := input.Absolute(&path, &out)
+	if err == nil {
+		err = input.Apart(path, out)
+	}
+	if err == nil && path == out {
+		err = fmt.Errorf("%w: --out %q is the data: write beside it", failure.ErrUsage, out)
+	}
+	if err != nil {
+		return nil, err
+	}
 	opened, err := d.Open()
 	if err != nil {
 		return nil, err

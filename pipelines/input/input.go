@@ -55,8 +55,8 @@ func (d Data) Open() (Dataset, error) {
 		return opened, err
 	}
 	var broken error
-	for _, path := range opened.Input.Files {
-		f, err := dataset.Open(path, d.Options)
+	for i, path := range opened.Input.Files {
+		f, err := dataset.OpenAmong(opened.Input.Files, i, d.Options)
 		if err != nil {
 			broken = errors.Join(broken, err)
 			continue
@@ -199,6 +199,19 @@ func Absolute(paths ...*string) error {
 			return fmt.Errorf("input: finding %q: %w", *path, err)
 		}
 		*path = absolute
+	}
+	return nil
+}
+
+// Apart refuses to write among the data, where the next run would take it for data, or
+// onto it. Of a published folder that is given as both, the next snapshot stands beside
+// those before. Paths are absolute.
+func Apart(data, out string) error {
+	inside, err := filepath.Rel(data, out)
+	below := err == nil && inside != "." && filepath.IsLocal(inside)
+	matches, _ := filepath.Match(data, out) // a pattern that cannot be is refused where it is read
+	if below || matches && data != out {
+		return fmt.Errorf("%w: --out %q lies in --data %q, where the next run would take it for data: write beside it", failure.ErrUsage, out, data)
 	}
 	return nil
 }

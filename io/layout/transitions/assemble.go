@@ -49,6 +49,8 @@ func (a *assembler) Next(ctx context.Context) (layout.Item, error) {
 					continue
 				case errManyFiles:
 					a.draft.Reject(layout.TooLong, "%v", err)
+				case errOtherColumns:
+					a.draft.Reject(layout.LengthsDiffer, "%v", err)
 				case parquet.ErrDone:
 				default:
 					return layout.Item{}, err

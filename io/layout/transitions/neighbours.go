@@ -1,6 +1,7 @@
 package transitions
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -34,8 +35,11 @@ func (r *Reader) Between(before, after func() (layout.Reader, error), joined int
 	r.near.before, r.near.after, r.near.joined = before, after, joined
 }
 
-// errManyFiles says that an episode goes on over more files than are opened for it.
-var errManyFiles = fmt.Errorf("it goes on over more than %d files", layout.MaxJoined)
+// Why an episode is not followed into the next file, in which it goes on.
+var (
+	errManyFiles    = fmt.Errorf("it goes on over more than %d files", layout.MaxJoined)
+	errOtherColumns = errors.New("it goes on in a file whose columns are others: give all files the same")
+)
 
 // beginsInside is whether the first row goes on with an episode of the file before.
 func (r *Reader) beginsInside() (bool, error) {
@@ -82,8 +86,11 @@ func (r *Reader) following() (*Reader, error) {
 			if err != nil {
 				return nil, err
 			}
-			if goesOn && r.near.joined+1 == layout.MaxJoined {
+			switch {
+			case goesOn && r.near.joined+1 == layout.MaxJoined:
 				return nil, errManyFiles
+			case goesOn && !r.fits(next):
+				return nil, errOtherColumns
 			}
 			if goesOn {
 				next.Share(r.cache)
@@ -100,13 +107,10 @@ func (r *Reader) tellsSteps() bool { return r.Columns.HasAny("step") && r.File.S
 
 // goesOnIn is whether the last episode goes on in another file.
 func (r *Reader) goesOnIn(next *Reader) (bool, error) {
-	a, b := r.File.Schema, next.File.Schema
-	same := a.ObservationDim == b.ObservationDim && a.ActionDim == b.ActionDim && a.ImplicitIDs == b.ImplicitIDs &&
-		a.TextIDs == b.TextIDs && a.Provenance == b.Provenance && sameColumns(r.Columns, next.Columns)
-	if !same || !r.tellsSteps() || !next.tellsSteps() {
+	if r.File.Schema.ImplicitIDs != next.File.Schema.ImplicitIDs || !r.tellsSteps() || !next.tellsSteps() {
 		return false, nil
 	}
-	last, err := r.edge(a.Rows - 1)
+	last, err := r.edge(r.File.Schema.Rows - 1)
 	if err != nil || last.ends {
 		return false, err
 	}
@@ -114,14 +118,12 @@ func (r *Reader) goesOnIn(next *Reader) (bool, error) {
 	return first.step > 0 && first.step == last.step+1 && first.hasID == last.hasID && first.id == last.id, err
 }
 
-// sameColumns is whether both files have the same canonical columns.
-func sameColumns(a, b layout.Binding) bool {
-	for name := range a {
-		if !b.HasAny(name) {
-			return false
-		}
-	}
-	return len(a) == len(b)
+// fits is whether an episode of this file can go on in another: what is read of its steps
+// is the same.
+func (r *Reader) fits(next *Reader) bool {
+	a, b := r.File.Schema, next.File.Schema
+	return a.ObservationDim == b.ObservationDim && a.ActionDim == b.ActionDim && a.Provenance == b.Provenance &&
+		r.Columns.HasAny("next_observations") == next.Columns.HasAny("next_observations")
 }
 
 // edge reads what a row says of its place.
@@ -136,7 +138,9 @@ func (r *Reader) edge(row int64) (e edge, err error) {
 	if err != nil {
 		return e, err
 	}
-	e.step = b.Steps.Values[0]
+	if b.Steps.Width > 0 {
+		e.step = b.Steps.Values[0]
+	}
 	e.ends = b.Ends(0)
 	if b.IDs.Width > 0 {
 		e.id, e.hasID = b.IDs.Values[0], b.IDs.OK(0)
@@ -154,6 +158,13 @@ func (r *Reader) Notes() (notes []string, err error) {
 	if unmarked {
 		notes = append(notes, "nothing says where episodes end, each file is read as one: name a column that does, as in --column episode_id=NAME or --column timeouts=NAME")
 	}
+	open, err := r.endsOpen()
+	if err != nil {
+		return nil, err
+	}
+	if open {
+		notes = append(notes, "the last episode of a file is not flagged as ended, and no id or step says whether it goes on in the next: each is read as ended there")
+	}
 	whole, err := r.wholeActions()
 	if err != nil {
 		return nil, err
@@ -162,6 +173,16 @@ func (r *Reader) Notes() (notes []string, err error) {
 		notes = append(notes, "actions are whole numbers: where these are choices and not amounts, a bridge's actions would fall between them")
 	}
 	return notes, nil
+}
+
+// endsOpen is whether nothing says that the last episode ends where the file does, and
+// another file follows.
+func (r *Reader) endsOpen() (bool, error) {
+	if r.near.after == nil || r.Columns.HasAny("episode_id", "step") || r.File.Schema.Rows == 0 {
+		return false, nil
+	}
+	last, err := r.edge(r.File.Schema.Rows - 1)
+	return !last.ends, err
 }
 
 // wholeActions is whether the first actions are whole numbers, and not all the same.
