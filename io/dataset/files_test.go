@@ -108,9 +108,9 @@ func TestFilesThroughLinks(t *testing.T) {
 
 // TestFilesOfSnapshots: snapshots are never read beside each other or beside data.
 func TestFilesOfSnapshots(t *testing.T) {
-	dir := tree(t, map[string]string{"linked/out": "../data/out"}, "data/a.parquet", "linked/a.parquet", "data/out/CURRENT",
+	dir := tree(t, map[string]string{"linked/out": "../data/out", "deep/s": "../data/out/snapshots", "part/b.parquet": "../data/out/snapshots/0001/data/p.parquet"}, "data/a.parquet", "linked/a.parquet", "deep/a.parquet", "part/a.parquet", "data/out/CURRENT",
 		"data/out/snapshots/0001/data/p.parquet", "data/out/snapshots/0002/data/p.parquet")
-	for _, path := range []string{"data", "linked", "data/out/snapshots", "data/out/snapshots/*/data/*.parquet", "data/*", "data/*/snapshots/*"} {
+	for _, path := range []string{"data", "linked", "deep", "part", "data/out/snapshots", "data/out/snapshots/*/data/*.parquet", "data/*", "data/*/snapshots/*"} {
 		if got, err := Files(filepath.Join(dir, path)); !errors.Is(err, layout.ErrPublished) {
 			t.Errorf("%s: %v, %v", path, got, err)
 		}

@@ -94,7 +94,7 @@ func (r *repeated[V]) open(g group, l Leaf) (chunk[V], error) {
 			return converted(source, s, func(v parquet.FixedLenByteArray) V { return r.of([]byte(uuid.UUID(v).String())) }), nil
 		}
 		if !half(source.Descriptor()) {
-			return converted(source, s, func(v parquet.FixedLenByteArray) V { return r.of(v) }), nil
+			return converted(source, s, func(v parquet.FixedLenByteArray) V { return r.of([]byte(hex.EncodeToString(v))) }), nil
 		}
 	}
 	return nil, other(source, "text")

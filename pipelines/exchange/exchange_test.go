@@ -156,3 +156,26 @@ func TestMinariID(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingIsWrittenOntoTheData: neither onto a file of the data nor among them.
+func TestNothingIsWrittenOntoTheData(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "maze.parquet")
+	fixture.Write(t, path, fixture.Maze(3, 1)...)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for data, out := range map[string]string{path: path, dir: filepath.Join(dir, "all.parquet"), filepath.Join(dir, "*.parquet"): path} {
+		if _, err := Import(t.Context(), ImportOptions{Data: input.Data{Path: data}, Out: out}); !errors.Is(err, failure.ErrUsage) {
+			t.Errorf("importing %s as %s: %v", data, out, err)
+		}
+	}
+	o := ExportOptions{Data: input.Data{Path: dir}, Out: filepath.Join(dir, "minari-v0"), Layout: dataset.MinariParquet, ID: "x-v0", FPS: 1}
+	if _, err := Export(t.Context(), o); !errors.Is(err, failure.ErrUsage) {
+		t.Errorf("exporting below the data: %v", err)
+	}
+	if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {
+		t.Errorf("the data is another: %v", err)
+	}
+}
