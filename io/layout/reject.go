@@ -44,7 +44,7 @@ func Disordered(used int64, rejects map[Reason]int64) string {
 	if n := rejects[StartsLate] + rejects[StepGap] + rejects[IDReturns]; n == 0 || n <= used {
 		return ""
 	}
-	return "most episodes lack rows, or these are not sorted by episode and step: " + HowToSort("episode_id", "step")
+	return "most episodes lack rows, count steps from another number than 0, or are not sorted by episode and step: " + HowToSort("episode_id", "step")
 }
 
 // String is the reject on one line, for a person to read.

@@ -85,6 +85,8 @@ func appendValue(tb rapid.TB, builder array.Builder, value any) {
 		b.Append(float32(number(value)))
 	case *array.Float16Builder:
 		b.Append(half(number(value)))
+	case *array.TimestampBuilder:
+		b.Append(arrow.Timestamp(number(value)))
 	case *array.Uint32Builder:
 		b.Append(uint32(number(value)))
 	case *array.Decimal128Builder:

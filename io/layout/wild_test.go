@@ -168,6 +168,9 @@ func TestRefusedColumns(t *testing.T) {
 		{"decimals", "want numbers", every, func(columns map[string]*testColumn) {
 			columns["observations"].kind = arrow.ListOf(&arrow.Decimal128Type{Precision: 9, Scale: 2})
 		}},
+		{"times", "want numbers", every, func(columns map[string]*testColumn) {
+			columns["observations"].kind = arrow.ListOf(arrow.FixedWidthTypes.Timestamp_us)
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			names := test.names

@@ -165,10 +165,14 @@ func unsigned(t schema.LogicalType) bool {
 	return ok && !whole.IsSigned()
 }
 
-// scaled is whether whole numbers stand for others, which they are a multiple of.
+// scaled is whether whole numbers stand for something else: others that they are a
+// multiple of, or times.
 func scaled(t schema.LogicalType) bool {
-	_, ok := t.(schema.DecimalLogicalType)
-	return ok
+	switch t.(type) {
+	case schema.DecimalLogicalType, schema.TimestampLogicalType, schema.TimeLogicalType, schema.DateLogicalType:
+		return true
+	}
+	return false
 }
 
 // other says that a column holds something else than what is wanted.
