@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"diffstitch/io/layout"
+	"diffstitch/io/snapshot"
 )
 
 // Files lists the Parquet files that path stands for, sorted: a file, a glob, a
@@ -21,7 +22,7 @@ func Files(path string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return files, layout.CheckSnapshots(files)
+	return files, checkSnapshots(files)
 }
 
 func list(path string) ([]string, error) {
@@ -36,6 +37,27 @@ func list(path string) ([]string, error) {
 	default:
 		return nil, fmt.Errorf("dataset: looking at %q: %w", path, err)
 	}
+}
+
+// checkSnapshots refuses files of several snapshots of a published folder, which hold
+// the same episodes over again, or of one beside other files.
+func checkSnapshots(files []string) error {
+	first := ""
+	for i, file := range files {
+		dir := snapshot.Containing(file)
+		if i == 0 {
+			first = dir
+		}
+		if dir == first {
+			continue
+		}
+		if dir == "" {
+			dir = first
+		}
+		root := filepath.Dir(filepath.Dir(dir))
+		return fmt.Errorf("dataset: %w: %q is one of several snapshots, or lies beside other files, and would be read over again: give %q, of which the current snapshot is read", layout.ErrPublished, dir, root)
+	}
+	return nil
 }
 
 func globFiles(pattern string) ([]string, error) {

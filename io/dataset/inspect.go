@@ -104,7 +104,10 @@ func eachItem(ctx context.Context, files []string, index int, opts Options, begi
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if err := errors.Join(f.CheckOrder(), begin(f)); err != nil {
+	if err := f.CheckOrder(); err != nil {
+		return err
+	}
+	if err := begin(f); err != nil {
 		return err
 	}
 	for item, err := range f.Episodes(ctx) {

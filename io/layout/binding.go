@@ -117,9 +117,16 @@ func (b Binding) continuous() error {
 	return nil
 }
 
-// Layout recognises how the rows are laid out, or checks what was asked for. width
-// gives the length of a column's lists.
-func (b Binding) Layout(asked string, width func(parquet.Leaf) (int, error)) (string, error) {
+// Arrange recognises how the rows are laid out, or checks what was asked for, and drops
+// the columns that the layout doesn't read. width gives the length of a column's lists.
+func (b Binding) Arrange(asked string, width func(parquet.Leaf) (int, error)) (layout string, err error) {
+	if layout, err = b.layout(asked, width); err != nil {
+		return "", err
+	}
+	return layout, b.keep(layout, width)
+}
+
+func (b Binding) layout(asked string, width func(parquet.Leaf) (int, error)) (string, error) {
 	found, rewards := Transitions, b["rewards"]
 	if rewards.Depth > 1 {
 		found = Episodes
@@ -151,9 +158,9 @@ func (b Binding) Layout(asked string, width func(parquet.Leaf) (int, error)) (st
 	return asked, nil
 }
 
-// Keep drops the columns that the layout doesn't read, and checks that episodes
+// keep drops the columns that the layout doesn't read, and checks that episodes
 // can be told apart.
-func (b Binding) Keep(layout string, width func(parquet.Leaf) (int, error)) error {
+func (b Binding) keep(layout string, width func(parquet.Leaf) (int, error)) error {
 	if layout == Episodes {
 		for name := range b {
 			if _, required := depths[Episodes][name]; !required && !b.flagsLists(name) {

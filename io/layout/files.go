@@ -9,23 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-)
 
-// What a folder that was published has in it: the name of the current snapshot, and all
-// snapshots.
-const (
-	currentFile     = "CURRENT"
-	snapshotsFolder = "snapshots"
+	"diffstitch/io/snapshot"
 )
-
-// Published is whether the product has published in a folder.
-func Published(dir string) bool {
-	if _, err := os.Lstat(filepath.Join(dir, currentFile)); err != nil { // whatever it is
-		return false
-	}
-	snapshots, err := os.Stat(filepath.Join(dir, snapshotsFolder))
-	return err == nil && snapshots.IsDir()
-}
 
 // ParquetFiles are the *.parquet in a folder and those below, links to folders
 // included. A file that is found twice is listed once. A published folder among them is
@@ -109,7 +95,7 @@ func (w *walker) entry(path, real string, entry fs.DirEntry) error {
 		}
 	}
 	switch {
-	case folder && Published(path):
+	case folder && snapshot.Published(path):
 		return fmt.Errorf("%w: %q was published by diffstitch, and its snapshots would be read as data beside the rest; give it by itself, or move it out of the data", ErrPublished, path)
 	case folder:
 		return w.folder(path)
@@ -121,49 +107,5 @@ func (w *walker) entry(path, real string, entry fs.DirEntry) error {
 	return nil
 }
 
-// hasManifest is whether a folder is a snapshot, also where its CURRENT is gone.
-func hasManifest(dir string) bool {
-	_, err := os.Lstat(filepath.Join(dir, "manifest.json"))
-	return err == nil
-}
-
 // ErrPublished is returned where snapshots would be taken for data.
 var ErrPublished = errors.New("a published folder")
-
-// CheckSnapshots refuses files of several snapshots of a published folder, which hold
-// the same episodes over again, or of one beside other files.
-func CheckSnapshots(files []string) error {
-	first := ""
-	for i, file := range files {
-		snapshot := snapshotOf(file)
-		if i == 0 {
-			first = snapshot
-		}
-		if snapshot == first {
-			continue
-		}
-		if snapshot == "" {
-			snapshot = first
-		}
-		root := filepath.Dir(filepath.Dir(snapshot))
-		return fmt.Errorf("dataset: %w: %q is one of several snapshots, or lies beside other files, and would be read over again: give %q, of which the current snapshot is read", ErrPublished, snapshot, root)
-	}
-	return nil
-}
-
-// snapshotOf is the folder of the snapshot that a file lies in, through whatever links,
-// or "".
-func snapshotOf(file string) string {
-	if real, err := filepath.EvalSymlinks(file); err == nil {
-		file = real
-	}
-	for dir := filepath.Dir(file); ; dir = filepath.Dir(dir) {
-		above := filepath.Dir(dir)
-		if above == dir {
-			return ""
-		}
-		if filepath.Base(above) == snapshotsFolder && (Published(filepath.Dir(above)) || hasManifest(dir)) {
-			return dir
-		}
-	}
-}

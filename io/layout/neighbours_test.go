@@ -25,12 +25,8 @@ func cutFiles(tb rapid.TB, dir string, columns map[string]*testColumn, cuts []in
 	from := 0
 	rows := len(columns["rewards"].values)
 	for i, to := range append(slices.Clone(cuts), rows) {
-		some := map[string]*testColumn{}
-		for name, c := range columns {
-			some[name] = &testColumn{name: c.name, kind: c.kind, values: c.values[from:to]}
-		}
 		path := filepath.Join(dir, fmt.Sprintf("part-%02d.parquet", i))
-		if err := os.WriteFile(path, tableBytes(tb, pick(some, every...), 16), 0o644); err != nil {
+		if err := os.WriteFile(path, tableBytes(tb, pick(rowsOf(columns, from, to), every...), 16), 0o644); err != nil {
 			tb.Fatal(err)
 		}
 		files = append(files, path)
@@ -134,18 +130,7 @@ func TestEpisodesThatOnlySeemToGoOn(t *testing.T) {
 func TestEpisodesCutUnseen(t *testing.T) {
 	columns := transitionColumns(testEpisodes(), float32s)
 	for _, names := range [][]string{every, slices.DeleteFunc(slices.Clone(every), func(name string) bool { return name == "step" })} {
-		dir := t.TempDir()
-		var files []string
-		for i, cut := range [][2]int{{0, 20}, {20, 120}} {
-			some := map[string]*testColumn{}
-			for name, c := range columns {
-				some[name] = &testColumn{name: c.name, kind: c.kind, values: c.values[cut[0]:cut[1]]}
-			}
-			files = append(files, filepath.Join(dir, fmt.Sprint(i)))
-			if err := os.WriteFile(files[i], tableBytes(t, pick(some, names...), 16), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
+		files := filesOfRows(t, pick(rowsOf(columns, 0, 20), names...), pick(rowsOf(columns, 20, 120), names...))
 		s, err := dataset.Inspect(t.Context(), files, dataset.Options{})
 		if err != nil {
 			t.Fatal(err)

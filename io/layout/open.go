@@ -49,11 +49,8 @@ func (o Opened) Bind(asked string, opts Options) (f File, err error) {
 	if err := o.Table.CheckGroups(o.Handle.Size(), f.Columns.Leaves()); err != nil {
 		return f, fmt.Errorf("%w: %w", parquet.ErrNotParquet, err)
 	}
-	layout, err := f.Columns.Layout(asked, o.Table.Width)
+	layout, err := f.Columns.Arrange(asked, o.Table.Width)
 	if err != nil {
-		return f, err
-	}
-	if err := f.Columns.Keep(layout, o.Table.Width); err != nil {
 		return f, err
 	}
 	return f, o.describe(&f, layout)

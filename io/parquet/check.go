@@ -40,8 +40,15 @@ func checkClaims(size, rows, values int64) error {
 	return nil
 }
 
-// page looks at the header of a page's deltas, which begins where its levels end:
-// the size of a block, and the count of values.
+// pageCheck goes through the pages of a column, before a decoder does.
+type pageCheck struct {
+	longest int64 // of the dictionary's texts
+	left    int64 // bytes of text that the column may still make
+}
+
+// page looks at the lengths of a dictionary's texts, or at the header of a data page's
+// deltas, which begins where its levels end: the size of a block, and the count of
+// values.
 func (c *pageCheck) page(page file.Page, l Leaf) error {
 	if words, ok := page.(*file.DictionaryPage); ok {
 		return c.words(words, l)
@@ -72,12 +79,6 @@ func (c *pageCheck) page(page file.Page, l Leaf) error {
 		return err
 	}
 	return c.add(sum)
-}
-
-// pageCheck goes through the pages of a column.
-type pageCheck struct {
-	longest int64 // of the dictionary's texts
-	left    int64 // bytes of text that the column may still make
 }
 
 // What the texts of a column may come to, in bytes: some, and more in a large file.
@@ -134,29 +135,24 @@ func (g group) pages(l Leaf) (file.PageReader, error) {
 // reads one waits for its check, and for no other's.
 type checked struct {
 	mu      sync.Mutex
-	columns map[checkedColumn]*sync.Mutex // locked while it is checked
-	done    map[checkedColumn]bool
+	columns map[checkedColumn]*check
 }
 
-// begin says whether a column is checked already. Where it is not, no one else begins on
-// it until end is called.
-func (c *checked) begin(key checkedColumn) (done bool, end func(ok bool)) {
-	c.mu.Lock()
-	column := c.columns[key]
-	if column == nil {
-		column = &sync.Mutex{}
-		c.columns[key] = column
-	}
-	c.mu.Unlock()
-	column.Lock()
+// check is that of one column: locked while it is made, and not made again once it is
+// done.
+type check struct {
+	sync.Mutex
+	done bool
+}
+
+// of is the check of a column.
+func (c *checked) of(key checkedColumn) *check {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.done[key], func(ok bool) {
-		c.mu.Lock()
-		c.done[key] = c.done[key] || ok
-		c.mu.Unlock()
-		column.Unlock()
+	if c.columns[key] == nil {
+		c.columns[key] = &check{}
 	}
+	return c.columns[key]
 }
 
 type checkedColumn struct {
@@ -167,10 +163,11 @@ type checkedColumn struct {
 // check compares the pages of a column in a row group with their checksums, where the
 // file has them, and has deltas looked at where there are some, the first time that the
 // column is read.
-func (g group) check(l Leaf, deltas func(group, Leaf) error) (err error) {
-	done, end := g.file.checked.begin(checkedColumn{g.index, l.index, deltas != nil})
-	defer func() { end(err == nil) }()
-	if done {
+func (g group) check(l Leaf, deltas func(group, Leaf) error) error {
+	made := g.file.checked.of(checkedColumn{g.index, l.index, deltas != nil})
+	made.Lock()
+	defer made.Unlock()
+	if made.done {
 		return nil
 	}
 	c, err := g.chunk(l)
@@ -185,6 +182,7 @@ func (g group) check(l Leaf, deltas func(group, Leaf) error) (err error) {
 	if err != nil {
 		return fmt.Errorf("row group %d: %w", g.index, err)
 	}
+	made.done = true
 	return nil
 }
 
@@ -196,9 +194,9 @@ func (f *File) checkDeltas(g group, l Leaf) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, pages.Close()) }()
-	check := pageCheck{left: textBytes + textPerByte*f.handle.Size()}
+	made := pageCheck{left: textBytes + textPerByte*f.handle.Size()}
 	for pages.Next() {
-		if err := check.page(pages.Page(), l); err != nil {
+		if err := made.page(pages.Page(), l); err != nil {
 			return err
 		}
 	}

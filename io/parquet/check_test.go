@@ -126,8 +126,8 @@ func TestChecksums(t *testing.T) {
 	}
 }
 
-// readValues reads the column Value of a file.
-func readValues(t *testing.T, data []byte) (all []float32, err error) {
+// written is a file of some bytes, open as long as the test lasts.
+func written(t *testing.T, data []byte) *storage.File {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "data.parquet")
 	if err := os.WriteFile(path, data, 0o644); err != nil {
@@ -137,7 +137,14 @@ func readValues(t *testing.T, data []byte) (all []float32, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer handle.Close()
+	t.Cleanup(func() { handle.Close() }) // nothing was written
+	return handle
+}
+
+// readValues reads the column Value of a file.
+func readValues(t *testing.T, data []byte) (all []float32, err error) {
+	t.Helper()
+	handle := written(t, data)
 	f, err := Open(handle)
 	if err != nil {
 		return nil, err

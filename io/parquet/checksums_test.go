@@ -5,21 +5,17 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-
-	"diffstitch/io/storage"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
-// written is a file of several row groups, with a dictionary, nulls, and lists of many
+// rowsBytes is a file of several row groups, with a dictionary, nulls, and lists of many
 // pages.
-func written(t *testing.T) []byte {
+func rowsBytes(t *testing.T) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w, err := NewWriter(&out, []Field{
@@ -53,8 +49,8 @@ func written(t *testing.T) []byte {
 	return out.Bytes()
 }
 
-// writtenRecords is a file of Arrow's batches.
-func writtenRecords(t *testing.T) []byte {
+// recordsBytes is a file of Arrow's batches.
+func recordsBytes(t *testing.T) []byte {
 	t.Helper()
 	schema := arrow.NewSchema([]arrow.Field{
 		{Name: "id", Type: arrow.PrimitiveTypes.Int64}, {Name: "source", Type: arrow.BinaryTypes.String},
@@ -89,16 +85,7 @@ func writtenRecords(t *testing.T) []byte {
 // withFile opens bytes as a file.
 func withFile(t *testing.T, data []byte, use func(*File, map[string]Leaf)) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "data.parquet")
-	if err := os.WriteFile(path, data, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	handle, err := storage.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer handle.Close()
-	f, err := Open(handle)
+	f, err := Open(written(t, data))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +154,7 @@ func pageEnds(t *testing.T, f *File, data []byte, leaves map[string]Leaf) (ends 
 // TestPagesHaveChecksums: every page that is written has its checksum, the metadata know
 // where it lies, and a bit that turned is found.
 func TestPagesHaveChecksums(t *testing.T) {
-	for name, data := range map[string][]byte{"rows": written(t), "records": writtenRecords(t)} {
+	for name, data := range map[string][]byte{"rows": rowsBytes(t), "records": recordsBytes(t)} {
 		t.Run(name, func(t *testing.T) {
 			var ends []int64
 			withFile(t, data, func(f *File, leaves map[string]Leaf) { ends = pageEnds(t, f, data, leaves) })

@@ -19,7 +19,6 @@ import (
 	"iter"
 	"math"
 	"sort"
-	"sync"
 
 	"diffstitch/io/storage"
 
@@ -82,7 +81,7 @@ func Open(handle *storage.File) (f *File, err error) {
 	if columns := reader.MetaData().Schema.NumColumns(); columns > maxColumns {
 		return nil, fmt.Errorf("%w: it has %d columns, more than %d", ErrNotParquet, columns, maxColumns)
 	}
-	return &File{handle: handle, reader: reader, checked: checked{columns: map[checkedColumn]*sync.Mutex{}, done: map[checkedColumn]bool{}}}, nil
+	return &File{handle: handle, reader: reader, checked: checked{columns: map[checkedColumn]*check{}}}, nil
 }
 
 // checkFooter refuses a file whose footer cannot be right before the Parquet

@@ -163,6 +163,36 @@ func openWithin(root *os.Root, name string) (*os.File, error) {
 	return root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 }
 
+// Published is whether there is a published folder, whatever its CURRENT is.
+func Published(dir string) bool {
+	if _, err := os.Lstat(filepath.Join(dir, currentName)); err != nil {
+		return false
+	}
+	snapshots, err := os.Stat(filepath.Join(dir, snapshotsName))
+	return err == nil && snapshots.IsDir()
+}
+
+// Containing is the folder of the snapshot that a file lies in, through whatever links
+// and also where its CURRENT is gone, or "".
+func Containing(file string) string {
+	if real, err := filepath.EvalSymlinks(file); err == nil {
+		file = real
+	}
+	for dir := filepath.Dir(file); ; dir = filepath.Dir(dir) {
+		above := filepath.Dir(dir)
+		if above == dir {
+			return ""
+		}
+		if filepath.Base(above) != snapshotsName {
+			continue
+		}
+		_, err := os.Lstat(filepath.Join(dir, manifestName))
+		if err == nil || Published(filepath.Dir(above)) {
+			return dir
+		}
+	}
+}
+
 const idTime = "20060102T150405Z"
 
 var idPattern = regexp.MustCompile(`^\d{8}T\d{6}Z-[0-9a-f]{8}$`)

@@ -5,8 +5,9 @@ import (
 	"unicode"
 )
 
-// namespaces are what Minari puts before the names of datasets that have settings.
-var namespaces = []string{"d4rl/", "mujoco/"}
+// Namespaces are what Minari puts before the names of datasets that have settings, as in
+// d4rl/pen/human-v2.
+var Namespaces = []string{"d4rl", "mujoco"}
 
 // registered are Gymnasium's names where they are not D4RL's too. The sparse variant of
 // an environment has other rewards, and none of these settings.
@@ -30,8 +31,8 @@ func PresetOf(environment string) (longest string) {
 // AdroitHandPen-v1 is pen-v1.
 func plainName(environment string) string {
 	name := strings.ToLower(environment)
-	for _, namespace := range namespaces {
-		name = strings.TrimPrefix(name, namespace)
+	for _, namespace := range Namespaces {
+		name = strings.TrimPrefix(name, namespace+"/")
 	}
 	name = strings.ReplaceAll(name, "/", "-")
 	for of, plain := range registered {

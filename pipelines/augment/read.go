@@ -77,11 +77,12 @@ func (r *run) loadScanned() error {
 
 // noteEdges says where episodes may be cut by the ends of files.
 func (r *run) noteEdges() {
+	if !r.dataset.Stepless {
+		return
+	}
 	var edges dataset.Edges
 	for _, m := range r.work.Metas {
-		if r.dataset.Stepless {
-			edges.Add(int(m.Location.File), m.ID)
-		}
+		edges.Add(int(m.Location.File), m.ID)
 	}
 	if note := edges.Note(); note != "" {
 		r.dataset.Notes = append(r.dataset.Notes, note)

@@ -86,7 +86,7 @@ func Files(path string, hashes bool) ([]string, error) {
 	if err == nil && info.IsDir() {
 		s, err := snapshot.Current(path)
 		if err == nil {
-			path, err = filepath.Join(s.Dir, "data"), checkParts(s, hashes)
+			path, err = s.DataDir(), checkParts(s, hashes)
 		}
 		if err != nil && !errors.Is(err, snapshot.ErrNoSnapshot) {
 			return nil, fmt.Errorf("%w: %w", failure.ErrData, err)

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"diffstitch/modelops/learners"
 )
 
 // Names of methods and learners for readers.
@@ -26,15 +28,12 @@ func modelsName(preset string, horizon int) string {
 	return fmt.Sprintf("preset %s, horizon %d", preset, horizon)
 }
 
-// namespaces are the folders that Minari keeps its datasets in, ENVIRONMENT/NAME each.
-var namespaces = []string{"d4rl", "mujoco"}
-
 // datasetName is the name of a dataset by its path, in small letters:
 // hopper-medium.parquet is hopper-medium, and …/D4RL/pen/human-v2 is pen-human-v2.
 func datasetName(path string) string {
 	parts := strings.Split(strings.ToLower(filepath.ToSlash(filepath.Clean(path))), "/")
 	for i := len(parts) - 3; i >= 0; i-- {
-		if slices.Contains(namespaces, parts[i]) {
+		if slices.Contains(learners.Namespaces, parts[i]) {
 			return parts[i+1] + "-" + parts[i+2]
 		}
 	}

@@ -35,12 +35,10 @@ func (r Result) recipes() (list []report.Recipe) {
 		record, done := r.Records[row.Data]
 		switch {
 		case done && record.Outcome.Augmented != nil && record.Outcome.Augmented.Recipe != nil:
-			recipe := record.Outcome.Augmented.Recipe
-			made.Stitched, made.Done = true, true
-			made.Pairing, made.Similarity, made.Sampler = recipe.Pairing, recipe.Similarity, recipe.Sampler
-			made.Steps, made.Delta, made.Refinement = recipe.Steps, recipe.Delta, recipe.Refinement
+			made = record.Outcome.Augmented.Recipe.of(row)
+			made.Done = true
 		case !done:
-			r.planned(row, &made)
+			made = r.planned(row)
 		}
 		list = append(list, made)
 	}
@@ -48,12 +46,19 @@ func (r Result) recipes() (list []report.Recipe) {
 }
 
 // planned is how a row's data would be made; what refines it is only known of a run.
-func (r Result) planned(row Row, made *report.Recipe) {
+func (r Result) planned(row Row) report.Recipe {
 	for _, step := range r.Steps {
 		if a, ok := step.job.(augmentJob); ok && step.Key == row.Data && a.Stitching != nil {
-			words := a.Stitching.Words()
-			made.Stitched = true
-			made.Pairing, made.Similarity, made.Sampler, made.Steps, made.Delta = words.Pairing, words.Similarity, words.Sampler, words.Steps, words.Delta
+			return Recipe{StitchingWords: a.Stitching.Words()}.of(row)
 		}
+	}
+	return report.Recipe{Label: row.Label}
+}
+
+// of is the recipe as the page has it beside a row.
+func (r Recipe) of(row Row) report.Recipe {
+	return report.Recipe{
+		Label: row.Label, Stitched: true, Pairing: r.Pairing, Similarity: r.Similarity, Sampler: r.Sampler,
+		Steps: r.Steps, Delta: r.Delta, Refinement: r.Refinement,
 	}
 }

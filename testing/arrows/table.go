@@ -92,10 +92,10 @@ var arrows = map[string][]string{
 	"modelops/training/resumable":  {"modelops/checkpoint", "modelops/training/execution"},
 
 	"io/attempt":            {"io/fault", "io/trajectory"},
-	"io/dataset":            {"io/layout", "io/layout/lerobot", "io/layout/minari", "io/layout/nested", "io/layout/transitions", "io/parquet", "io/storage", "io/trajectory"},
+	"io/dataset":            {"io/layout", "io/layout/lerobot", "io/layout/minari", "io/layout/nested", "io/layout/transitions", "io/parquet", "io/snapshot", "io/storage", "io/trajectory"},
 	"io/datasetio":          {"io/attempt", "io/dataset", "io/parquet", "io/storage", "io/trajectory"},
 	"io/fault":              {},
-	"io/layout":             {"io/parquet", "io/storage", "io/trajectory"},
+	"io/layout":             {"io/parquet", "io/snapshot", "io/storage", "io/trajectory"},
 	"io/layout/lerobot":     {"io/layout", "io/parquet", "io/storage", "io/trajectory"},
 	"io/layout/minari":      {"io/layout", "io/parquet", "io/storage", "io/trajectory"},
 	"io/layout/nested":      {"io/layout", "io/parquet", "io/trajectory"},

@@ -49,10 +49,7 @@ func openArrow(o layout.Opened, opts layout.Options) (_ layout.Reader, err error
 		return nil, err
 	}
 	width := func(l parquet.Leaf) (int, error) { return firstLength(records, l) }
-	if _, err := f.Columns.Layout(layout.Minari, width); err != nil {
-		return nil, err
-	}
-	if err := f.Columns.Keep(layout.Minari, width); err != nil {
+	if _, err := f.Columns.Arrange(layout.Minari, width); err != nil {
 		return nil, err
 	}
 	r := &reader{bytes: o.Handle.Size()}

@@ -106,32 +106,16 @@ func (a *assembler) follow() error {
 // lookBack reads, of the row before the first, what tells whether the first
 // begins an episode.
 func (a *assembler) lookBack() (err error) {
-	defer parquet.Recovered(&err)
-	r, row := a.reader, a.rows.Row()-1
-	if row < 0 {
-		// The row before is the last of another file, and flagged by nothing.
-		if a.foreign, err = r.beginsInside(); err != nil || !a.foreign {
-			return err
-		}
-		first := r.rows(0, "episode_id")
-		defer first.Close() // nothing was written
-		b, err := first.Next(1)
-		if err == nil {
-			a.draft.Mark(b, 0)
-		}
+	mark := func(b *layout.Block) { a.draft.Mark(b, 0) }
+	if row := a.rows.Row() - 1; row >= 0 {
+		a.foreign = true
+		return a.reader.one(row, mark, "episode_id", "terminals", "dones", "timeouts")
+	}
+	// The row before is the last of another file, of the same id and flagged by nothing.
+	if a.foreign, err = a.reader.beginsInside(); err != nil || !a.foreign {
 		return err
 	}
-	a.foreign = true
-	rows := r.rows(0, "episode_id", "terminals", "dones", "timeouts")
-	defer rows.Close() // nothing was written
-	if err := rows.Enter(r.table.GroupOf(row), row); err != nil {
-		return err
-	}
-	b, err := rows.Next(1)
-	if err == nil {
-		a.draft.Mark(b, 0)
-	}
-	return err
+	return a.reader.one(0, mark, "episode_id")
 }
 
 func (a *assembler) Close() error { return a.rows.Close() }

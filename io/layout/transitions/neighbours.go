@@ -48,21 +48,21 @@ func (r *Reader) beginsInside() (bool, error) {
 	if r.near.begun != nil {
 		return *r.near.begun, nil
 	}
-	begun, err := r.beginsInsideOf(r.near.before)
+	begun, err := r.goesOnFromBefore()
 	if err == nil {
 		r.near.begun = &begun
 	}
 	return begun, err
 }
 
-func (r *Reader) beginsInsideOf(before func() (layout.Reader, error)) (bool, error) {
-	if before == nil || !r.tellsSteps() {
+func (r *Reader) goesOnFromBefore() (bool, error) {
+	if r.near.before == nil || !r.tellsSteps() {
 		return false, nil
 	}
 	if first, err := r.edge(0); err != nil || first.step == 0 {
 		return false, err
 	}
-	found, err := before()
+	found, err := r.near.before()
 	if previous, ok := found.(*Reader); ok && err == nil {
 		return previous.goesOnIn(r)
 	}
@@ -76,30 +76,33 @@ func (r *Reader) following() (*Reader, error) {
 	if r.near.asked {
 		return r.near.next, nil
 	}
-	if r.near.after != nil && r.tellsSteps() {
-		found, err := r.near.after()
-		if err != nil {
-			return nil, err
-		}
-		if next, ok := found.(*Reader); ok {
-			goesOn, err := r.goesOnIn(next)
-			if err != nil {
-				return nil, err
-			}
-			switch {
-			case goesOn && r.near.joined+1 == layout.MaxJoined:
-				return nil, errManyFiles
-			case goesOn && !r.fits(next):
-				return nil, errOtherColumns
-			}
-			if goesOn {
-				next.Share(r.cache)
-				r.near.next = next
-			}
-		}
+	next, err := r.goesOnAfter()
+	if err == nil {
+		r.near.next, r.near.asked = next, true
 	}
-	r.near.asked = true
-	return r.near.next, nil
+	return next, err
+}
+
+func (r *Reader) goesOnAfter() (*Reader, error) {
+	if r.near.after == nil || !r.tellsSteps() {
+		return nil, nil
+	}
+	found, err := r.near.after()
+	next, ok := found.(*Reader)
+	if err != nil || !ok {
+		return nil, err
+	}
+	goesOn, err := r.goesOnIn(next)
+	switch {
+	case err != nil || !goesOn:
+		return nil, err
+	case r.near.joined+1 == layout.MaxJoined:
+		return nil, errManyFiles
+	case !r.fits(next):
+		return nil, errOtherColumns
+	}
+	next.Share(r.cache)
+	return next, nil
 }
 
 // tellsSteps is whether the file says where in its episode a row stands.
@@ -128,24 +131,31 @@ func (r *Reader) fits(next *Reader) bool {
 
 // edge reads what a row says of its place.
 func (r *Reader) edge(row int64) (e edge, err error) {
+	err = r.one(row, func(b *layout.Block) {
+		if b.Steps.Width > 0 {
+			e.step = b.Steps.Values[0]
+		}
+		e.ends = b.Ends(0)
+		if b.IDs.Width > 0 {
+			e.id, e.hasID = b.IDs.Values[0], b.IDs.OK(0)
+		}
+	}, "episode_id", "step", "terminals", "dones", "timeouts")
+	return e, err
+}
+
+// one reads the named columns of a row.
+func (r *Reader) one(row int64, use func(*layout.Block), names ...string) (err error) {
 	defer parquet.Recovered(&err)
-	rows := r.rows(0, "episode_id", "step", "terminals", "dones", "timeouts")
+	rows := r.rows(0, names...)
 	defer rows.Close() // nothing was written
 	if err := rows.Enter(r.table.GroupOf(row), row); err != nil {
-		return e, err
+		return err
 	}
 	b, err := rows.Next(1)
-	if err != nil {
-		return e, err
+	if err == nil {
+		use(b)
 	}
-	if b.Steps.Width > 0 {
-		e.step = b.Steps.Values[0]
-	}
-	e.ends = b.Ends(0)
-	if b.IDs.Width > 0 {
-		e.id, e.hasID = b.IDs.Values[0], b.IDs.OK(0)
-	}
-	return e, nil
+	return err
 }
 
 // Notes are what a user should know of how the file is read, a line each.
