@@ -116,10 +116,9 @@ func count(info *trajectory.PartInfo, e *trajectory.Episode, entry trajectory.En
 		info.RepeatedRows += int64(e.Len())
 	}
 	if entry.IsStitch {
-		from, to := e.Provenance.Generated(e.Len())
 		info.Stitched++
 		info.StitchedRows += int64(e.Len())
-		info.BridgeRows += int64(to - from)
+		info.BridgeRows += int64(e.Provenance.GeneratedRows(e.Len()))
 	}
 	if _, known := e.NextObservation(e.Len() - 1); !known {
 		info.UnknownFinals++
@@ -172,5 +171,7 @@ func (fn *writeFn) stitched(entry trajectory.Entry, staged *Staged) (*trajectory
 	if err != nil {
 		return nil, err
 	}
-	return trajectory.Join(entry.ID, low, int(pair.Low.Step), bridge, high, int(pair.High.Step))
+	return trajectory.Join(entry.ID, []trajectory.Stretch{
+		{Episode: low, To: int(pair.Low.Step)}, {Episode: high, From: int(pair.High.Step), To: high.Len()},
+	}, []*trajectory.Episode{bridge})
 }

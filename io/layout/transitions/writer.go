@@ -52,6 +52,9 @@ type rowBuffer struct {
 	generated                   []bool
 	lowIDs, highIDs             []int64        // of the rows that have one
 	derived                     []int16        // 1 where a row has ids, else 0
+	fromIDs                     []int64        // of the rows that have one
+	fromSteps                   []int32        // of the same
+	taken                       []int16        // 1 where a row of a stitch is another episode's, else 0
 	errors                      []float32      // of the rows that have one
 	judged                      []int16        // 1 where a row has an error, else 0
 	originalIDs                 []parquet.Text // of the rows that have one
@@ -89,6 +92,8 @@ func fields(c WriterConfig) []parquet.Field {
 		{Name: "generated", Kind: parquet.Boolean, Stats: true},
 		{Name: "low_episode_id", Kind: parquet.Int64, Nullable: true, Stats: true, Dictionary: true},
 		{Name: "high_episode_id", Kind: parquet.Int64, Nullable: true, Stats: true, Dictionary: true},
+		{Name: "from_episode_id", Kind: parquet.Int64, Nullable: true, Stats: true, Dictionary: true},
+		{Name: "from_step", Kind: parquet.Int32, Nullable: true, Stats: true},
 		{Name: "qualification_error", Kind: parquet.Float, Nullable: true, Stats: true},
 	}
 	if c.OriginalIDs {
@@ -129,7 +134,8 @@ func (w *Writer) EndRowGroup() error {
 		parquet.Values(r.ids), parquet.Values(r.steps), parquet.Lists(r.observations), parquet.Lists(r.actions),
 		parquet.Values(r.rewards), parquet.Lists(r.next), parquet.Values(r.terminals), parquet.Values(r.timeouts),
 		parquet.Values(r.sources), parquet.Values(r.generated),
-		parquet.Optional(r.lowIDs, r.derived), parquet.Optional(r.highIDs, r.derived), parquet.Optional(r.errors, r.judged),
+		parquet.Optional(r.lowIDs, r.derived), parquet.Optional(r.highIDs, r.derived),
+		parquet.Optional(r.fromIDs, r.taken), parquet.Optional(r.fromSteps, r.taken), parquet.Optional(r.errors, r.judged),
 	}
 	if w.config.OriginalIDs {
 		columns = append(columns, parquet.Optional(r.originalIDs, r.named))
@@ -191,23 +197,42 @@ func (r *rowBuffer) addProvenance(e *trajectory.Episode) {
 	if trajectory.Paired(e.Source()) {
 		derived = 1
 	}
-	from, to := p.Generated(e.Len())
+	generated, judged := layout.Generated(e), int16(0)
+	if len(p.Errors) > 0 {
+		judged = 1
+	}
 	for step := range e.Len() {
-		generated := step >= from && step < to
 		r.sources = append(r.sources, source)
-		r.generated = append(r.generated, generated)
 		r.derived = append(r.derived, derived)
 		if derived == 1 {
 			r.lowIDs = append(r.lowIDs, p.LowID)
 			r.highIDs = append(r.highIDs, p.HighID)
 		}
-		if generated && len(p.Errors) > 0 {
-			r.judged = append(r.judged, 1)
+		if generated[step] {
+			r.judged = append(r.judged, judged)
 		} else {
 			r.judged = append(r.judged, 0)
 		}
 	}
+	r.generated = append(r.generated, generated...)
 	r.errors = append(r.errors, p.Errors...)
+	r.addOrigins(e)
+}
+
+// addOrigins says of the real rows of a stitch where they come from.
+func (r *rowBuffer) addOrigins(e *trajectory.Episode) {
+	if e.Provenance == nil || len(e.Provenance.Origins) == 0 {
+		r.taken = append(r.taken, make([]int16, e.Len())...)
+		return
+	}
+	for row := range layout.Taken(e) {
+		if row == nil {
+			r.taken = append(r.taken, 0)
+			continue
+		}
+		r.taken = append(r.taken, 1)
+		r.fromIDs, r.fromSteps = append(r.fromIDs, row.EpisodeID), append(r.fromSteps, int32(row.Step))
+	}
 }
 
 func (r *rowBuffer) reset() {
@@ -215,6 +240,7 @@ func (r *rowBuffer) reset() {
 		ids: r.ids[:0], steps: r.steps[:0], observations: r.observations[:0], next: r.next[:0], actions: r.actions[:0],
 		rewards: r.rewards[:0], terminals: r.terminals[:0], timeouts: r.timeouts[:0], sources: r.sources[:0],
 		generated: r.generated[:0], lowIDs: r.lowIDs[:0], highIDs: r.highIDs[:0], derived: r.derived[:0],
+		fromIDs: r.fromIDs[:0], fromSteps: r.fromSteps[:0], taken: r.taken[:0],
 		errors: r.errors[:0], judged: r.judged[:0], originalIDs: r.originalIDs[:0], named: r.named[:0],
 	}
 }

@@ -60,19 +60,21 @@ func (j *judge) take(e *trajectory.Episode) error {
 		j.sample(e)
 		return nil
 	}
-	from, to := p.Generated(e.Len())
 	j.episodes = append(j.episodes, worst{math.Inf(-1), math.Inf(-1)})
-	for step := from; step < to; step++ {
-		if !j.pending.add(e, step) {
-			continue
+	at := 0
+	for _, rows := range p.Generated(e.Len()) {
+		for step := rows.From; step < rows.To; step, at = step+1, at+1 {
+			if !j.pending.add(e, step) {
+				continue
+			}
+			qualification := math.NaN()
+			if len(p.Errors) > 0 {
+				qualification = float64(p.Errors[at])
+			}
+			j.pending.sources = append(j.pending.sources, p.Source)
+			j.pending.episodes = append(j.pending.episodes, len(j.episodes)-1)
+			j.pending.qualification = append(j.pending.qualification, qualification)
 		}
-		qualification := math.NaN()
-		if len(p.Errors) > 0 {
-			qualification = float64(p.Errors[step-from])
-		}
-		j.pending.sources = append(j.pending.sources, p.Source)
-		j.pending.episodes = append(j.pending.episodes, len(j.episodes)-1)
-		j.pending.qualification = append(j.pending.qualification, qualification)
 	}
 	if len(j.pending.sources) < replayRows {
 		return nil

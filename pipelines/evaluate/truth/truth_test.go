@@ -29,7 +29,7 @@ func offBy(t *testing.T, distances ...float32) string {
 		e.ID = int64(100 + i)
 		e.NextObservations = append(e.Observations[e.ObservationDim:len(e.Observations):len(e.Observations)], e.FinalObservation...)
 		e.FinalObservation = nil
-		p := &trajectory.Provenance{Source: trajectory.Stitched, LowID: 1, HighID: 2, BridgeStart: 3}
+		p := &trajectory.Provenance{Source: trajectory.Stitched, LowID: 1, HighID: 2, Bridges: []trajectory.Range{{From: 3, To: 8}}}
 		for step := 3; step < 8; step++ {
 			e.NextObservations[step*e.ObservationDim] += off
 			p.Errors = append(p.Errors, off)
