@@ -154,24 +154,18 @@ func (fn *writeFn) episodes(ctx context.Context, entry trajectory.Entry, staged 
 
 // stitched joins a stitched episode.
 func (fn *writeFn) stitched(entry trajectory.Entry, staged *Staged) (*trajectory.Episode, error) {
-	pair := entry.Stitch.Pair
-	bridge, err := staged.Fetch(entry.Stitch.Staged)
+	o := entry.Stitch
+	bridges, err := staged.Bridges(o)
 	if err != nil {
 		return nil, err
 	}
 	if fn.Output.BridgesOnly {
-		bridge.ID = entry.ID
-		return bridge, nil
+		bridges[0].ID = entry.ID
+		return bridges[0], nil
 	}
-	low, err := fn.store.Episode(pair.Low.Episode)
+	stretches, err := fn.store.Stretches(o)
 	if err != nil {
 		return nil, err
 	}
-	high, err := fn.store.Episode(pair.High.Episode)
-	if err != nil {
-		return nil, err
-	}
-	return trajectory.Join(entry.ID, []trajectory.Stretch{
-		{Episode: low, To: int(pair.Low.Step)}, {Episode: high, From: int(pair.High.Step), To: high.Len()},
-	}, []*trajectory.Episode{bridge})
+	return trajectory.Join(entry.ID, stretches, bridges)
 }

@@ -102,8 +102,8 @@ func TestJoinKeepsEveryTransition(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := joined.Validate(); err != nil || joined.Len() != b.Pair.StitchedRows() || joined.End != high.End {
-			t.Fatalf("%d rows of %d, end %v: %v", joined.Len(), b.Pair.StitchedRows(), joined.End, err)
+		if err := joined.Validate(); err != nil || joined.Len() != (Outcome{Pair: b.Pair}).StitchedRows() || joined.End != high.End {
+			t.Fatalf("%d rows of %d, end %v: %v", joined.Len(), (Outcome{Pair: b.Pair}).StitchedRows(), joined.End, err)
 		}
 		spelled := low.NextObservations != nil || high.NextObservations != nil
 		if spelled != (joined.NextObservations != nil) {
