@@ -10,6 +10,8 @@
 package refinement
 
 import (
+	"math"
+
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
@@ -240,3 +242,16 @@ func ones(n int) [][]float32 {
 	}
 	return column
 }
+
+// Control is what an action begins as, in the data's range from low to high.
+func Control(action, low, high float32) float32 {
+	if !(low < high) {
+		return 0
+	}
+	share := 2*float64(action-low)/float64(high-low) - 1
+	return float32(math.Atanh(min(max(share, -mostShare), mostShare)))
+}
+
+// mostShare of the range is where an action begins at most: further out the optimiser
+// would not feel it.
+const mostShare = 0.98
