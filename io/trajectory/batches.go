@@ -55,6 +55,9 @@ type Bridge struct {
 	Actions []float32 // [Δ+1, A]
 	Rewards []float32 // [Δ+1]
 	Errors  []float32 // [Δ+1], qualification error of each transition
+	// Residuals are [Δ+1], how far the state after each transition is from where the nets
+	// that refined the bridge lead; nil where none did.
+	Residuals []float32
 	// MaxDisagreement is the largest disagreement of the dynamics model's nets on
 	// a transition, in the units of the observations; 0 of one net alone.
 	MaxDisagreement float32
@@ -64,7 +67,7 @@ type Bridge struct {
 
 // Finite is whether every value of the bridge is a finite number.
 func (b Bridge) Finite() bool {
-	return !slices.ContainsFunc([][]float32{b.States, b.Actions, b.Rewards, b.Errors}, func(values []float32) bool {
+	return !slices.ContainsFunc([][]float32{b.States, b.Actions, b.Rewards, b.Errors, b.Residuals}, func(values []float32) bool {
 		return slices.ContainsFunc(values, notFinite)
 	})
 }

@@ -19,15 +19,29 @@ const mishLinear = 20
 // Mish is x·tanh(ln(1+eˣ)), written with a single transcendental function:
 // with n = eˣ(eˣ+2) it is x·n/(n+2).
 func Mish(x *Node) *Node {
+	parts := mishParts(x)
+	return withGradient(Mul(x, parts.share), []*Node{x}, func(v *Node) []*Node {
+		return []*Node{Mul(v, parts.slope(x))}
+	})
+}
+
+// mishSlope is the derivative of Mish.
+func mishSlope(x *Node) *Node { return mishParts(x).slope(x) }
+
+// mish are the parts of Mish: e = eˣ, d = n+2 and the share n/(n+2).
+type mish struct{ e, d, share *Node }
+
+func mishParts(x *Node) mish {
 	e := Exp(Min(x, scalar(x, mishLinear)))
 	n := Mul(e, Add(e, scalar(x, 2)))
 	d := Add(n, scalar(x, 2))
-	share := Div(n, d)
-	return withGradient(Mul(x, share), []*Node{x}, func(v *Node) []*Node {
-		// d(n/(n+2))/dx = 4eˣ(eˣ+1)/(n+2)²
-		slope := Div(Mul(Mul(e, scalar(x, 4)), Add(e, scalar(x, 1))), Square(d))
-		return []*Node{Mul(v, Add(share, Mul(x, slope)))}
-	})
+	return mish{e, d, Div(n, d)}
+}
+
+// slope is the derivative, in which d(n/(n+2))/dx = 4eˣ(eˣ+1)/(n+2)².
+func (m mish) slope(x *Node) *Node {
+	rise := Div(Mul(Mul(m.e, scalar(x, 4)), Add(m.e, scalar(x, 1))), Square(m.d))
+	return Add(m.share, Mul(x, rise))
 }
 
 // withGradient gives y, computed from the inputs, a gradient of its own:

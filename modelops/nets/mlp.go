@@ -45,6 +45,16 @@ var activations = map[string]func(*Node) *Node{
 	"mish":  Mish,
 }
 
+// slopes are the activations' derivatives.
+var slopes = map[string]func(*Node) *Node{
+	"relu": func(x *Node) *Node { return ConvertDType(GreaterThan(x, scalar(x, 0)), x.DType()) },
+	"swish": func(x *Node) *Node {
+		share := Logistic(x)
+		return Add(share, Mul(Mul(x, share), Sub(scalar(x, 1), share)))
+	},
+	"mish": mishSlope,
+}
+
 // MLP is a perceptron with the activation between its linear layers.
 //
 //	x:      [n, inputs]
@@ -57,6 +67,36 @@ func MLP(scope *model.Scope, cfg MLPConfig, x *Node) *Node {
 		x = activate(Dense(scope.At("hidden_%d", layer), x, cfg.Hidden))
 	}
 	return Dense(scope.At("output"), x, cfg.Outputs)
+}
+
+// MLPJacobian is MLP and the derivatives of its outputs.
+//
+//	x:        [n, inputs]
+//	y:        [n, outputs]
+//	jacobian: [outputs][n, inputs], the derivatives of each output
+func MLPJacobian(scope *model.Scope, cfg MLPConfig, x *Node) (y *Node, jacobian []*Node) {
+	check(cfg.Validate())
+	x.AssertDims(-1, cfg.Inputs)
+	n := x.Shape().Dim(0)
+	var weights, steep []*Node // of the hidden layers
+	for layer := range cfg.Layers - 1 {
+		hidden := scope.At("hidden_%d", layer)
+		weights = append(weights, weightVariable(hidden, x.Shape().Dim(-1), cfg.Hidden).NodeValue(x))
+		x = Dense(hidden, x, cfg.Hidden)
+		steep = append(steep, slopes[cfg.Activation](x))
+		x = activations[cfg.Activation](x)
+	}
+	last := weightVariable(scope.At("output"), x.Shape().Dim(-1), cfg.Outputs).NodeValue(x)
+	y = Dense(scope.At("output"), x, cfg.Outputs)
+	for output := range cfg.Outputs {
+		row := Reshape(Slice(last, AxisRange(), AxisElem(output)), 1, -1)
+		slope := Dot(constant(x, 1, n, 1), row).Product() // [n, hidden], then of the layers before
+		for layer := len(weights) - 1; layer >= 0; layer-- {
+			slope = Einsum("nh,ih->ni", Mul(slope, steep[layer]), weights[layer])
+		}
+		jacobian = append(jacobian, slope)
+	}
+	return y, jacobian
 }
 
 // Dense is a linear layer with a bias.

@@ -18,6 +18,7 @@ type modelSet struct {
 	synthesizer *synthesizer
 	policy      *training.Policy
 	regressors  map[training.Kind]*training.Regressor
+	refiners    []*refiner // from the shortest stretches to the longest
 }
 
 // resident is a set of models that is on its device, is being loaded there or is
@@ -171,7 +172,35 @@ func (m *modelSet) load(k key, kind training.Kind, saved checkpoint.Model, weigh
 		return err
 	}
 	m.regressors[kind] = r
-	return r.Warm()
+	if err := r.Warm(); err != nil || kind != training.Dynamics || !k.refine {
+		return err
+	}
+	return m.loadRefiners(k, saved, weights)
+}
+
+// loadRefiners compiles the refinement of short bridges and of the longest.
+func (m *modelSet) loadRefiners(k key, saved checkpoint.Model, weights []checkpoint.Tensor) error {
+	for _, transitions := range m.stretches() {
+		r, err := newRefiner(k, saved, weights, transitions)
+		if err != nil {
+			return err
+		}
+		m.refiners = append(m.refiners, r)
+		if err := r.prepare(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stretches are the most transitions of a bridge that is refined, as the graphs are
+// compiled for: those of most bridges, and those of the longest.
+func (m *modelSet) stretches() []int {
+	longest := m.sampler.states - 1 + Extras[len(Extras)-1]
+	if longest <= shortStretch {
+		return []int{longest}
+	}
+	return []int{shortStretch, longest}
 }
 
 // halvingsAtLoad is how often batches were halved before the first one.
@@ -203,6 +232,9 @@ func (m *modelSet) finalize() {
 		m.policy.Finalize()
 	}
 	for _, r := range m.regressors {
+		r.Finalize()
+	}
+	for _, r := range m.refiners {
 		r.Finalize()
 	}
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -41,6 +42,11 @@ type Info struct {
 	Terminals bool
 	// DynamicsNets is the number of nets that f_ω is the mean of.
 	DynamicsNets int
+	// Refiners is the number of nets that refine bridges and don't judge; 0 where the
+	// same ones do both.
+	Refiners int
+	// RefinerError is the error on held-out transitions of the nets that refine.
+	RefinerError training.ErrorQuantiles
 	// MaxDisagreement is the nets' largest disagreement on the training data.
 	MaxDisagreement float64
 	// DynamicsError is f_ω's error on held-out transitions.
@@ -155,6 +161,11 @@ func (i *Info) fillFrom(kind training.Kind) error {
 		}
 		i.DynamicsNets, i.DynamicsError = len(m.Details.Elites), *m.Details.HeldOutError
 		i.MaxDisagreement = m.Details.MaxDisagreement
+		var cfg training.RegressorConfig
+		if err := json.Unmarshal(m.Identity.Config, &cfg); err != nil {
+			return fmt.Errorf("reading its configuration: %w", err)
+		}
+		i.Refiners, i.RefinerError = cfg.Refiners, *cmp.Or(m.Details.RefinerError, m.Details.HeldOutError)
 	case training.SynthER:
 		var cfg training.SynthERConfig
 		if err := json.Unmarshal(m.Identity.Config, &cfg); err != nil {

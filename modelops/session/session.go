@@ -39,6 +39,8 @@ type Options struct {
 	// Return is what a denoiser guided by the return aims at, from 0 to 1, the
 	// highest in the data. Others ignore it.
 	Return float32
+	// Refine makes ready to refine bridges.
+	Refine bool `json:",omitempty"`
 	// Concurrency is how many calls may run on the device at once, of all the
 	// process's sessions; 0 means 1. On the pure-Go backend it is always 1.
 	Concurrency int
@@ -138,7 +140,7 @@ func newSession(opts Options) (*Session, error) {
 		return nil, err
 	}
 	info.Backend = described
-	k := key{hashes: info.Hashes(), engine: engine, batch: opts.Batch, sampler: opts.Sampler, target: opts.Return, steps: opts.Steps}
+	k := key{hashes: info.Hashes(), engine: engine, batch: opts.Batch, sampler: opts.Sampler, target: opts.Return, steps: opts.Steps, refine: opts.Refine}
 	return &Session{options: opts, key: k, info: info}, nil
 }
 
@@ -209,4 +211,5 @@ type key struct {
 	sampler diffusion.Sampler
 	target  float32
 	steps   int
+	refine  bool
 }

@@ -70,6 +70,10 @@ type RegressorConfig struct {
 	Activation string `json:"activation"`
 	Members    int    `json:"members"` // nets trained, each on its own batches
 	Elites     int    `json:"elites"`  // nets used, those with the least held-out loss
+	// Refiners are nets of the dynamics beside the members, trained on other episodes:
+	// they refine bridges, and the members judge what comes of it. 0 has the elites do
+	// both.
+	Refiners int `json:"refiners,omitempty"`
 	// Terminals has the reward model predict terminal states too.
 	Terminals bool `json:"terminals,omitempty"`
 }
@@ -77,6 +81,18 @@ type RegressorConfig struct {
 // net is the shape of one member.
 func (c RegressorConfig) net(inputs, outputs int) nets.MLPConfig {
 	return nets.MLPConfig{Inputs: inputs, Hidden: c.Hidden, Layers: c.Layers, Outputs: outputs, Activation: c.Activation}
+}
+
+// refining lists the nets that refine bridges, of which elites judge.
+func (c RegressorConfig) refining(elites []int) []int {
+	if c.Refiners == 0 {
+		return elites
+	}
+	list := make([]int, c.Refiners)
+	for i := range list {
+		list[i] = c.Members + i
+	}
+	return list
 }
 
 // Validate reports the first value that cannot be trained with.
@@ -125,6 +141,9 @@ func (c PolicyConfig) Validate() error {
 func (c RegressorConfig) Validate() error {
 	if c.Elites < 1 || c.Members < c.Elites {
 		return fmt.Errorf("elites (%d) must be at least 1 and at most members (%d)", c.Elites, c.Members)
+	}
+	if c.Refiners < 0 {
+		return fmt.Errorf("refiners (%d) must not be negative", c.Refiners)
 	}
 	if err := c.net(1, 1).Validate(); err != nil {
 		return err

@@ -25,8 +25,12 @@ type Details struct {
 
 	HeldOutLoss     float64 `json:"held_out_loss"`
 	HeldOutExamples int     `json:"held_out_examples"` // windows or transitions held out
-	// HeldOutError is f_ω's error on held-out transitions.
+	// HeldOutError is f_ω's error on held-out transitions: that of the nets that judge.
 	HeldOutError *ErrorQuantiles `json:"held_out_error,omitempty"`
+	// RefinerError is that of the nets that refine bridges, where they are others.
+	RefinerError *ErrorQuantiles `json:"refiner_error,omitempty"`
+	// EpisodeError is the mean of f_ω's error over each held-out episode.
+	EpisodeError *ErrorQuantiles `json:"episode_error,omitempty"`
 	// MaxDisagreement is how far a net of f_ω's ensemble strays from the nets' mean, at
 	// most, on any transition of the data, in the units of the observations; 0 of one
 	// net.

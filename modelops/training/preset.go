@@ -45,6 +45,7 @@ func tiny() Config {
 		Steps: 2000, Batch: 256, LearningRate: 2e-3, WarmupSteps: 50, Decay: Cosine, EMA: 0.99,
 		EvaluateEvery: 200, SaveEvery: 500,
 	})
+	cfg.Dynamics = ensemble(cfg.Dynamics, 2)
 	cfg.Policy = rolloutPolicy(cfg.Dynamics.Schedule, 64)
 	cfg.SynthER = transitions(128, 64, 32, Schedule{
 		Steps: 4000, Batch: 256, LearningRate: 1e-3, WarmupSteps: 50, Decay: Cosine, EMA: 0.99,
@@ -62,6 +63,7 @@ func small() Config {
 		Steps: 10_000, Batch: 256, LearningRate: 1e-3, WarmupSteps: 100, Decay: Cosine, EMA: 0.995,
 		EvaluateEvery: 500, SaveEvery: 2000,
 	})
+	cfg.Dynamics = ensemble(cfg.Dynamics, 3)
 	cfg.Policy = rolloutPolicy(cfg.Dynamics.Schedule, 256)
 	cfg.SynthER = transitions(256, 128, 64, Schedule{
 		Steps: 20_000, Batch: 256, LearningRate: 5e-4, WarmupSteps: 100, Decay: Cosine, EMA: 0.995,
@@ -152,6 +154,12 @@ func deviating(unet nets.UNetConfig) diffusion.Config {
 // of its width. The authors' code, whose quantile normaliser maps the range to [-1, 1],
 // leaves none.
 const margin = 0.05
+
+// ensemble has as many nets judge bridges as refine them.
+func ensemble(cfg RegressorConfig, nets int) RegressorConfig {
+	cfg.Members, cfg.Elites, cfg.Refiners = nets, nets, nets
+	return cfg
+}
 
 func withLayers(cfg RegressorConfig, layers int) RegressorConfig {
 	cfg.Layers = layers

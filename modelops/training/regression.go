@@ -21,8 +21,20 @@ type regression struct {
 	data    *Data
 	mapping mapping
 	net     nets.MLPConfig
-	members int
+	members int // nets trained: those that judge, and then those that refine
+	judges  int
+	// part says for each episode which nets learn from it, nil where all do.
+	part []part
 }
+
+// part is which nets learn from an episode.
+type part uint8
+
+const (
+	ofAll    part = iota // held out: no net learns from it, and all are measured on it
+	ofJudges             // the members
+	ofRefiners
+)
 
 // prepareRegressor sets the job up for a perceptron.
 func (j *job) prepareRegressor(cfg RegressorConfig, steps int) error {
@@ -32,8 +44,11 @@ func (j *job) prepareRegressor(cfg RegressorConfig, steps int) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	if cfg.Terminals && j.kind != Reward {
+	switch {
+	case cfg.Terminals && j.kind != Reward:
 		return errors.New("terminals are predicted by the reward model alone")
+	case cfg.Refiners > 0 && j.kind != Dynamics:
+		return errors.New("bridges are refined by nets of the dynamics alone")
 	}
 	count := j.data.transitions
 	if j.kind == Reward {
@@ -45,8 +60,34 @@ func (j *job) prepareRegressor(cfg RegressorConfig, steps int) error {
 	}
 	m := newMapping(j.kind, j.details.Statistics, cfg.Terminals)
 	j.config, j.schedule = cfg, cfg.Schedule
-	j.objective = &regression{data: j.data, mapping: m, net: cfg.net(m.inputs, m.outputs), members: cfg.Members}
+	objective := &regression{data: j.data, mapping: m, net: cfg.net(m.inputs, m.outputs), members: cfg.Members + cfg.Refiners, judges: cfg.Members}
+	if cfg.Refiners > 0 {
+		objective.part = parts(j)
+	}
+	j.objective = objective
 	return nil
+}
+
+// parts deals the episodes that are learned from to the nets that judge and to those
+// that refine, half to each. Where there is but one, all learn from it.
+func parts(j *job) []part {
+	var episodes []int32
+	for _, e := range j.examples.train {
+		if len(episodes) == 0 || episodes[len(episodes)-1] != e.episode {
+			episodes = append(episodes, e.episode)
+		}
+	}
+	if len(episodes) < 2 {
+		return nil
+	}
+	part := make([]part, len(j.data.Trajectories))
+	for i, at := range stream(j.seed, j.kind, partsStream, 0).Perm(len(episodes)) {
+		part[episodes[at]] = ofJudges
+		if i%2 == 1 {
+			part[episodes[at]] = ofRefiners
+		}
+	}
+	return part
 }
 
 // Inputs of one step.
@@ -61,9 +102,22 @@ func (r *regression) dims(batch int) [][]int {
 
 // draw gives each member examples of its own.
 func (r *regression) draw(rng *rand.Rand, from []example, inputs [][]float32) {
-	for row := range len(inputs[inFeatures]) / r.net.Inputs {
-		r.fill(from[rng.IntN(len(from))], inputs[inFeatures][row*r.net.Inputs:], inputs[inTargets][row*r.net.Outputs:])
+	rows := len(inputs[inFeatures]) / r.net.Inputs
+	for row := range rows {
+		e := from[rng.IntN(len(from))]
+		for !r.learns(row/(rows/r.members), e) {
+			e = from[rng.IntN(len(from))]
+		}
+		r.fill(e, inputs[inFeatures][row*r.net.Inputs:], inputs[inTargets][row*r.net.Outputs:])
 	}
+}
+
+// learns is whether a net has a share in an example's episode.
+func (r *regression) learns(member int, e example) bool {
+	if r.part == nil || r.part[e.episode] == ofAll {
+		return true
+	}
+	return (member < r.judges) == (r.part[e.episode] == ofJudges)
 }
 
 // fill writes the features and the target of one transition.
@@ -125,11 +179,7 @@ const errorQuantiles = 1001
 // records the error of the nets in use.
 func (r *regression) measure(engine compute.Backend, j *job, weights []checkpoint.Tensor) error {
 	cfg := j.config.(RegressorConfig)
-	j.details.Elites = make([]int, cfg.Members)
-	for m := range j.details.Elites {
-		j.details.Elites[m] = m
-	}
-	nets, err := newRegressor(engine, j.kind, cfg, j.details, weights)
+	nets, err := newRegressor(engine, j.kind, cfg, j.details.Statistics, upTo(r.members), weights)
 	if err != nil {
 		return err
 	}
@@ -139,27 +189,14 @@ func (r *regression) measure(engine compute.Backend, j *job, weights []checkpoin
 	if err != nil {
 		return err
 	}
-	losses := make([]float64, cfg.Members)
-	for m := range losses {
-		losses[m] = r.mapping.hostLoss(outputs[m], targets)
-	}
-	slices.SortStableFunc(j.details.Elites, func(a, b int) int {
-		switch {
-		case losses[a] < losses[b]:
-			return -1
-		case losses[a] > losses[b]:
-			return 1
-		}
-		return 0
-	})
-	j.details.Elites = slices.Sorted(slices.Values(j.details.Elites[:cfg.Elites]))
+	j.details.Elites = r.elites(cfg.Elites, outputs, targets)
 	mean := average(outputs, j.details.Elites)
 	j.details.HeldOutLoss = r.mapping.hostLoss(mean, targets)
 	if math.IsNaN(j.details.HeldOutLoss) {
 		return fmt.Errorf("the held-out loss is not a number: try a lower learning rate")
 	}
 	if j.kind == Dynamics {
-		j.details.HeldOutError = r.errors(j.examples.heldOut, mean)
+		r.measureErrors(j, outputs)
 		if j.details.MaxDisagreement, err = r.maxDisagreement(nets, j); err != nil {
 			return err
 		}
@@ -168,6 +205,44 @@ func (r *regression) measure(engine compute.Backend, j *job, weights []checkpoin
 		j.details.HeldOutTerminals = terminalScore(mean, targets)
 	}
 	return nil
+}
+
+// elites are the best of the nets that judge, by their outputs' loss.
+func (r *regression) elites(count int, outputs [][]float32, targets []float32) []int {
+	losses, list := make([]float64, r.judges), upTo(r.judges)
+	for m := range losses {
+		losses[m] = r.mapping.hostLoss(outputs[m], targets)
+	}
+	slices.SortStableFunc(list, func(a, b int) int {
+		switch {
+		case losses[a] < losses[b]:
+			return -1
+		case losses[a] > losses[b]:
+			return 1
+		}
+		return 0
+	})
+	return slices.Sorted(slices.Values(list[:count]))
+}
+
+// upTo lists the numbers [0, n).
+func upTo(n int) []int {
+	list := make([]int, n)
+	for i := range list {
+		list[i] = i
+	}
+	return list
+}
+
+// measureErrors records the dynamics' error on the held-out transitions, of which the
+// nets gave the outputs.
+func (r *regression) measureErrors(j *job, outputs [][]float32) {
+	heldOut, cfg := j.examples.heldOut, j.config.(RegressorConfig)
+	judged := r.errors(heldOut, average(outputs, j.details.Elites))
+	j.details.HeldOutError, j.details.EpisodeError = judged.quantiles(), judged.byEpisode(heldOut).quantiles()
+	if cfg.Refiners > 0 {
+		j.details.RefinerError = r.errors(heldOut, average(outputs, cfg.refining(nil))).quantiles()
+	}
 }
 
 // maxDisagreement is the largest of the elites over the data, held out or not.
@@ -224,15 +299,19 @@ func (r *regression) table(from []example) (features, targets []float32) {
 	return features, targets
 }
 
-// errors is the distribution of the dynamics' error, of which outputs are the
-// nets' mean output.
-func (r *regression) errors(from []example, outputs []float32) *ErrorQuantiles {
-	raw, normalized := make([]float32, len(from)), make([]float32, len(from))
-	for i, e := range from {
-		next := r.next(e)
+// transitionErrors are the dynamics' on some transitions.
+type transitionErrors struct {
+	raw, normalized []float32 // in the units of ErrorQuantiles
+}
+
+// errors are the dynamics', of which outputs are the nets' mean output.
+func (r *regression) errors(from []example, outputs []float32) transitionErrors {
+	e := transitionErrors{make([]float32, len(from)), make([]float32, len(from))}
+	for i, at := range from {
+		next := r.next(at)
 		predicted := make([]float32, len(next))
-		start := int(e.step) * len(next)
-		r.mapping.result(predicted, r.data.Trajectories[e.episode].States[start:], outputs[i*len(next):])
+		start := int(at.step) * len(next)
+		r.mapping.result(predicted, r.data.Trajectories[at.episode].States[start:], outputs[i*len(next):])
 		var squares, scaled float64
 		for d := range next {
 			difference := float64(predicted[d]) - float64(next[d])
@@ -240,9 +319,31 @@ func (r *regression) errors(from []example, outputs []float32) *ErrorQuantiles {
 			difference /= float64(r.mapping.stats.ObservationScale[d])
 			scaled += difference * difference
 		}
-		raw[i], normalized[i] = float32(math.Sqrt(squares)), float32(math.Sqrt(scaled))
+		e.raw[i], e.normalized[i] = float32(math.Sqrt(squares)), float32(math.Sqrt(scaled))
 	}
-	return &ErrorQuantiles{Raw: quantiles(raw), Normalized: quantiles(normalized)}
+	return e
+}
+
+// byEpisode are the mean errors of the episodes, whose transitions lie together.
+func (e transitionErrors) byEpisode(of []example) (means transitionErrors) {
+	for begin := 0; begin < len(of); {
+		end := begin
+		var raw, normalized float64
+		for ; end < len(of) && of[end].episode == of[begin].episode; end++ {
+			raw += float64(e.raw[end])
+			normalized += float64(e.normalized[end])
+		}
+		count := float64(end - begin)
+		means.raw = append(means.raw, float32(raw/count))
+		means.normalized = append(means.normalized, float32(normalized/count))
+		begin = end
+	}
+	return means
+}
+
+// quantiles are those of the errors.
+func (e transitionErrors) quantiles() *ErrorQuantiles {
+	return &ErrorQuantiles{Raw: quantiles(slices.Clone(e.raw)), Normalized: quantiles(slices.Clone(e.normalized))}
 }
 
 // quantiles sorts values and interpolates between them.

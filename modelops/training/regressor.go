@@ -20,8 +20,8 @@ import (
 // last call is padded.
 const regressorRows = 1024
 
-// Regressor runs a trained perceptron, or the elites of an ensemble. It is safe
-// for concurrent use once made.
+// Regressor runs a trained perceptron, or the elites of an ensemble, which of the
+// dynamics are those that judge. It is safe for concurrent use once made.
 type Regressor struct {
 	mapping mapping
 	members []int // those in use
@@ -36,15 +36,15 @@ func NewRegressor(engine compute.Backend, m checkpoint.Model, weights []checkpoi
 	if err := m.Decode(&cfg, &details); err != nil {
 		return nil, fmt.Errorf("training: %w", err)
 	}
-	r, err := newRegressor(engine, Kind(m.Kind), cfg, details, weights)
+	r, err := newRegressor(engine, Kind(m.Kind), cfg, details.Statistics, details.Elites, weights)
 	if err != nil {
 		return nil, fmt.Errorf("training: compiling the %s model: %w", m.Kind, err)
 	}
 	return r, nil
 }
 
-func newRegressor(engine compute.Backend, kind Kind, cfg RegressorConfig, details Details, weights []checkpoint.Tensor) (*Regressor, error) {
-	r := &Regressor{mapping: newMapping(kind, details.Statistics, cfg.Terminals), members: details.Elites}
+func newRegressor(engine compute.Backend, kind Kind, cfg RegressorConfig, stats Statistics, members []int, weights []checkpoint.Tensor) (*Regressor, error) {
+	r := &Regressor{mapping: newMapping(kind, stats, cfg.Terminals), members: members}
 	shape := cfg.net(r.mapping.inputs, r.mapping.outputs)
 	// features: [rows, inputs], result: [members, rows, outputs]
 	var err error
@@ -132,11 +132,7 @@ func (r *Regressor) outputs(states, second []float32) ([][]float32, error) {
 
 // agree gives the result of the outputs' mean, and how far they disagree.
 func (r *Regressor) agree(states []float32, outputs [][]float32) (results, disagreement []float32) {
-	all := make([]int, len(outputs))
-	for i := range all {
-		all[i] = i
-	}
-	results = r.results(states, average(outputs, all))
+	results = r.results(states, average(outputs, upTo(len(outputs))))
 	disagreement = make([]float32, len(results)/r.mapping.outputs)
 	for _, output := range outputs {
 		for row, distance := range Distances(results, r.results(states, output), r.mapping.outputs) {

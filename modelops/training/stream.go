@@ -11,6 +11,7 @@ const (
 	splitStream    = "split"    // which episodes are held out
 	weightsStream  = "weights"  // initial weights
 	examplesStream = "examples" // an optimizer step's examples and noise
+	partsStream    = "parts"    // which episodes the nets that judge and those that refine learn from
 	heldOutStream  = "held-out" // the examples of held-out losses
 )
 

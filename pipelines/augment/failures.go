@@ -62,7 +62,7 @@ func (r *run) writeFailures(w io.Writer) error {
 
 // attempted is the funnel from the plan to D_aug.
 func (r *run) attempted() []snapshot.Stage {
-	funnel := r.method.Funnel()
+	funnel := r.method.Funnel(&r.work)
 	stages := make([]snapshot.Stage, len(funnel))
 	in := r.judged() + r.failed()
 	for i, part := range funnel {

@@ -1,7 +1,7 @@
 // Package inference gives the DoFns that run models those models: loaded on Setup,
 // shared by the process, and counted at each call by metrics named as those of Beam's
-// RunInference. It is no transform itself; estimate, inpaint, wrapup, qualify,
-// synthesize and rollout embed its Models.
+// RunInference. It is no transform itself; estimate, inpaint, wrapup, refine,
+// qualify, synthesize and rollout embed its Models.
 package inference
 
 import (
@@ -96,6 +96,15 @@ func (m *Models) Dynamics(ctx context.Context, states, actions []float32) (next,
 		return err
 	})
 	return next, disagreement, err
+}
+
+// Refine calls session.Session.Refine.
+func (m *Models) Refine(ctx context.Context, plans [][]float32) (refined []session.Refined, err error) {
+	err = m.call(ctx, training.Dynamics, len(plans), floats(plans...), func() (err error) {
+		refined, err = m.session.Refine(plans)
+		return err
+	})
+	return refined, err
 }
 
 // Roll calls session.Session.Roll.

@@ -43,7 +43,7 @@ type Method interface {
 	// Attempt plans the attempts of a round.
 	Attempt(ctx context.Context, w *Work, r Round) (Attempts, error)
 	// Funnel names the parts of the funnel between the plan and D_aug.
-	Funnel() []Part
+	Funnel(*Work) []Part
 	// Measure adds what planning so many attempts would fetch to the amounts.
 	Measure(w *Work, attempts int64, a *Amounts)
 

@@ -58,7 +58,10 @@ type StitchingSettings struct {
 	// GuidedReturn is what a denoiser guided by the return aims at, from 0 to 1, the
 	// highest return-to-go in the data. Others ignore it.
 	GuidedReturn float64 `json:"guided_return,omitempty"`
-	Delta        Delta   `json:"delta,omitzero"`
+	// Refine is RefineOn or RefineOff; "" has the models decide, which refine where they
+	// have nets for that.
+	Refine string `json:"refine,omitempty"`
+	Delta  Delta  `json:"delta,omitzero"`
 	// MaxDisagreement, RejectTerminal, RequireGain and AcceptTies are those of
 	// qualify.Config.
 	MaxDisagreement float64 `json:"max_disagreement,omitempty"`
@@ -66,6 +69,12 @@ type StitchingSettings struct {
 	RequireGain     bool    `json:"require_gain,omitempty"`
 	AcceptTies      bool    `json:"accept_ties,omitempty"`
 }
+
+// Whether bridges are refined.
+const (
+	RefineOn  = "on"
+	RefineOff = "off"
+)
 
 func defaultStitching() StitchingSettings {
 	return StitchingSettings{

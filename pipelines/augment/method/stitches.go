@@ -68,10 +68,22 @@ func (stitching) Summary(w *Work) []report.Fact {
 		{Name: "pairing", Value: words.Pairing},
 		{Name: "similarity", Value: words.Similarity},
 		{Name: "Δ", Value: words.Steps},
+		{Name: "refinement", Value: refinementWords(w)},
 		{Name: "δ", Value: words.Delta},
 		{Name: "mix", Value: w.Mix.Ratio.String() + ", " + w.Mix.Emit},
 		{Name: "seed", Value: fmt.Sprint(w.Seed)},
 	}
+}
+
+// refinementWords say which nets refined, and which judged.
+func refinementWords(w *Work) string {
+	switch {
+	case w.Settings.Refine != RefineOn:
+		return w.Settings.Refine
+	case w.Models.Refiners == 0:
+		return "on, by the nets that judge, too: what they take for true may be their mistakes"
+	}
+	return fmt.Sprintf("on, by %d nets; %d others judge", w.Models.Refiners, w.Models.DynamicsNets)
 }
 
 // panels is how many stitched trajectories are drawn.

@@ -15,6 +15,7 @@ import (
 	"diffstitch/transforms/pair"
 	"diffstitch/transforms/qualify"
 	"diffstitch/transforms/rank"
+	"diffstitch/transforms/refine"
 	"diffstitch/transforms/wrapup"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -37,13 +38,21 @@ func (stitching) Validate(s Settings, seed uint64, batch int) error {
 		}
 	}
 	one := s.plan(seed, batch, Round{Count: 1})
-	return errors.Join(s.Scoring.Validate(), s.Pools.Validate(), one.Validate(), s.Estimate.Validate(), s.guides(), s.crossings(lead+1).Validate())
+	return errors.Join(s.Scoring.Validate(), s.Pools.Validate(), one.Validate(), s.Estimate.Validate(), s.guides(), s.refines(), s.crossings(lead+1).Validate())
 }
 
 // guides reports a return that is none to aim at.
 func (s StitchingSettings) guides() error {
 	if !(s.GuidedReturn >= 0 && s.GuidedReturn <= 1) {
 		return fmt.Errorf("--guided-return %g is not in [0, 1], the range of the data's returns", s.GuidedReturn)
+	}
+	return nil
+}
+
+// refines reports what is no choice.
+func (s StitchingSettings) refines() error {
+	if !slices.Contains([]string{"", RefineOn, RefineOff}, s.Refine) {
+		return fmt.Errorf("--refine %q: want %s or %s, or leave it to the models", s.Refine, RefineOn, RefineOff)
 	}
 	return nil
 }
@@ -75,6 +84,13 @@ func (stitching) Settle(w *Work) error {
 	if s.Delta.Quantile > 0 {
 		s.Delta.Value = s.Delta.of(w.Models.DynamicsError)
 	}
+	if s.Refine == "" {
+		s.Refine = RefineOff
+		if w.Models.Refiners > 0 {
+			s.Refine = RefineOn
+		}
+	}
+	w.Session.Refine = s.Refine == RefineOn
 	return checkQualification(w)
 }
 
@@ -125,7 +141,11 @@ func (stitching) Attempt(ctx context.Context, w *Work, r Round) (Attempts, error
 		}
 		contexts := but(datasetio.Contexts(s, w.Input, w.Models.Horizon, pairs(s, but)))
 		bridges := but(inpaint.Bridges(s, w.Session, w.Seed, contexts))
-		judged := but(qualify.Stitches(s, w.Settings.qualify(), w.Session, but(wrapup.Transitions(s, w.Session, bridges))))
+		bridges = but(wrapup.Transitions(s, w.Session, bridges))
+		if w.Settings.Refine == RefineOn {
+			bridges = but(refine.Bridges(s, w.Session, bridges))
+		}
+		judged := but(qualify.Stitches(s, w.Settings.qualify(), w.Session, bridges))
 		outcomes = but(datasetio.Stage(s, w.Dir, w.Shape, job.Live(s, judged)))
 		return outcomes, dead
 	}, nil
@@ -235,14 +255,19 @@ func reach(w *Work) datasetio.Reach {
 	return datasetio.Reach{Pool: w.path(candidatesFile), Scale: w.Models.StateScale, First: first, Last: last}
 }
 
-func (stitching) Funnel() []Part {
-	return []Part{
+func (stitching) Funnel(w *Work) []Part {
+	parts := []Part{
 		{"pair", nil},
 		{"estimate", []string{"nearest", "imagine", "ends", "candidates", "entries", "estimate"}},
 		{"inpaint", []string{"contexts", "inpaint"}},
 		{"wrap up", []string{"wrapup"}},
+		{"refine", []string{"refine"}},
 		{"qualify", []string{"qualify", "stage"}},
 	}
+	if w.Settings.Refine != RefineOn {
+		parts = slices.Delete(parts, 4, 5)
+	}
+	return parts
 }
 
 // Measure plans, and adds up what would be fetched.

@@ -41,7 +41,7 @@ func (synthesizing) Attempt(ctx context.Context, w *Work, r Round) (Attempts, er
 	}, nil
 }
 
-func (synthesizing) Funnel() []Part {
+func (synthesizing) Funnel(*Work) []Part {
 	return []Part{{"sample", []string{"synthesize", "stage"}}}
 }
 

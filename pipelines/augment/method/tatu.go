@@ -47,7 +47,7 @@ func (rolling) Attempt(ctx context.Context, w *Work, r Round) (Attempts, error) 
 	}, nil
 }
 
-func (rolling) Funnel() []Part {
+func (rolling) Funnel(*Work) []Part {
 	return []Part{{"roll out", []string{"starts", "rollout", "stage"}}}
 }
 

@@ -1,0 +1,277 @@
+package session
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"diffstitch/modelops/backend"
+	"diffstitch/modelops/checkpoint"
+	"diffstitch/modelops/refinement"
+	"diffstitch/modelops/training"
+	"diffstitch/modelops/training/execution"
+)
+
+// refineRows is how many stretches one run of the graph refines; the last run is padded.
+const refineRows = 64
+
+// shortStretch is the most transitions of a short bridge.
+const shortStretch = 12
+
+// refiner is the nets of f_ω that refine, with the whole optimiser compiled for
+// stretches of up to so many transitions.
+type refiner struct {
+	*execution.Net
+	nets        training.Refining
+	transitions int // N
+}
+
+func newRefiner(k key, m checkpoint.Model, weights []checkpoint.Tensor, transitions int) (*refiner, error) {
+	nets, err := training.NewRefining(m)
+	if err != nil {
+		return nil, err
+	}
+	r := &refiner{nets: nets, transitions: transitions}
+	// start, goal: [rows, S], plan: [N, rows, S], controls: [N, rows, A], steps: [rows]
+	r.Net, err = execution.NewNet(k.engine, weights, func(scope *model.Scope, in []*Node) *Node {
+		task := refinement.Task{Start: in[0], Goal: in[1], Plan: in[2], Controls: in[3], Steps: in[4]}
+		return refinement.Refine(scope.At(execution.WeightsScope), nets.Dynamics(scope), task)
+	})
+	return r, err
+}
+
+func (r *refiner) stateDim() int  { return len(r.nets.Statistics.ObservationMean) }
+func (r *refiner) actionDim() int { return len(r.nets.Statistics.ActionMean) }
+
+// prepare compiles the graph and runs it once, which on XLA takes many times what
+// later runs do. On pure Go all runs are alike.
+func (r *refiner) prepare() error {
+	ends := shapes.Make(dtypes.Float32, refineRows, r.stateDim())
+	err := r.Compile(ends, ends, shapes.Make(dtypes.Float32, r.transitions, refineRows, r.stateDim()),
+		shapes.Make(dtypes.Float32, r.transitions, refineRows, r.actionDim()), shapes.Make(dtypes.Int32, refineRows))
+	if err != nil || backend.IsGo(r.Engine) {
+		return err
+	}
+	return r.run(nil)
+}
+
+// stretch is a way from s_T to s′_1 in so many transitions.
+type stretch struct {
+	plan    int       // the bridge that it is of
+	extra   int       // transitions beyond the bridge's
+	states  []float32 // [n+1, S], its first and last are s_T and s′_1; the roll-out's once refined
+	actions []float32 // [n, A]
+	// residual is the distance of the roll-out's end from s′_1.
+	residual float32
+}
+
+func (s *stretch) transitions(stateDim int) int { return len(s.states)/stateDim - 1 }
+
+// run refines at most refineRows stretches of at most r.transitions.
+func (r *refiner) run(rows []*stretch) error {
+	inputs := r.inputs(rows)
+	flat, err := r.Call(inputs...)
+	if err != nil {
+		return err
+	}
+	for row, s := range rows {
+		r.take(s, flat, row)
+	}
+	return nil
+}
+
+// inputs are the graph's.
+func (r *refiner) inputs(rows []*stretch) []*tensors.Tensor {
+	stateDim, actionDim, stats := r.stateDim(), r.actionDim(), r.nets.Statistics
+	start, goal := make([]float32, refineRows*stateDim), make([]float32, refineRows*stateDim)
+	plan, controls := make([]float32, r.transitions*refineRows*stateDim), make([]float32, r.transitions*refineRows*actionDim)
+	steps := make([]int32, refineRows)
+	scaled := func(dst, state []float32) {
+		for d := range stateDim {
+			dst[d] = (state[d] - stats.ObservationMean[d]) / stats.ObservationScale[d]
+		}
+	}
+	for row, s := range rows {
+		n := s.transitions(stateDim)
+		steps[row] = int32(n)
+		scaled(start[row*stateDim:], s.states)
+		scaled(goal[row*stateDim:], s.states[n*stateDim:])
+		for step := range n {
+			at := step*refineRows + row
+			scaled(plan[at*stateDim:], s.states[(step+1)*stateDim:])
+			for d, a := range s.actions[step*actionDim : (step+1)*actionDim] {
+				controls[at*actionDim+d] = refinement.Control(a, stats.ActionLow[d], stats.ActionHigh[d])
+			}
+		}
+	}
+	return []*tensors.Tensor{
+		tensors.FromFlatDataAndDimensions(start, refineRows, stateDim), tensors.FromFlatDataAndDimensions(goal, refineRows, stateDim),
+		tensors.FromFlatDataAndDimensions(plan, r.transitions, refineRows, stateDim),
+		tensors.FromFlatDataAndDimensions(controls, r.transitions, refineRows, actionDim), tensors.FromFlatDataAndDimensions(steps, refineRows),
+	}
+}
+
+// take reads a row of the graph's result into its stretch, whose ends stay as they are.
+func (r *refiner) take(s *stretch, flat []float32, row int) {
+	stateDim, actionDim, stats := r.stateDim(), r.actionDim(), r.nets.Statistics
+	width, n := stateDim+actionDim, s.transitions(stateDim)
+	squares := 0.0
+	for step := range n {
+		at := flat[(step*refineRows+row)*width:]
+		next := s.states[(step+1)*stateDim : (step+2)*stateDim]
+		for d := range next {
+			value := at[d]*stats.ObservationScale[d] + stats.ObservationMean[d]
+			if step < n-1 {
+				next[d] = value
+				continue
+			}
+			difference := float64(value) - float64(next[d])
+			squares += difference * difference
+		}
+		for d := range actionDim {
+			action := at[stateDim+d]*stats.ActionScale[d] + stats.ActionMean[d]
+			s.actions[step*actionDim+d] = min(max(action, stats.ActionLow[d]), stats.ActionHigh[d])
+		}
+	}
+	s.residual = float32(math.Sqrt(squares))
+}
+
+// Refined is a bridge whose states f_ω leads through.
+type Refined struct {
+	States  []float32 // [n+1, S], its ends those of the plan to the bit
+	Actions []float32 // [n, A], within the data's range
+	// Residuals are [n], how far each state is from where f_ω leads: 0 but in the last
+	// transition, which leads to s′_1.
+	Residuals []float32
+	Extra     int  // transitions beyond the plan's
+	Passed    bool // the residual is small
+}
+
+// Extras are how many transitions longer than planned a bridge may be.
+var Extras = []int{0, 2, 4, 8}
+
+// passQuantile is that of the refining nets' error on held-out transitions which the
+// residual of a bridge must not exceed to pass.
+const passQuantile = 0.5
+
+// Refine makes trajectories of plans, [Δ+2, S] each, from s_T to s′_1: see package
+// refinement. Each is tried with Δ+1 transitions and with some more; the shortest that
+// passes is taken, or the one with the least residual where none does.
+func (s *Session) Refine(plans [][]float32) (refined []Refined, err error) {
+	for _, kind := range []training.Kind{training.InverseDynamics, training.Dynamics} {
+		if err := s.runs(kind); err != nil {
+			return nil, err
+		}
+	}
+	err = s.use(func(on *modelSet) (int, error) {
+		if len(on.refiners) == 0 {
+			return 0, fmt.Errorf("refining bridges was not asked for when the models were opened")
+		}
+		refined, err = on.refine(plans)
+		return 0, err
+	})
+	return refined, err
+}
+
+// refine is Session.Refine.
+func (m *modelSet) refine(plans [][]float32) ([]Refined, error) {
+	longest := m.refiners[len(m.refiners)-1]
+	var all []*stretch
+	for i, plan := range plans {
+		n := len(plan)/longest.stateDim() - 1
+		if n < 1 || n > longest.transitions {
+			return nil, fmt.Errorf("refining a bridge of %d transitions: from 1 to %d can be", n, longest.transitions)
+		}
+		for _, extra := range Extras {
+			if n+extra <= longest.transitions {
+				all = append(all, &stretch{plan: i, extra: extra, states: resample(plan, longest.stateDim(), n+extra)})
+			}
+		}
+	}
+	if err := m.infer(all); err != nil {
+		return nil, err
+	}
+	for i, r := range m.refiners {
+		shortest := 0
+		if i > 0 {
+			shortest = m.refiners[i-1].transitions
+		}
+		var rows []*stretch
+		for _, s := range all {
+			if n := s.transitions(r.stateDim()); n > shortest && n <= r.transitions {
+				rows = append(rows, s)
+			}
+		}
+		for len(rows) > 0 {
+			some := rows[:min(refineRows, len(rows))]
+			if err := r.run(some); err != nil {
+				return nil, fmt.Errorf("refining %d bridges: %w", len(some), err)
+			}
+			rows = rows[len(some):]
+		}
+	}
+	return choose(all, len(plans), longest.stateDim(), float32(longest.nets.Error.Quantile(passQuantile))), nil
+}
+
+// infer gives stretches the actions that f_ψ finds between their states.
+func (m *modelSet) infer(all []*stretch) error {
+	stateDim := m.refiners[0].stateDim()
+	var states, next []float32
+	for _, s := range all {
+		states = append(states, s.states[:len(s.states)-stateDim]...)
+		next = append(next, s.states[stateDim:]...)
+	}
+	actions, _, err := m.regressors[training.InverseDynamics].Predict(states, next)
+	if err != nil {
+		return err
+	}
+	for _, s := range all {
+		n := s.transitions(stateDim) * m.refiners[0].actionDim()
+		s.actions, actions = actions[:n:n], actions[n:]
+	}
+	return nil
+}
+
+// resample goes through a plan in n transitions, at an even pace between its states.
+//
+//	plan:   [.., S]
+//	result: [n+1, S]
+func resample(plan []float32, stateDim, n int) []float32 {
+	last := len(plan)/stateDim - 1
+	states := make([]float32, 0, (n+1)*stateDim)
+	for i := range n + 1 {
+		at, rest := i*last/n, float32(i*last%n)/float32(n)
+		for d := range stateDim {
+			value := plan[at*stateDim+d]
+			if rest > 0 {
+				value += rest * (plan[(at+1)*stateDim+d] - value)
+			}
+			states = append(states, value)
+		}
+	}
+	return states
+}
+
+// choose takes for each plan the shortest of its stretches that passes, or else the one
+// that ends nearest to s′_1.
+func choose(all []*stretch, plans, stateDim int, pass float32) []Refined {
+	best := make([]*stretch, plans)
+	for _, s := range all { // of a plan the shortest first
+		old := best[s.plan]
+		if old == nil || old.residual > pass && s.residual < old.residual {
+			best[s.plan] = s
+		}
+	}
+	refined := make([]Refined, plans)
+	for i, s := range best {
+		residuals := make([]float32, s.transitions(stateDim))
+		residuals[len(residuals)-1] = s.residual
+		refined[i] = Refined{States: s.states, Actions: s.actions, Residuals: residuals, Extra: s.extra, Passed: s.residual <= pass}
+	}
+	return refined
+}
