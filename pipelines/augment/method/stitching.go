@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"diffstitch/io/datasetio"
@@ -171,14 +172,14 @@ func (w *Work) pairs(ctx context.Context, r Round) (func(beam.Scope, dropping) b
 	if rest.Strategy == pair.Crossings {
 		rest.Strategy = pair.Reachable
 	}
-	shares, err := datasetio.SaveShares(ctx, r.leaps(w), slices.Chunk(leaps, int(trajectory.Together(int64(len(leaps))))))
+	saved, err := datasetio.SaveShares(ctx, r.leaps(w), shares(leaps))
 	if err == nil && rest.Count > 0 {
 		err = savePlan(ctx, w, rest, r)
 	}
 	return func(s beam.Scope, but dropping) beam.PCollection {
 		var parts []beam.PCollection
-		if shares > 0 {
-			low := but(datasetio.LowEnds(s, w.Input, datasetio.ReadShares[trajectory.PairBatch](s, r.leaps(w), shares)))
+		if saved > 0 {
+			low := but(datasetio.LowEnds(s, w.Input, datasetio.ReadShares[trajectory.PairBatch](s, r.leaps(w), saved)))
 			near := rest
 			near.FirstBatch = w.firstBatch(r)
 			parts = append(parts, pair.ByEntry(s, near, low))
@@ -191,6 +192,11 @@ func (w *Work) pairs(ctx context.Context, r Round) (func(beam.Scope, dropping) b
 		}
 		return beam.Flatten(s, parts...)
 	}, err
+}
+
+// shares are batches by what a worker gets at once.
+func shares(batches []trajectory.PairBatch) iter.Seq[[]trajectory.PairBatch] {
+	return slices.Chunk(batches, int(trajectory.Together(int64(len(batches)))))
 }
 
 // estimated builds the pairs of a round, a PCollection<trajectory.PairBatch>, with
@@ -274,8 +280,21 @@ func (stitching) Funnel(w *Work) []Part {
 func (stitching) Measure(w *Work, attempts int64, a *Amounts) {
 	a.LowEpisodes, a.HighEpisodes = int64(len(w.Pools.Low)), int64(len(w.Pools.High))
 	a.HighPool = datasetio.WeighEpisodes(w.Shape, w.Pools.High)
-	plan := w.Settings.plan(w.Seed, w.Batch, Round{Count: attempts})
-	a.Batches, a.Partitions = plan.Shares()
+	if w.crossings != nil {
+		leaps := w.leaps(Round{Count: attempts})
+		a.Batches = int64(len(leaps))
+		a.Partitions = int64(len(slices.Collect(shares(leaps))))
+		for _, b := range leaps {
+			a.LowEnds = a.LowEnds.Add(datasetio.WeighLowEnds(w.Shape, b))
+			a.Crossings += int64(len(b.Pairs))
+		}
+	}
+	plan := w.Settings.plan(w.Seed, w.Batch, Round{Count: attempts - a.Crossings})
+	if plan.Count == 0 {
+		return
+	}
+	batches, partitions := plan.Shares()
+	a.Batches, a.Partitions = a.Batches+batches, a.Partitions+partitions
 	for batches := range plan.Plan(w.Pools) {
 		for _, b := range batches {
 			a.LowEnds = a.LowEnds.Add(datasetio.WeighLowEnds(w.Shape, b))
