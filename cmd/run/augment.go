@@ -265,6 +265,9 @@ func printSnapshot(w io.Writer, s snapshot.Snapshot) {
 		for _, reason := range slices.Sorted(maps.Keys(stage.Dropped)) {
 			fmt.Fprintf(w, ", %d dropped: %s", stage.Dropped[reason], reason)
 		}
+		for _, kind := range slices.Sorted(maps.Keys(stage.Kinds)) {
+			fmt.Fprintf(w, ", %d %s", stage.Kinds[kind], kind)
+		}
 		if stage.Repeated > 0 {
 			fmt.Fprintf(w, ", %d repeated: to hold the ratio", stage.Repeated)
 		}

@@ -3,6 +3,7 @@ package pair
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"diffstitch/io/trajectory"
@@ -203,5 +204,36 @@ func TestEntriesAreBounded(t *testing.T) {
 	}
 	if d := cmp.Diff(map[int64]int{300: leastUses, 301: leastUses, 302: leastUses}, uses); d != "" {
 		t.Errorf("chains by entry (-want +got):\n%s", d)
+	}
+}
+
+// TestLeapsAreCut into batches in the order in which the data has their low ends.
+func TestLeapsAreCut(t *testing.T) {
+	metas, _, _ := line(5)
+	var leaps []Leap
+	for _, e := range []int{3, 0, 2, 1, 0} {
+		leaps = append(leaps, Leap{Low: trajectory.StateRef{Episode: metas[e], Step: int32(10 - len(leaps))}, High: trajectory.StateRef{Episode: metas[4]}})
+	}
+	batches, order := Config{First: 7, FirstBatch: 3, BatchSize: 2}.Leaps(leaps, 6)
+	if d := cmp.Diff([]int64{11, 8, 10, 9, 7}, order); d != "" {
+		t.Errorf("indices (-want +got):\n%s", d)
+	}
+	next := int64(7)
+	for i, b := range batches {
+		if b.Index != int64(3+i) || len(b.Pairs) > 2 {
+			t.Errorf("batch %d of %d pairs", b.Index, len(b.Pairs))
+		}
+		for _, p := range b.Pairs {
+			if p.Index != next || p.Steps != 6 || !p.Crossing || p.High.Episode.ID != 4 {
+				t.Errorf("pair %+v, due is %d", p, next)
+			}
+			if l := leaps[slices.Index(order, p.Index)]; l.Low != p.Low {
+				t.Errorf("pair %d leaves %+v, its leap %+v", p.Index, p.Low, l.Low)
+			}
+			next++
+		}
+	}
+	if next != 12 {
+		t.Errorf("%d pairs", next-7)
 	}
 }

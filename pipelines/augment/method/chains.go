@@ -159,6 +159,24 @@ func (w *Work) Stitches() []trajectory.Outcome {
 	return stitches
 }
 
+// Kinds counts outcomes by how their entries were chosen; nil where there is one way.
+func (w *Work) Kinds(of func(trajectory.Outcome) bool) map[string]int64 {
+	if w.crossings == nil {
+		return nil
+	}
+	kinds := map[string]int64{"crossings": 0, "imagined": 0}
+	for _, o := range w.Outcomes {
+		switch {
+		case !of(o):
+		case o.Crossing:
+			kinds["crossings"]++
+		default:
+			kinds["imagined"]++
+		}
+	}
+	return kinds
+}
+
 // runs are the parts of a chain that were accepted, by places of outcomes: the first may
 // be empty, where the first bridge was not.
 func (w *Work) runs(chain []int32, byIndex map[int64]int) [][]int {
