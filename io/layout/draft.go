@@ -29,6 +29,7 @@ type Draft struct {
 	lowID, highID int64
 	bridgeStart   int
 	errors        []float32
+	residuals     []float32
 }
 
 // NewDraft begins on the first episode of a file.
@@ -126,6 +127,7 @@ func (d *Draft) begin(b *Block, from int) {
 		rewards:      d.rewards[:0],
 		next:         d.next[:0],
 		errors:       d.errors[:0],
+		residuals:    d.residuals[:0],
 	}
 	d.id, d.hasID = d.first, true
 	if !d.f.Schema.ImplicitIDs {
@@ -184,6 +186,9 @@ func (d *Draft) provenance() *trajectory.Provenance {
 	}
 	if len(d.errors) > 0 {
 		p.Errors = slices.Clone(d.errors)
+	}
+	if len(d.residuals) > 0 {
+		p.Residuals = slices.Clone(d.residuals)
 	}
 	return p
 }

@@ -145,7 +145,7 @@ func TestRejectsOfProvenance(t *testing.T) {
 	columns := func() map[string]*testColumn {
 		columns := transitionColumns(testEpisodes()[:3], float32s)
 		n := len(columns["step"].values)
-		for name, kind := range map[string]testColumn{"source": {kind: words}, "generated": {kind: bools}, "low_episode_id": {kind: int64s}, "high_episode_id": {kind: int64s}, "qualification_error": {kind: float32s}} {
+		for name, kind := range map[string]testColumn{"source": {kind: words}, "generated": {kind: bools}, "low_episode_id": {kind: int64s}, "high_episode_id": {kind: int64s}, "qualification_error": {kind: float32s}, layout.Residual: {kind: float32s}} {
 			columns[name] = &testColumn{name: name, kind: kind.kind, values: make([]any, n)}
 		}
 		for row := range n {
@@ -159,6 +159,7 @@ func TestRejectsOfProvenance(t *testing.T) {
 			if row == 4 || row == 5 {
 				columns["generated"].values[row] = true
 				columns["qualification_error"].values[row] = 0.5
+				columns[layout.Residual].values[row] = 0.25
 			}
 		}
 		return columns
@@ -177,6 +178,9 @@ func TestRejectsOfProvenance(t *testing.T) {
 		{"an error missing", "qualification_error", 5, nil, dataset.BadProvenance},
 		{"an error too many", "qualification_error", 7, 1.0, dataset.BadProvenance},
 		{"an error that is not finite", "qualification_error", 5, math.NaN(), dataset.NotFinite},
+		{"a residual missing", layout.Residual, 5, nil, dataset.BadProvenance},
+		{"a residual too many", layout.Residual, 7, 1.0, dataset.BadProvenance},
+		{"a residual that is not finite", layout.Residual, 5, math.NaN(), dataset.NotFinite},
 		{"a gap in the bridge", "generated", 7, true, dataset.BadProvenance},
 	}
 	for _, test := range tests {
@@ -186,7 +190,7 @@ func TestRejectsOfProvenance(t *testing.T) {
 			if test.name == "a gap in the bridge" {
 				spoiled["qualification_error"].values[7] = 1.0
 			}
-			names := append([]string{"episode_id", "step", "observations", "actions", "rewards"}, layout.ProvenanceColumns...)
+			names := append([]string{"episode_id", "step", "observations", "actions", "rewards"}, append(layout.ProvenanceColumns, layout.Residual)...)
 			f := openFile(t, writeTable(t, pick(spoiled, names...), 4), dataset.Options{})
 			items := readAll(t, f)
 			if r := items[1].Reject; r == nil || r.Reason != test.reason {

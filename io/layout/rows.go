@@ -24,6 +24,7 @@ type Block struct {
 	Generated       parquet.Vectors[bool]    // its action and reward were inferred
 	LowIDs, HighIDs parquet.Vectors[int64]   // of the episodes that were stitched
 	Qualification   parquet.Vectors[float32] // error, in the units of the observations
+	Residuals       parquet.Vectors[float32] // of refined bridges, in the same units
 }
 
 // Rows streams the rows of a Parquet file in which a row is a transition.
@@ -54,6 +55,7 @@ func NewRows(table *parquet.File, f *File, filled bool, group int, names ...stri
 	add(r, f, "low_episode_id", 1, parquet.Int64s, func(b *Block) *parquet.Vectors[int64] { return &b.LowIDs })
 	add(r, f, "high_episode_id", 1, parquet.Int64s, func(b *Block) *parquet.Vectors[int64] { return &b.HighIDs })
 	add(r, f, "qualification_error", 1, parquet.Floats, func(b *Block) *parquet.Vectors[float32] { return &b.Qualification })
+	add(r, f, Residual, 1, parquet.Floats, func(b *Block) *parquet.Vectors[float32] { return &b.Residuals })
 	return r
 }
 
@@ -109,7 +111,11 @@ func (b *Block) Grow(o *Block, total int) {
 	b.LowIDs.Grow(&o.LowIDs, o.Rows, total)
 	b.HighIDs.Grow(&o.HighIDs, o.Rows, total)
 	b.Qualification.Grow(&o.Qualification, o.Rows, total)
+	b.Residuals.Grow(&o.Residuals, o.Rows, total)
 }
+
+// Refined is whether a row has a residual.
+func (b *Block) Refined(row int) bool { return b.Residuals.Width > 0 && b.Residuals.OK(row) }
 
 // Unjudged is whether a row has no qualification error: one that was not generated,
 // or of a synthetic episode, where a layout without nulls has something in its place

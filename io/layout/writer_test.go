@@ -45,6 +45,9 @@ func drawEpisode(t *rapid.T, id int64, observationDim, actionDim int) *trajector
 			BridgeStart: start,
 			Errors:      values(rapid.IntRange(1, steps-start).Draw(t, "bridge"), "errors"),
 		}
+		if rapid.Bool().Draw(t, "refined") {
+			e.Provenance.Residuals = values(len(e.Provenance.Errors), "residuals")
+		}
 	}
 	return e
 }

@@ -80,6 +80,9 @@ type Provenance struct {
 	// the units of the observations; nil of a synthetic episode whose method has
 	// none.
 	Errors []float32
+	// Residuals are those of Bridge, a value for each of the Errors; nil where the
+	// generated rows were not refined.
+	Residuals []float32
 }
 
 // Generated are the rows [from, to) of an episode of so many steps whose action
@@ -101,6 +104,8 @@ func (p *Provenance) validate(steps int) error {
 		return fmt.Errorf("provenance %q with a bridge at %d+%d of %d steps", p.Source, p.BridgeStart, len(p.Errors), steps)
 	case Synthetic(p.Source) && (p.BridgeStart != 0 || len(p.Errors) != 0 && len(p.Errors) != steps):
 		return fmt.Errorf("provenance %q with %d errors from row %d on, of %d steps that all are generated", p.Source, len(p.Errors), p.BridgeStart, steps)
+	case len(p.Residuals) != 0 && len(p.Residuals) != len(p.Errors):
+		return fmt.Errorf("provenance %q with %d residuals and %d errors", p.Source, len(p.Residuals), len(p.Errors))
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ func (b Bridge) Episode(stateDim, actionDim int) *Episode {
 			Source: Stitched,
 			LowID:  b.Pair.Low.Episode.ID,
 			HighID: b.Pair.High.Episode.ID,
-			Errors: b.Errors,
+			Errors: b.Errors, Residuals: b.Residuals,
 		},
 	}
 }

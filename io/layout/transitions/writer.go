@@ -54,6 +54,8 @@ type rowBuffer struct {
 	derived                     []int16        // 1 where a row has ids, else 0
 	errors                      []float32      // of the rows that have one
 	judged                      []int16        // 1 where a row has an error, else 0
+	residuals                   []float32      // of the rows that have one
+	refined                     []int16        // 1 where a row has one, else 0
 	originalIDs                 []parquet.Text // of the rows that have one
 	named                       []int16        // 1 where a row has one, else 0
 }
@@ -90,6 +92,7 @@ func fields(c WriterConfig) []parquet.Field {
 		{Name: "low_episode_id", Kind: parquet.Int64, Nullable: true, Stats: true, Dictionary: true},
 		{Name: "high_episode_id", Kind: parquet.Int64, Nullable: true, Stats: true, Dictionary: true},
 		{Name: "qualification_error", Kind: parquet.Float, Nullable: true, Stats: true},
+		{Name: layout.Residual, Kind: parquet.Float, Nullable: true, Stats: true},
 	}
 	if c.OriginalIDs {
 		columns = append(columns, parquet.Field{Name: "original_id", Kind: parquet.ByteArray, Nullable: true, Stats: true, Dictionary: true})
@@ -130,6 +133,7 @@ func (w *Writer) EndRowGroup() error {
 		parquet.Values(r.rewards), parquet.Lists(r.next), parquet.Values(r.terminals), parquet.Values(r.timeouts),
 		parquet.Values(r.sources), parquet.Values(r.generated),
 		parquet.Optional(r.lowIDs, r.derived), parquet.Optional(r.highIDs, r.derived), parquet.Optional(r.errors, r.judged),
+		parquet.Optional(r.residuals, r.refined),
 	}
 	if w.config.OriginalIDs {
 		columns = append(columns, parquet.Optional(r.originalIDs, r.named))
@@ -201,13 +205,19 @@ func (r *rowBuffer) addProvenance(e *trajectory.Episode) {
 			r.lowIDs = append(r.lowIDs, p.LowID)
 			r.highIDs = append(r.highIDs, p.HighID)
 		}
-		if generated && len(p.Errors) > 0 {
-			r.judged = append(r.judged, 1)
-		} else {
-			r.judged = append(r.judged, 0)
-		}
+		r.judged = append(r.judged, level(generated && len(p.Errors) > 0))
+		r.refined = append(r.refined, level(generated && len(p.Residuals) > 0))
 	}
 	r.errors = append(r.errors, p.Errors...)
+	r.residuals = append(r.residuals, p.Residuals...)
+}
+
+// level is 1 where a row has a value.
+func level(has bool) int16 {
+	if has {
+		return 1
+	}
+	return 0
 }
 
 func (r *rowBuffer) reset() {
@@ -215,6 +225,6 @@ func (r *rowBuffer) reset() {
 		ids: r.ids[:0], steps: r.steps[:0], observations: r.observations[:0], next: r.next[:0], actions: r.actions[:0],
 		rewards: r.rewards[:0], terminals: r.terminals[:0], timeouts: r.timeouts[:0], sources: r.sources[:0],
 		generated: r.generated[:0], lowIDs: r.lowIDs[:0], highIDs: r.highIDs[:0], derived: r.derived[:0],
-		errors: r.errors[:0], judged: r.judged[:0], originalIDs: r.originalIDs[:0], named: r.named[:0],
+		errors: r.errors[:0], judged: r.judged[:0], residuals: r.residuals[:0], refined: r.refined[:0], originalIDs: r.originalIDs[:0], named: r.named[:0],
 	}
 }

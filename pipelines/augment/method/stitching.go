@@ -68,7 +68,7 @@ func (stitching) Settle(w *Work) error {
 		return fmt.Errorf("%w: lower --min-steps or --constant-steps, or train with a larger --horizon", err)
 	}
 	if s.Delta.Quantile > 0 {
-		s.Delta.Value = s.Delta.of(w.Models.DynamicsError)
+		s.Delta.Value = s.Delta.of(w.Models.StretchError)
 	}
 	if s.Refine == "" {
 		s.Refine = RefineOff
