@@ -56,7 +56,7 @@ func newAugment() *cobra.Command {
 	addAmounts(flags, o)
 	stitching := pflag.NewFlagSet("stitching", pflag.ContinueOnError)
 	addStitching(stitching, o)
-	stitching.StringVar(&f.delta, "delta", "auto", "δ of the qualification: a number, off, auto, or auto:QUANTILE of the held-out dynamics error")
+	stitching.StringVar(&f.delta, "delta", "auto", "δ of the qualification: a number, off, auto, or auto:QUANTILE of the worst dynamics error in held-out stretches of 10 steps")
 	stitching.StringVar(&f.deltaSpace, "delta-space", method.SpaceRaw, "in which δ and the error are measured: "+method.SpaceRaw+", the units of the observations, or "+method.SpaceNormalised+", their standard deviations")
 	addOf(flags, training.MethodDiffStitch, stitching)
 	synther := pflag.NewFlagSet("synther", pflag.ContinueOnError)

@@ -99,6 +99,8 @@ type verifiedRow struct {
 	// Of a real row of a stitch: the step that it is, of another episode.
 	real             bool
 	fromID, fromStep int64
+	bridge           bool // it is generated
+	refined          bool // it has a residual
 }
 
 func (v *verifier) file(ctx context.Context, path string) (err error) {
@@ -147,6 +149,7 @@ func (v *verifier) columns(r *transitions.Reader) bool {
 	for _, want := range transitions.Columns() {
 		l, ok := leaves[want.Name]
 		switch {
+		case !ok && want.Name == layout.Residual: // of an earlier version
 		case !ok:
 			v.report(0, 0, RuleColumns, "no column %s; the file has %s", want.Name, parquet.Describe(leaves))
 		case l.Kind != want.Kind:
@@ -180,6 +183,7 @@ func (v *verifier) row(b *layout.Block, i int) {
 	v.values(b, i, row, id)
 	v.follows(b, i, row, id)
 	v.derivation(b, i, row, id)
+	v.residual(b, i, row, id)
 	v.prev = verifiedRow{
 		there: true, row: row, id: id, step: b.Steps.Values[i], flags: flags(b, i),
 		source: b.Source.Values[i], lowID: b.LowIDs.Values[i], highID: b.HighIDs.Values[i],
@@ -187,6 +191,8 @@ func (v *verifier) row(b *layout.Block, i int) {
 		continuous: b.Source.Values[i] != trajectory.Original,
 		judged:     b.Qualification.OK(i),
 		real:       b.FromIDs.OK(i), fromID: b.FromIDs.Values[i], fromStep: b.FromSteps.Values[i],
+		bridge:  b.Generated.Values[i],
+		refined: b.Refined(i),
 	}
 }
 
@@ -290,6 +296,19 @@ func (v *verifier) derivation(b *layout.Block, i int, row, id int64) {
 		v.report(row, id, RuleError, "qualification_error goes with all rows of an episode of source %s, or with none", source)
 	case judged && parquet.NotFinite(b.Qualification.Row(i)) >= 0:
 		v.report(row, id, RuleFinite, "qualification_error holds %v", b.Qualification.Values[i])
+	}
+}
+
+// residual checks what the row says of its refinement.
+func (v *verifier) residual(b *layout.Block, i int, row, id int64) {
+	generated, refined := b.Generated.Values[i], b.Refined(i)
+	switch before := v.prev; {
+	case refined && !generated:
+		v.report(row, id, RuleError, "%s goes with generated rows", layout.Residual)
+	case before.there && before.bridge && generated && refined != before.refined:
+		v.report(row, id, RuleError, "%s goes with all rows of a bridge, or with none", layout.Residual)
+	case refined && !(b.Residuals.Values[i] >= 0) || refined && parquet.NotFinite(b.Residuals.Row(i)) >= 0:
+		v.report(row, id, RuleFinite, "%s holds %v", layout.Residual, b.Residuals.Values[i])
 	}
 }
 

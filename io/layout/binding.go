@@ -30,6 +30,7 @@ var spellings = map[string][]string{
 	"from_episode_id":     {"from_episode_id"},
 	"from_step":           {"from_step"},
 	"qualification_error": {"qualification_error"},
+	Residual:              {Residual},
 }
 
 // minariSpellings are the names in a file of the Minari layout.
@@ -47,6 +48,10 @@ var minariSpellings = map[string][]string{
 
 // vectorColumns may be made of several columns of the file.
 var vectorColumns = []string{"observations", "next_observations", "actions"}
+
+// Residual is the column of what a refined bridge's transitions are off by. Earlier
+// versions' D*s have none.
+const Residual = "refinement_residual"
 
 // ProvenanceColumns are those of D* that say where an episode comes from.
 var ProvenanceColumns = []string{"source", "generated", "low_episode_id", "high_episode_id", "qualification_error"}
@@ -178,6 +183,7 @@ func (b Binding) keep(layout string, width func(parquet.Leaf) (int, error)) erro
 		for _, name := range ProvenanceColumns {
 			delete(b, name)
 		}
+		delete(b, Residual)
 	}
 	if _, terminals := b["terminals"]; terminals {
 		if dones, ok := b["dones"]; ok && !b.HasAny("episode_id", "timeouts") {

@@ -87,7 +87,22 @@ func (d *Draft) addProvenance(b *Block, from, to int) {
 			d.Reject(BadProvenance, "row %d: source or ids differ from the row before", row)
 		default:
 			check(b, i, int(d.rows)+i-from)
+			d.checkResidual(b, i)
 		}
+	}
+}
+
+// checkResidual takes up a row's residual, which all or none of a bridge's rows have.
+func (d *Draft) checkResidual(b *Block, i int) {
+	row, generated := b.First+int64(i), b.Generated.Values[i]
+	switch refined := b.Refined(i); {
+	case d.fault != nil:
+	case refined && !generated:
+		d.Reject(BadProvenance, "row %d: a residual goes with generated rows, and with no others", row)
+	case generated && len(d.errors) > 1 && refined != (len(d.residuals) > 0):
+		d.Reject(BadProvenance, "row %d: a residual goes with all rows of a bridge, or with none", row)
+	case refined:
+		d.residuals = append(d.residuals, b.Residuals.Values[i])
 	}
 }
 
@@ -168,6 +183,7 @@ func (d *Draft) checkFinite() {
 		{"rewards", d.rewards, 1},
 		{"next_observations", d.next, d.f.Schema.ObservationDim},
 		{"qualification_error", d.errors, 1},
+		{Residual, d.residuals, 1},
 	} {
 		if d.fault != nil {
 			return

@@ -31,9 +31,10 @@ type Draft struct {
 	errors        []float32
 	// Where the real rows come from: whether that is said, of each stretch's first, and
 	// of the latest.
-	taken   bool
-	origins []trajectory.Origin
-	from    trajectory.Origin
+	taken     bool
+	origins   []trajectory.Origin
+	from      trajectory.Origin
+	residuals []float32
 }
 
 // NewDraft begins on the first episode of a file.
@@ -133,6 +134,7 @@ func (d *Draft) begin(b *Block, from int) {
 		bridges:      d.bridges[:0],
 		errors:       d.errors[:0],
 		origins:      d.origins[:0],
+		residuals:    d.residuals[:0],
 	}
 	d.id, d.hasID = d.first, true
 	if !d.f.Schema.ImplicitIDs {
@@ -192,7 +194,7 @@ func (d *Draft) provenance() *trajectory.Provenance {
 	if !trajectory.Synthetic(d.source) { // else the ids are null, whatever stands for that
 		p.LowID, p.HighID = d.lowID, d.highID
 	}
-	p.Errors = copied(d.errors)
+	p.Errors, p.Residuals = copied(d.errors), copied(d.residuals)
 	return p
 }
 

@@ -145,7 +145,7 @@ func TestRejectsOfProvenance(t *testing.T) {
 	columns := func() map[string]*testColumn {
 		columns := transitionColumns(testEpisodes()[:3], float32s)
 		n := len(columns["step"].values)
-		for name, kind := range map[string]testColumn{"source": {kind: words}, "generated": {kind: bools}, "low_episode_id": {kind: int64s}, "high_episode_id": {kind: int64s}, "from_episode_id": {kind: int64s}, "from_step": {kind: int32s}, "qualification_error": {kind: float32s}} {
+		for name, kind := range map[string]testColumn{"source": {kind: words}, "generated": {kind: bools}, "low_episode_id": {kind: int64s}, "high_episode_id": {kind: int64s}, "from_episode_id": {kind: int64s}, "from_step": {kind: int32s}, "qualification_error": {kind: float32s}, layout.Residual: {kind: float32s}} {
 			columns[name] = &testColumn{name: name, kind: kind.kind, values: make([]any, n)}
 		}
 		for row := range n {
@@ -164,6 +164,7 @@ func TestRejectsOfProvenance(t *testing.T) {
 				columns["generated"].values[row] = true
 				columns["qualification_error"].values[row] = 0.5
 				columns["from_episode_id"].values[row], columns["from_step"].values[row] = nil, nil
+				columns[layout.Residual].values[row] = 0.25
 			}
 		}
 		return columns
@@ -185,6 +186,9 @@ func TestRejectsOfProvenance(t *testing.T) {
 		{"an origin missing", "from_episode_id", 7, nil, dataset.BadProvenance},
 		{"an origin of a generated row", "from_step", 5, 3, dataset.BadProvenance},
 		{"another step of the origin", "from_step", 7, 5, dataset.BadProvenance},
+		{"a residual missing", layout.Residual, 5, nil, dataset.BadProvenance},
+		{"a residual too many", layout.Residual, 7, 1.0, dataset.BadProvenance},
+		{"a residual that is not finite", layout.Residual, 5, math.NaN(), dataset.NotFinite},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -193,7 +197,7 @@ func TestRejectsOfProvenance(t *testing.T) {
 			if test.name == "an origin of a generated row" {
 				spoiled["from_episode_id"].values[5] = 100
 			}
-			names := append([]string{"episode_id", "step", "observations", "actions", "rewards", "from_episode_id", "from_step"}, layout.ProvenanceColumns...)
+			names := append([]string{"episode_id", "step", "observations", "actions", "rewards", "from_episode_id", "from_step"}, append(layout.ProvenanceColumns, layout.Residual)...)
 			f := openFile(t, writeTable(t, pick(spoiled, names...), 4), dataset.Options{})
 			items := readAll(t, f)
 			if r := items[1].Reject; r == nil || r.Reason != test.reason {

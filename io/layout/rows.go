@@ -26,6 +26,7 @@ type Block struct {
 	// Of the original episode that a real row of a stitch was taken from.
 	FromIDs, FromSteps parquet.Vectors[int64]
 	Qualification      parquet.Vectors[float32] // error, in the units of the observations
+	Residuals          parquet.Vectors[float32] // of refined bridges, in the same units
 }
 
 // taken is whether it is said where row i was taken from.
@@ -63,6 +64,7 @@ func NewRows(table *parquet.File, f *File, filled bool, group int, names ...stri
 	add(r, f, "from_episode_id", 1, parquet.Int64s, func(b *Block) *parquet.Vectors[int64] { return &b.FromIDs })
 	add(r, f, "from_step", 1, parquet.Int64s, func(b *Block) *parquet.Vectors[int64] { return &b.FromSteps })
 	add(r, f, "qualification_error", 1, parquet.Floats, func(b *Block) *parquet.Vectors[float32] { return &b.Qualification })
+	add(r, f, Residual, 1, parquet.Floats, func(b *Block) *parquet.Vectors[float32] { return &b.Residuals })
 	return r
 }
 
@@ -120,7 +122,11 @@ func (b *Block) Grow(o *Block, total int) {
 	b.FromIDs.Grow(&o.FromIDs, o.Rows, total)
 	b.FromSteps.Grow(&o.FromSteps, o.Rows, total)
 	b.Qualification.Grow(&o.Qualification, o.Rows, total)
+	b.Residuals.Grow(&o.Residuals, o.Rows, total)
 }
+
+// Refined is whether a row has a residual.
+func (b *Block) Refined(row int) bool { return b.Residuals.Width > 0 && b.Residuals.OK(row) }
 
 // Unjudged is whether a row has no qualification error: one that was not generated,
 // or of a synthetic episode, where a layout without nulls has something in its place

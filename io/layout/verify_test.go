@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"diffstitch/io/dataset"
+	"diffstitch/io/layout"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -24,7 +25,7 @@ func mixedEpisodes() []*trajectory.Episode {
 	episodes := testEpisodes()
 	stitched := testEpisodes()[1]
 	stitched.ID = 1000
-	stitched.Provenance = &trajectory.Provenance{Source: trajectory.Stitched, LowID: 100, HighID: 94, Bridges: []trajectory.Range{{From: 2, To: 4}}, Origins: []trajectory.Origin{{EpisodeID: 100}, {EpisodeID: 94, Step: 3}}, Errors: []float32{0.5, 0.25}}
+	stitched.Provenance = &trajectory.Provenance{Source: trajectory.Stitched, LowID: 100, HighID: 94, Bridges: []trajectory.Range{{From: 2, To: 4}}, Origins: []trajectory.Origin{{EpisodeID: 100}, {EpisodeID: 94, Step: 3}}, Errors: []float32{0.5, 0.25}, Residuals: []float32{0, 0.125}}
 	return append(episodes, stitched)
 }
 
@@ -64,6 +65,7 @@ func dstarColumns() map[string]*testColumn {
 	for _, c := range []testColumn{
 		{name: "source", kind: words}, {name: "generated", kind: bools},
 		{name: "low_episode_id", kind: int64s}, {name: "high_episode_id", kind: int64s}, {name: "from_episode_id", kind: int64s}, {name: "from_step", kind: int32s}, {name: "qualification_error", kind: float32s},
+		{name: layout.Residual, kind: float32s},
 	} {
 		columns[c.name] = &c
 	}
@@ -79,6 +81,7 @@ func dstarColumns() map[string]*testColumn {
 				add("from_episode_id", nil)
 				add("from_step", nil)
 				add("qualification_error", nil)
+				add(layout.Residual, nil)
 				continue
 			}
 			span := p.Generated(e.Len())[0]
@@ -107,6 +110,11 @@ func dstarColumns() map[string]*testColumn {
 				add("qualification_error", p.Errors[step-span.From])
 			} else {
 				add("qualification_error", nil)
+			}
+			if generated && len(p.Residuals) > 0 {
+				add(layout.Residual, p.Residuals[step-span.From])
+			} else {
+				add(layout.Residual, nil)
 			}
 		}
 	}
@@ -160,6 +168,10 @@ func TestVerifyRejects(t *testing.T) {
 		{"a jump in a stitch", set("next_observations", 122, []any{1, 2, 3}), map[dataset.Rule]int64{dataset.RuleContinuous: 1}},
 		{"NaN", set("actions", 7, []any{1, math.NaN()}), map[dataset.Rule]int64{dataset.RuleFinite: 1}},
 		{"an infinite error", set("qualification_error", 122, math.Inf(1)), map[dataset.Rule]int64{dataset.RuleFinite: 1}},
+		{"no residuals, as in earlier versions", func(c columns) { c[layout.Residual].name = "rest" }, map[dataset.Rule]int64{}},
+		{"a residual too many", set(layout.Residual, 5, 0.0), map[dataset.Rule]int64{dataset.RuleError: 1}},
+		{"a residual missing", set(layout.Residual, 123, nil), map[dataset.Rule]int64{dataset.RuleError: 1}},
+		{"a negative residual", set(layout.Residual, 122, -1.0), map[dataset.Rule]int64{dataset.RuleFinite: 1}},
 		{"ragged", set("observations", 7, []any{1, 2}), map[dataset.Rule]int64{dataset.RuleDims: 1}},
 		{"null flag", set("terminals", 7, nil), map[dataset.Rule]int64{dataset.RuleDims: 1}},
 	}

@@ -48,6 +48,9 @@ func drawEpisode(t *rapid.T, id int64, observationDim, actionDim int) *trajector
 		if rapid.Bool().Draw(t, "origins known") {
 			e.Provenance.Origins = origins(t, steps, e.Provenance)
 		}
+		if rapid.Bool().Draw(t, "refined") {
+			e.Provenance.Residuals = values(len(e.Provenance.Errors), "residuals")
+		}
 	}
 	return e
 }

@@ -85,6 +85,9 @@ type Provenance struct {
 	// the units of the observations; nil of a synthetic episode whose method has
 	// none.
 	Errors []float32
+	// Residuals are those of Bridge, a value for each of the Errors; nil where the
+	// generated rows were not refined.
+	Residuals []float32
 }
 
 // Range is the rows [From, To).
@@ -137,6 +140,9 @@ func (p *Provenance) validate(steps int) error {
 	}
 	if p.Origins != nil && len(p.Origins) != len(p.Bridges)+1 {
 		return fmt.Errorf("provenance %q of %d origins around %d bridges", p.Source, len(p.Origins), len(p.Bridges))
+	}
+	if len(p.Residuals) != 0 && len(p.Residuals) != len(p.Errors) {
+		return fmt.Errorf("provenance %q with %d residuals and %d errors", p.Source, len(p.Residuals), len(p.Errors))
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ func (b Bridge) Episode(stateDim, actionDim int) *Episode {
 			LowID:   b.Pair.Low.Episode.ID,
 			HighID:  b.Pair.High.Episode.ID,
 			Bridges: []Range{{0, b.Pair.BridgeRows()}},
-			Errors:  b.Errors,
+			Errors:  b.Errors, Residuals: b.Residuals,
 		},
 	}
 }
@@ -87,6 +87,7 @@ func Join(id int64, stretches []Stretch, bridges []*Episode) (*Episode, error) {
 		}
 		p.Bridges = append(p.Bridges, Range{joined.Len(), joined.Len() + bridge.Len()})
 		p.Errors = append(p.Errors, bridge.Provenance.Errors...)
+		p.Residuals = append(p.Residuals, bridge.Provenance.Residuals...)
 		joined.append(bridge, 0, bridge.Len())
 		next = append(next, nextObservations(bridge)...)
 	}

@@ -23,25 +23,29 @@ import (
 // Weights of what is minimised, beside the squared distance of the roll-out's end from
 // s′_1 in units of a step's change, σ_Δ.
 const (
-	// nearPlan is that of a state's squared distance from the plan, in spreads.
-	nearPlan = 0.02
+	// nearPlan is that of a state's squared distance from the plan, in spreads. It is
+	// small: where the end is out of reach, the plan is none to hold on to.
+	nearPlan = 0.001
 	// agreement is that of the squared distance of each net's next state from the nets'
-	// mean, in units of σ_Δ.
-	agreement = 0.02
+	// mean, in units of σ_Δ. Where the nets agree they know what they say.
+	agreement = 30
 )
 
+// The damping of a row, as a weight of the controls' squared change.
 const (
-	// mostControl bounds the controls: there an action is within 0.03 % of the range's end.
-	mostControl   = 4
-	firstDamping  = 0.1
-	dampingFalls  = 0.25 // where a step was taken
-	dampingRises  = 8    // where it was not
-	leastDamping  = 1e-4
-	largestDamped = 1e6
+	firstDamping = 0.01
+	leastDamping = 1e-4
+	mostDamping  = 1e6
+	dampingFalls = 0.25 // where a step was taken
+	dampingRises = 8    // where it was not
 )
 
-// Iterations are the steps that the optimiser takes.
-const Iterations = 10
+// mostControl bounds the controls: there an action is within 0.04 % of the range's end.
+const mostControl = 4
+
+// iterations are the steps that the optimiser takes. More change little: the linearised
+// problem is solved whole in each.
+const iterations = 6
 
 // Dynamics are the nets that predict a state's change. States and actions are
 // standardised: (x − mean)/σ.
@@ -71,7 +75,7 @@ func Refine(scope *model.Scope, d Dynamics, task Task) *Node {
 	p := newProblem(scope, d, task)
 	best := p.roll(p.standing())
 	best.damping = full(best.cost, firstDamping)
-	for range Iterations {
+	for range iterations {
 		best = p.better(best, p.roll(p.step(best)))
 	}
 	return Concatenate([]*Node{best.after, p.actions(best.controls)}, -1)
@@ -210,7 +214,7 @@ func (p *problem) better(old, new trajectory) trajectory {
 		controls: Where(over(old.controls), new.controls, old.controls),
 		after:    Where(over(old.after), new.after, old.after),
 		cost:     Where(falls, new.cost, old.cost),
-		damping:  Max(Min(damping, Const(g, float32(largestDamped))), Const(g, float32(leastDamping))),
+		damping:  Max(Min(damping, Const(g, float32(mostDamping))), Const(g, float32(leastDamping))),
 	}
 }
 

@@ -49,8 +49,9 @@ type Info struct {
 	RefinerError training.ErrorQuantiles
 	// MaxDisagreement is the nets' largest disagreement on the training data.
 	MaxDisagreement float64
-	// DynamicsError is f_ω's error on held-out transitions.
-	DynamicsError training.ErrorQuantiles
+	// DynamicsError is f_ω's error on held-out transitions, and StretchError the largest
+	// on each held-out stretch: that of transitions in models of earlier versions.
+	DynamicsError, StretchError training.ErrorQuantiles
 
 	Models  map[training.Kind]Model
 	Backend backend.Info // zero from Describe
@@ -165,6 +166,7 @@ func (i *Info) fillFrom(kind training.Kind) error {
 		if err := json.Unmarshal(m.Identity.Config, &cfg); err != nil {
 			return fmt.Errorf("reading its configuration: %w", err)
 		}
+		i.StretchError = *cmp.Or(m.Details.StretchError, m.Details.HeldOutError)
 		i.Refiners, i.RefinerError = cfg.Refiners, *cmp.Or(m.Details.RefinerError, m.Details.HeldOutError)
 	case training.SynthER:
 		var cfg training.SynthERConfig

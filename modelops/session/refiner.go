@@ -3,6 +3,7 @@ package session
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -160,8 +161,9 @@ var Extras = []int{0, 2, 4, 8}
 const passQuantile = 0.5
 
 // Refine makes trajectories of plans, [Δ+2, S] each, from s_T to s′_1: see package
-// refinement. Each is tried with Δ+1 transitions and with some more; the shortest that
-// passes is taken, or the one with the least residual where none does.
+// refinement. Each is tried with Δ+1 transitions and, where that does not pass, with some
+// more; the shortest that passes is taken, or the one with the least residual where none
+// does. A bridge has at most Info.Horizon−1 transitions.
 func (s *Session) Refine(plans [][]float32) (refined []Refined, err error) {
 	for _, kind := range []training.Kind{training.InverseDynamics, training.Dynamics} {
 		if err := s.runs(kind); err != nil {
@@ -170,7 +172,7 @@ func (s *Session) Refine(plans [][]float32) (refined []Refined, err error) {
 	}
 	err = s.use(func(on *modelSet) (int, error) {
 		if len(on.refiners) == 0 {
-			return 0, fmt.Errorf("refining bridges was not asked for when the models were opened")
+			return 0, fmt.Errorf("bridges are to be refined by models that were opened without")
 		}
 		refined, err = on.refine(plans)
 		return 0, err
@@ -181,46 +183,66 @@ func (s *Session) Refine(plans [][]float32) (refined []Refined, err error) {
 // refine is Session.Refine.
 func (m *modelSet) refine(plans [][]float32) ([]Refined, error) {
 	longest := m.refiners[len(m.refiners)-1]
-	var all []*stretch
-	for i, plan := range plans {
-		n := len(plan)/longest.stateDim() - 1
-		if n < 1 || n > longest.transitions {
-			return nil, fmt.Errorf("refining a bridge of %d transitions: from 1 to %d can be", n, longest.transitions)
+	stateDim, pass := longest.stateDim(), float32(longest.nets.Error.Quantile(passQuantile))
+	best := make([]*stretch, len(plans))
+	for _, extras := range [][]int{Extras[:1], Extras[1:]} {
+		var tried []*stretch
+		for i, plan := range plans {
+			if best[i] != nil && best[i].residual <= pass {
+				continue
+			}
+			n := len(plan)/stateDim - 1
+			if n < 1 || n+Extras[len(Extras)-1] > longest.transitions {
+				return nil, fmt.Errorf("refining a bridge of %d transitions: from 1 to %d can be", n, longest.transitions-Extras[len(Extras)-1])
+			}
+			for _, extra := range extras {
+				tried = append(tried, &stretch{plan: i, extra: extra, states: resample(plan, stateDim, n+extra)})
+			}
 		}
-		for _, extra := range Extras {
-			if n+extra <= longest.transitions {
-				all = append(all, &stretch{plan: i, extra: extra, states: resample(plan, longest.stateDim(), n+extra)})
+		if err := m.optimise(tried); err != nil {
+			return nil, err
+		}
+		for _, s := range tried { // of a plan the shortest first
+			if old := best[s.plan]; old == nil || old.residual > pass && s.residual < old.residual {
+				best[s.plan] = s
 			}
 		}
 	}
-	if err := m.infer(all); err != nil {
-		return nil, err
+	refined := make([]Refined, len(best))
+	for i, s := range best {
+		residuals := make([]float32, s.transitions(stateDim))
+		residuals[len(residuals)-1] = s.residual
+		refined[i] = Refined{States: s.states, Actions: s.actions, Residuals: residuals, Extra: s.extra, Passed: s.residual <= pass}
 	}
-	for i, r := range m.refiners {
-		shortest := 0
-		if i > 0 {
-			shortest = m.refiners[i-1].transitions
-		}
+	return refined, nil
+}
+
+// optimise refines stretches, each by the graph for its length.
+func (m *modelSet) optimise(all []*stretch) error {
+	if err := m.infer(all); err != nil {
+		return err
+	}
+	shorter := 0
+	for _, r := range m.refiners {
 		var rows []*stretch
 		for _, s := range all {
-			if n := s.transitions(r.stateDim()); n > shortest && n <= r.transitions {
+			if n := s.transitions(r.stateDim()); n > shorter && n <= r.transitions {
 				rows = append(rows, s)
 			}
 		}
-		for len(rows) > 0 {
-			some := rows[:min(refineRows, len(rows))]
+		for some := range slices.Chunk(rows, refineRows) {
 			if err := r.run(some); err != nil {
-				return nil, fmt.Errorf("refining %d bridges: %w", len(some), err)
+				return fmt.Errorf("refining %d bridges: %w", len(some), err)
 			}
-			rows = rows[len(some):]
 		}
+		shorter = r.transitions
 	}
-	return choose(all, len(plans), longest.stateDim(), float32(longest.nets.Error.Quantile(passQuantile))), nil
+	return nil
 }
 
 // infer gives stretches the actions that f_ψ finds between their states.
 func (m *modelSet) infer(all []*stretch) error {
-	stateDim := m.refiners[0].stateDim()
+	stateDim, actionDim := m.refiners[0].stateDim(), m.refiners[0].actionDim()
 	var states, next []float32
 	for _, s := range all {
 		states = append(states, s.states[:len(s.states)-stateDim]...)
@@ -231,7 +253,7 @@ func (m *modelSet) infer(all []*stretch) error {
 		return err
 	}
 	for _, s := range all {
-		n := s.transitions(stateDim) * m.refiners[0].actionDim()
+		n := s.transitions(stateDim) * actionDim
 		s.actions, actions = actions[:n:n], actions[n:]
 	}
 	return nil
@@ -255,23 +277,4 @@ func resample(plan []float32, stateDim, n int) []float32 {
 		}
 	}
 	return states
-}
-
-// choose takes for each plan the shortest of its stretches that passes, or else the one
-// that ends nearest to s′_1.
-func choose(all []*stretch, plans, stateDim int, pass float32) []Refined {
-	best := make([]*stretch, plans)
-	for _, s := range all { // of a plan the shortest first
-		old := best[s.plan]
-		if old == nil || old.residual > pass && s.residual < old.residual {
-			best[s.plan] = s
-		}
-	}
-	refined := make([]Refined, plans)
-	for i, s := range best {
-		residuals := make([]float32, s.transitions(stateDim))
-		residuals[len(residuals)-1] = s.residual
-		refined[i] = Refined{States: s.states, Actions: s.actions, Residuals: residuals, Extra: s.extra, Passed: s.residual <= pass}
-	}
-	return refined
 }

@@ -29,8 +29,11 @@ type Details struct {
 	HeldOutError *ErrorQuantiles `json:"held_out_error,omitempty"`
 	// RefinerError is that of the nets that refine bridges, where they are others.
 	RefinerError *ErrorQuantiles `json:"refiner_error,omitempty"`
-	// EpisodeError is the mean of f_ω's error over each held-out episode.
+	// EpisodeError is the mean of f_ω's error over each held-out episode, and StretchError
+	// the largest over each stretch of StretchSteps transitions of one: a bridge, too, is
+	// judged by its worst.
 	EpisodeError *ErrorQuantiles `json:"episode_error,omitempty"`
+	StretchError *ErrorQuantiles `json:"stretch_error,omitempty"`
 	// MaxDisagreement is how far a net of f_ω's ensemble strays from the nets' mean, at
 	// most, on any transition of the data, in the units of the observations; 0 of one
 	// net.
@@ -38,6 +41,10 @@ type Details struct {
 	// HeldOutTerminals is how well f_ϕ predicts terminal states, if it does.
 	HeldOutTerminals *TerminalScore `json:"held_out_terminals,omitempty"`
 }
+
+// StretchSteps are the transitions of a stretch, about those of a bridge. Shorter
+// episodes are a stretch.
+const StretchSteps = 10
 
 // Windows are the stretches of at most a horizon's states that a denoiser learns from,
 // held out or not. One begins at every state that another follows; where its episode

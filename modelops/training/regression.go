@@ -190,8 +190,8 @@ func (r *regression) measure(engine compute.Backend, j *job, weights []checkpoin
 		return err
 	}
 	j.details.Elites = r.elites(cfg.Elites, outputs, targets)
-	mean := average(outputs, j.details.Elites)
-	j.details.HeldOutLoss = r.mapping.hostLoss(mean, targets)
+	middle := average(outputs, j.details.Elites)
+	j.details.HeldOutLoss = r.mapping.hostLoss(middle, targets)
 	if math.IsNaN(j.details.HeldOutLoss) {
 		return fmt.Errorf("the held-out loss is not a number: try a lower learning rate")
 	}
@@ -202,7 +202,7 @@ func (r *regression) measure(engine compute.Backend, j *job, weights []checkpoin
 		}
 	}
 	if cfg.Terminals {
-		j.details.HeldOutTerminals = terminalScore(mean, targets)
+		j.details.HeldOutTerminals = terminalScore(middle, targets)
 	}
 	return nil
 }
@@ -239,7 +239,9 @@ func upTo(n int) []int {
 func (r *regression) measureErrors(j *job, outputs [][]float32) {
 	heldOut, cfg := j.examples.heldOut, j.config.(RegressorConfig)
 	judged := r.errors(heldOut, average(outputs, j.details.Elites))
-	j.details.HeldOutError, j.details.EpisodeError = judged.quantiles(), judged.byEpisode(heldOut).quantiles()
+	j.details.HeldOutError = judged.quantiles()
+	means, worst := judged.byEpisode(heldOut)
+	j.details.EpisodeError, j.details.StretchError = means.quantiles(), worst.quantiles()
 	if cfg.Refiners > 0 {
 		j.details.RefinerError = r.errors(heldOut, average(outputs, cfg.refining(nil))).quantiles()
 	}
@@ -324,21 +326,38 @@ func (r *regression) errors(from []example, outputs []float32) transitionErrors 
 	return e
 }
 
-// byEpisode are the mean errors of the episodes, whose transitions lie together.
-func (e transitionErrors) byEpisode(of []example) (means transitionErrors) {
+// byEpisode are the mean errors of the episodes, whose transitions lie together, and the
+// largest of each of their stretches.
+func (e transitionErrors) byEpisode(of []example) (means, worst transitionErrors) {
 	for begin := 0; begin < len(of); {
 		end := begin
-		var raw, normalized float64
-		for ; end < len(of) && of[end].episode == of[begin].episode; end++ {
-			raw += float64(e.raw[end])
-			normalized += float64(e.normalized[end])
+		for end < len(of) && of[end].episode == of[begin].episode {
+			end++
 		}
-		count := float64(end - begin)
-		means.raw = append(means.raw, float32(raw/count))
-		means.normalized = append(means.normalized, float32(normalized/count))
+		raw, normalized := e.raw[begin:end], e.normalized[begin:end]
+		means.raw, means.normalized = append(means.raw, mean(raw)), append(means.normalized, mean(normalized))
+		worst.raw = append(worst.raw, largest(raw)...)
+		worst.normalized = append(worst.normalized, largest(normalized)...)
 		begin = end
 	}
-	return means
+	return means, worst
+}
+
+func mean(values []float32) float32 {
+	sum := 0.0
+	for _, v := range values {
+		sum += float64(v)
+	}
+	return float32(sum / float64(len(values)))
+}
+
+// largest value of each stretch of an episode.
+func largest(values []float32) (list []float32) {
+	length := min(StretchSteps, len(values))
+	for first := range len(values) - length + 1 {
+		list = append(list, slices.Max(values[first:first+length]))
+	}
+	return list
 }
 
 // quantiles are those of the errors.

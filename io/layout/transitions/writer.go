@@ -57,6 +57,8 @@ type rowBuffer struct {
 	taken                       []int16        // 1 where a row of a stitch is another episode's, else 0
 	errors                      []float32      // of the rows that have one
 	judged                      []int16        // 1 where a row has an error, else 0
+	residuals                   []float32      // of the rows that have one
+	refined                     []int16        // 1 where a row has one, else 0
 	originalIDs                 []parquet.Text // of the rows that have one
 	named                       []int16        // 1 where a row has one, else 0
 }
@@ -95,6 +97,7 @@ func fields(c WriterConfig) []parquet.Field {
 		{Name: "from_episode_id", Kind: parquet.Int64, Nullable: true, Stats: true, Dictionary: true},
 		{Name: "from_step", Kind: parquet.Int32, Nullable: true, Stats: true},
 		{Name: "qualification_error", Kind: parquet.Float, Nullable: true, Stats: true},
+		{Name: layout.Residual, Kind: parquet.Float, Nullable: true, Stats: true},
 	}
 	if c.OriginalIDs {
 		columns = append(columns, parquet.Field{Name: "original_id", Kind: parquet.ByteArray, Nullable: true, Stats: true, Dictionary: true})
@@ -136,6 +139,7 @@ func (w *Writer) EndRowGroup() error {
 		parquet.Values(r.sources), parquet.Values(r.generated),
 		parquet.Optional(r.lowIDs, r.derived), parquet.Optional(r.highIDs, r.derived),
 		parquet.Optional(r.fromIDs, r.taken), parquet.Optional(r.fromSteps, r.taken), parquet.Optional(r.errors, r.judged),
+		parquet.Optional(r.residuals, r.refined),
 	}
 	if w.config.OriginalIDs {
 		columns = append(columns, parquet.Optional(r.originalIDs, r.named))
@@ -197,10 +201,7 @@ func (r *rowBuffer) addProvenance(e *trajectory.Episode) {
 	if trajectory.Paired(e.Source()) {
 		derived = 1
 	}
-	generated, judged := layout.Generated(e), int16(0)
-	if len(p.Errors) > 0 {
-		judged = 1
-	}
+	generated := layout.Generated(e)
 	for step := range e.Len() {
 		r.sources = append(r.sources, source)
 		r.derived = append(r.derived, derived)
@@ -208,14 +209,12 @@ func (r *rowBuffer) addProvenance(e *trajectory.Episode) {
 			r.lowIDs = append(r.lowIDs, p.LowID)
 			r.highIDs = append(r.highIDs, p.HighID)
 		}
-		if generated[step] {
-			r.judged = append(r.judged, judged)
-		} else {
-			r.judged = append(r.judged, 0)
-		}
+		r.judged = append(r.judged, level(generated[step] && len(p.Errors) > 0))
+		r.refined = append(r.refined, level(generated[step] && len(p.Residuals) > 0))
 	}
 	r.generated = append(r.generated, generated...)
 	r.errors = append(r.errors, p.Errors...)
+	r.residuals = append(r.residuals, p.Residuals...)
 	r.addOrigins(e)
 }
 
@@ -235,12 +234,20 @@ func (r *rowBuffer) addOrigins(e *trajectory.Episode) {
 	}
 }
 
+// level is 1 where a row has a value.
+func level(has bool) int16 {
+	if has {
+		return 1
+	}
+	return 0
+}
+
 func (r *rowBuffer) reset() {
 	*r = rowBuffer{
 		ids: r.ids[:0], steps: r.steps[:0], observations: r.observations[:0], next: r.next[:0], actions: r.actions[:0],
 		rewards: r.rewards[:0], terminals: r.terminals[:0], timeouts: r.timeouts[:0], sources: r.sources[:0],
 		generated: r.generated[:0], lowIDs: r.lowIDs[:0], highIDs: r.highIDs[:0], derived: r.derived[:0],
 		fromIDs: r.fromIDs[:0], fromSteps: r.fromSteps[:0], taken: r.taken[:0],
-		errors: r.errors[:0], judged: r.judged[:0], originalIDs: r.originalIDs[:0], named: r.named[:0],
+		errors: r.errors[:0], judged: r.judged[:0], residuals: r.residuals[:0], refined: r.refined[:0], originalIDs: r.originalIDs[:0], named: r.named[:0],
 	}
 }

@@ -13,8 +13,8 @@ import (
 // Delta is the threshold of the qualification.
 type Delta struct {
 	Off bool `json:"off,omitempty"`
-	// Quantile, if positive, sets δ to that quantile of the dynamics model's
-	// error on held-out real transitions.
+	// Quantile, if positive, sets δ to that quantile of the dynamics model's largest
+	// error on held-out real stretches: as many of those would be kept.
 	Quantile float64 `json:"quantile,omitempty"`
 	Value    float64 `json:"value,omitempty"` // in the units of the observations
 	// Normalised has errors measured in standard deviations of the observations, and the
@@ -36,6 +36,9 @@ func (d Delta) In(space string) (Delta, error) {
 	d.Normalised = space == SpaceNormalised
 	return d, nil
 }
+
+// heldOutError is what δ may be a quantile of.
+var heldOutError = fmt.Sprintf("the worst dynamics error in %d held-out steps", training.StretchSteps)
 
 // of is the quantile of a dynamics model's errors.
 func (d Delta) of(errors training.ErrorQuantiles) float64 {
@@ -87,7 +90,7 @@ func (d Delta) String() string {
 	case d.Off:
 		return "off"
 	case d.Quantile > 0:
-		return fmt.Sprintf("%.4g%s (the %g quantile of the held-out dynamics error)", d.Value, unit, d.Quantile)
+		return fmt.Sprintf("%.4g%s (the %g quantile of "+heldOutError+")", d.Value, unit, d.Quantile)
 	}
 	return fmt.Sprintf("%g%s", d.Value, unit)
 }

@@ -27,6 +27,6 @@ func ExampleParseDelta() {
 	// Output:
 	// off → off <nil>
 	// 0.5 → 0.5 <nil>
-	// auto:0.9 → 0 (the 0.9 quantile of the held-out dynamics error) <nil>
+	// auto:0.9 → 0 (the 0.9 quantile of the worst dynamics error in 10 held-out steps) <nil>
 	// -1 → 0 δ "-1" is none: want auto, auto:QUANTILE, off or a positive number
 }

@@ -83,7 +83,7 @@ func (stitching) Settle(w *Work) error {
 		s.Hops = 0
 	}
 	if s.Delta.Quantile > 0 {
-		s.Delta.Value = s.Delta.of(w.Models.DynamicsError)
+		s.Delta.Value = s.Delta.of(w.Models.StretchError)
 	}
 	if s.Refine == "" {
 		s.Refine = RefineOff

@@ -16,7 +16,7 @@ func TestWords(t *testing.T) {
 		want   StitchingWords
 	}{
 		{"defaults", func(*StitchingSettings) {}, StitchingWords{
-			"crossings, at most 4 bridges", "distance of normalised states", "ddim, 20 steps", "i* − 1", "the 0.99 quantile of the held-out dynamics error",
+			"crossings, at most 4 bridges", "distance of normalised states", "ddim, 20 steps", "i* − 1", "the 0.99 quantile of the worst dynamics error in 10 held-out steps",
 		}},
 		{"the paper's", func(s *StitchingSettings) { *s = s.AsPaper(); s.Delta = Delta{Value: 2} }, StitchingWords{
 			"uniform", "cosine of raw states", "ddpm, all steps, variance beta", "i*", "2",
