@@ -23,9 +23,13 @@ const minSteps, maxSteps = 100, 200
 // Generate yields episodes 0 … n−1 of a seed; each depends on the seed and its
 // own index alone.
 func (m *Maze) Generate(n int, seed uint64) iter.Seq[Episode] {
+	return each(n, seed, m.Episode)
+}
+
+func each(n int, seed uint64, episode func(seed uint64, index int) Episode) iter.Seq[Episode] {
 	return func(yield func(Episode) bool) {
 		for i := range n {
-			if !yield(m.Episode(seed, i)) {
+			if !yield(episode(seed, i)) {
 				return
 			}
 		}
@@ -36,7 +40,11 @@ func (m *Maze) Generate(n int, seed uint64) iter.Seq[Episode] {
 func (m *Maze) Episode(seed uint64, index int) Episode {
 	rng := stream(seed, index, 0)
 	p := m.newPilot(rng, expert(seed, index))
-	steps := minSteps + rng.IntN(maxSteps-minSteps+1)
+	return p.fly(minSteps + rng.IntN(maxSteps-minSteps+1))
+}
+
+// fly is an episode of so many steps.
+func (p *pilot) fly(steps int) Episode {
 	e := Episode{
 		Observations: make([]float32, 0, (steps+1)*ObservationDim),
 		Actions:      make([]float32, 0, steps*ActionDim),
@@ -46,7 +54,7 @@ func (m *Maze) Episode(seed uint64, index int) Episode {
 	e.Observations = append(e.Observations, obs[:]...)
 	for range steps {
 		action := p.act(obs)
-		next, reward := m.Step(obs, action)
+		next, reward := p.maze.Step(obs, action)
 		e.Observations = append(e.Observations, next[:]...)
 		e.Actions = append(e.Actions, action[:]...)
 		e.Rewards = append(e.Rewards, reward)
@@ -80,6 +88,8 @@ const (
 // waypoint, then to the next target.
 type pilot struct {
 	maze     *Maze
+	cells    []cell           // where it flies
+	lean     map[cell]float64 // by how much it aims right of a cell's centre, where it does
 	rng      *rand.Rand
 	expert   bool // the target is the goal, and stays so
 	cruise   float64
@@ -89,7 +99,14 @@ type pilot struct {
 }
 
 func (m *Maze) newPilot(rng *rand.Rand, expert bool) *pilot {
-	return &pilot{maze: m, rng: rng, expert: expert, cruise: slowest + (fastest-slowest)*rng.Float64()}
+	return &pilot{maze: m, cells: m.free, rng: rng, expert: expert, cruise: slowest + (fastest-slowest)*rng.Float64()}
+}
+
+// begin is the pilot of a policy's episode, which starts in the start's cell.
+func (m *Maze) begin(rng *rand.Rand) *pilot {
+	p := m.newPilot(rng, false)
+	p.cells = []cell{m.start}
+	return p
 }
 
 // start draws the first state, at rest, and the first leg. An expert starts at
@@ -104,7 +121,7 @@ func (p *pilot) start() [ObservationDim]float32 {
 	return [ObservationDim]float32{float32(at[0]), float32(at[1])}
 }
 
-func (p *pilot) anyCell() cell { return p.maze.free[p.rng.IntN(len(p.maze.free))] }
+func (p *pilot) anyCell() cell { return p.cells[p.rng.IntN(len(p.cells))] }
 
 func (p *pilot) newLeg() {
 	p.target = p.anyCell()
@@ -117,7 +134,7 @@ func (p *pilot) newLeg() {
 // aim is the waypoint's position on this leg.
 func (p *pilot) aim() [2]float64 {
 	c := p.waypoint.centre()
-	return [2]float64{c[0] + p.offset[0], c[1] + p.offset[1]}
+	return [2]float64{c[0] + p.lean[p.waypoint] + p.offset[0], c[1] + p.offset[1]}
 }
 
 // act is the force that brings the velocity towards the one wanted.
