@@ -28,7 +28,7 @@ type GenerateOptions struct {
 // generate chooses the pilots.
 func (o GenerateOptions) generate() iter.Seq[pointmaze.Episode] {
 	if o.Stitch {
-		return pointmaze.Default().GenerateSections(o.Episodes, o.Seed)
+		return pointmaze.GenerateCorridors(o.Episodes, o.Seed)
 	}
 	return pointmaze.Default().Generate(o.Episodes, o.Seed)
 }

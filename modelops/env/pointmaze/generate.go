@@ -88,8 +88,9 @@ const (
 // waypoint, then to the next target.
 type pilot struct {
 	maze     *Maze
-	cells    []cell           // where it flies
-	lean     map[cell]float64 // by how much it aims right of a cell's centre, where it does
+	cells    []cell // where it flies
+	slow     []cell // it passes slowly
+	lane     bool   // it keeps its offset
 	rng      *rand.Rand
 	expert   bool // the target is the goal, and stays so
 	cruise   float64
@@ -128,13 +129,16 @@ func (p *pilot) newLeg() {
 	if p.expert {
 		p.target = p.maze.goal
 	}
+	if p.lane {
+		return
+	}
 	p.offset = [2]float64{spread * (2*p.rng.Float64() - 1), spread * (2*p.rng.Float64() - 1)}
 }
 
 // aim is the waypoint's position on this leg.
 func (p *pilot) aim() [2]float64 {
 	c := p.waypoint.centre()
-	return [2]float64{c[0] + p.lean[p.waypoint] + p.offset[0], c[1] + p.offset[1]}
+	return [2]float64{c[0] + p.offset[0], c[1] + p.offset[1]}
 }
 
 // act is the force that brings the velocity towards the one wanted.
@@ -183,6 +187,11 @@ func (p *pilot) wantedVelocity(at [2]float64) [2]float64 {
 	speed := p.cruise
 	if p.waypoint == p.target {
 		speed = math.Min(speed, braking*left)
+	}
+	for _, c := range p.slow {
+		if distance(at, c.centre()) < nearby {
+			speed = math.Min(speed, crossing*p.cruise)
+		}
 	}
 	return [2]float64{speed * (aim[0] - at[0]) / left, speed * (aim[1] - at[1]) / left}
 }
