@@ -28,6 +28,7 @@ func (m *Maze) spec() env.Spec {
 		Name: Name, ObservationDim: ObservationDim, ActionDim: ActionDim, MaxSteps: EpisodeSteps,
 		ActionLow: []float32{-1, -1}, ActionHigh: []float32{1, 1},
 		Reference:     &env.Reference{Random: randomReturn, Expert: expertReturn},
+		TellsSuccess:  true, // within GoalRadius of the goal
 		TargetReturns: []float64{120, 60},
 	}
 }
@@ -36,12 +37,13 @@ func (m *Maze) spec() env.Spec {
 type Vector struct {
 	maze   *Maze
 	states [][ObservationDim]float32 // of each copy
+	there  []bool                    // at the goal, each
 	steps  int                       // taken since Reset; every copy has taken as many
 }
 
 // NewVector makes n copies of the default maze.
 func NewVector(n int) *Vector {
-	return &Vector{maze: Default(), states: make([][ObservationDim]float32, n), steps: EpisodeSteps}
+	return &Vector{maze: Default(), states: make([][ObservationDim]float32, n), there: make([]bool, n), steps: EpisodeSteps}
 }
 
 // Spec is what the maze is.
@@ -56,6 +58,7 @@ func (v *Vector) Reset(seeds []uint64) ([]float32, error) {
 		v.states[i] = v.maze.begin(startStream(seed)).start()
 	}
 	v.steps = 0
+	clear(v.there)
 	return v.observations(), nil
 }
 
@@ -81,8 +84,10 @@ func (v *Vector) Step(actions []float32) (env.Step, error) {
 		v.steps++
 		for i := range v.states {
 			v.states[i], s.Rewards[i] = v.maze.Step(v.states[i], [ActionDim]float32(actions[i*ActionDim:]))
+			v.there[i] = s.Rewards[i] > 0
 		}
 	}
+	s.Successes = slices.Clone(v.there)
 	s.Observations = v.observations()
 	s.Timeouts = slices.Repeat([]bool{v.steps == EpisodeSteps}, n)
 	return s, nil
