@@ -87,16 +87,16 @@ const (
 // pilot flies an episode: along the shortest path to a target cell, waypoint by
 // waypoint, then to the next target.
 type pilot struct {
-	maze     *Maze
-	cells    []cell // where it flies
-	slow     []cell // it passes slowly
-	lane     bool   // it keeps its offset
-	rng      *rand.Rand
-	expert   bool // the target is the goal, and stays so
-	cruise   float64
-	target   cell
-	waypoint cell       // on the path to target
-	offset   [2]float64 // of this leg from the cells' centres
+	maze      *Maze
+	cells     []cell // where it begins and where its legs lead
+	passes    []cell // slowly
+	keepsLane bool   // every leg has the offset of the first
+	rng       *rand.Rand
+	expert    bool // the target is the goal, and stays so
+	cruise    float64
+	target    cell
+	waypoint  cell       // on the path to target
+	offset    [2]float64 // of this leg from the cells' centres
 }
 
 func (m *Maze) newPilot(rng *rand.Rand, expert bool) *pilot {
@@ -129,7 +129,7 @@ func (p *pilot) newLeg() {
 	if p.expert {
 		p.target = p.maze.goal
 	}
-	if p.lane {
+	if p.keepsLane {
 		return
 	}
 	p.offset = [2]float64{spread * (2*p.rng.Float64() - 1), spread * (2*p.rng.Float64() - 1)}
@@ -161,6 +161,9 @@ func (p *pilot) advance(at [2]float64) {
 	switch {
 	case p.waypoint == p.target && !p.expert && left < arrived:
 		p.newLeg()
+		if p.keepsLane { // else it is first aimed at the same place again, from any side
+			p.waypoint = p.maze.towards(p.waypoint, p.target)
+		}
 	case p.waypoint != p.target && left < turnIn:
 		p.waypoint = p.maze.towards(p.waypoint, p.target)
 	}
@@ -188,9 +191,9 @@ func (p *pilot) wantedVelocity(at [2]float64) [2]float64 {
 	if p.waypoint == p.target {
 		speed = math.Min(speed, braking*left)
 	}
-	for _, c := range p.slow {
+	for _, c := range p.passes {
 		if distance(at, c.centre()) < nearby {
-			speed = math.Min(speed, crossing*p.cruise)
+			speed = math.Min(speed, passing*p.cruise)
 		}
 	}
 	return [2]float64{speed * (aim[0] - at[0]) / left, speed * (aim[1] - at[1]) / left}
