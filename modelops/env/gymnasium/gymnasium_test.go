@@ -2,6 +2,7 @@ package gymnasium
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"math"
 	"os"
@@ -22,7 +23,7 @@ var installed = []string{"gymnasium", "mujoco", "gymnasium_robotics"}
 
 func open1(t *testing.T, python, name string, n int) *Vector {
 	t.Helper()
-	v, err := Open(t.Context(), python, name, n)
+	v, err := Open(t.Context(), python, name, nil, n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +50,7 @@ func TestSimulator(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			v := open1(t, python, name, envtest.Copies)
-			sim, err := OpenSimulator(t.Context(), python, name)
+			sim, err := OpenSimulator(t.Context(), python, name, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -65,7 +66,7 @@ func TestSimulator(t *testing.T) {
 // episode.
 func TestSimulatorRepeatsData(t *testing.T) {
 	path := fixture.Data(t, "hopper-medium-replay.parquet")
-	sim, err := OpenSimulator(t.Context(), fixture.Python(t, installed...), "Hopper-v5")
+	sim, err := OpenSimulator(t.Context(), fixture.Python(t, installed...), "Hopper-v5", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,12 +143,55 @@ func TestReference(t *testing.T) {
 func TestUnknown(t *testing.T) {
 	python := fixture.Python(t, "gymnasium")
 	for name, want := range map[string]string{"Nowhere-v1": "Nowhere", "CartPole-v1": "its actions are a Discrete"} {
-		if _, err := Open(t.Context(), python, name, 1); !errors.Is(err, env.ErrUnknown) || !strings.Contains(err.Error(), want) {
+		if _, err := Open(t.Context(), python, name, nil, 1); !errors.Is(err, env.ErrUnknown) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", name, err, want)
 		}
 	}
-	if _, err := OpenSimulator(t.Context(), python, "Pendulum-v1"); !errors.Is(err, env.ErrUnknown) || !strings.Contains(err.Error(), "PointMaze, Hopper") {
+	if _, err := OpenSimulator(t.Context(), python, "Pendulum-v1", nil); !errors.Is(err, env.ErrUnknown) || !strings.Contains(err.Error(), "PointMaze, Hopper") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestOptions fixes where episodes begin and end.
+func TestOptions(t *testing.T) {
+	python := fixture.Python(t, installed...)
+	options := func(name, value string) env.Options { return env.Options{name: json.RawMessage(value)} }
+	v, err := Open(t.Context(), python, "PointMaze_Medium-v3", env.Options{
+		"continuing_task": json.RawMessage("false"), "reset.reset_cell": json.RawMessage("[1, 1]"), "reset.goal_cell": json.RawMessage("[1, 1]"),
+	}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	if _, err := v.Reset([]uint64{1}); err != nil || !v.Spec().TellsSuccess || len(v.Spec().Options) != 3 {
+		t.Fatalf("%+v: %v", v.Spec(), err)
+	}
+	reached := false
+	for range 5 { // the goal lies in the cell that it begins in, at most its noise away
+		s, err := v.Step([]float32{0, 0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		reached = reached || s.Successes[0]
+	}
+	if !reached {
+		t.Error("the goal is not where the episode begins")
+	}
+	for _, test := range []struct {
+		name    string
+		options env.Options
+		want    string
+	}{
+		{"of no environment", options("colour", "1"), "colour"},
+		{"of no episode", options("reset.colour", "1"), "colour"},
+		{"a wall", options("reset.goal_cell", "[0, 0]"), "goal_cell"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := Open(t.Context(), python, "PointMaze_Medium-v3", test.options, 1)
+			if !errors.Is(err, env.ErrUnknown) || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %v, want %q", err, test.want)
+			}
+		})
 	}
 }
 
@@ -168,12 +212,12 @@ func TestFailures(t *testing.T) {
 				fixture.Python(t)
 			}
 			python := script(t, test.script)
-			if _, err := Open(t.Context(), python, "Hopper-v5", 1); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, err := Open(t.Context(), python, "Hopper-v5", nil, 1); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want %q", err, test.want)
 			}
 		})
 	}
-	if _, err := Open(t.Context(), filepath.Join(t.TempDir(), "python9"), "Hopper-v5", 1); err == nil || !strings.Contains(err.Error(), "--python") {
+	if _, err := Open(t.Context(), filepath.Join(t.TempDir(), "python9"), "Hopper-v5", nil, 1); err == nil || !strings.Contains(err.Error(), "--python") {
 		t.Errorf("without Python: error %v", err)
 	}
 }
@@ -208,7 +252,7 @@ func TestDies(t *testing.T) {
 
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	v, err := Open(ctx, fixture.Python(t, "gymnasium"), "Pendulum-v1", 1)
+	v, err := Open(ctx, fixture.Python(t, "gymnasium"), "Pendulum-v1", nil, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,9 +19,10 @@ import (
 
 // Options configure the judgement of a D* by a simulator.
 type Options struct {
-	Data   input.Data
-	Env    string
-	Python string // interpreter that runs Gymnasium, "" for the usual one
+	Data       input.Data
+	Env        string
+	EnvOptions env.Options
+	Python     string // interpreter that runs Gymnasium, "" for the usual one
 	// Dimensions are those of the observation that errors are taken over; all
 	// where there are none.
 	Dimensions []int
@@ -88,7 +89,7 @@ func Judge(ctx context.Context, o Options, progress func(observe.Progress)) (t T
 	if err != nil {
 		return t, err
 	}
-	sim, err := environment.OpenSimulator(ctx, o.Python, o.Env)
+	sim, err := environment.OpenSimulator(ctx, o.Python, o.Env, o.EnvOptions)
 	if err != nil {
 		return t, err
 	}
