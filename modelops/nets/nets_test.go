@@ -164,6 +164,33 @@ func TestMLP(t *testing.T) {
 	})
 }
 
+// TestMLPJacobian holds the derivatives equal to those that GoMLX finds.
+func TestMLPJacobian(t *testing.T) {
+	const n = 5
+	for activation := range activations {
+		for _, layers := range []int{1, 3} {
+			t.Run(fmt.Sprintf("%s, %d layers", activation, layers), func(t *testing.T) {
+				cfg := MLPConfig{Inputs: 3, Hidden: 6, Layers: layers, Outputs: 2, Activation: activation}
+				x := normal(rand.New(rand.NewPCG(3, 1)), n, cfg.Inputs)
+				backendtest.ForEach(t, func(t *testing.T, engine compute.Backend) {
+					got := run(t, engine, model.NewStore(), func(scope *model.Scope, in []*Node) (out []*Node) {
+						y := MLP(scope, cfg, in[0])
+						out = append(out, y)
+						for i := range cfg.Outputs {
+							out = append(out, Gradient(ReduceAllSum(Slice(y, AxisRange(), AxisElem(i))), in[0])[0])
+						}
+						again, jacobian := MLPJacobian(scope, cfg, in[0])
+						return append(append(out, again), jacobian...)
+					}, x)
+					if diff := cmp.Diff(got[:3], got[3:], near(tolerance)); diff != "" {
+						t.Errorf("outputs and derivatives (-by GoMLX +by hand):\n%s", diff)
+					}
+				})
+			})
+		}
+	}
+}
+
 func TestConfigs(t *testing.T) {
 	good := smallNet(16)
 	for name, broken := range map[string]func(*UNetConfig){

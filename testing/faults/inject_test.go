@@ -19,7 +19,7 @@ import (
 func everywhere(suffix, kind string, share float64) string {
 	var words []string
 	for _, stage := range []string{
-		"ends", "estimate", "contexts", "inpaint", "wrapup", "qualify", "synthesize", "starts", "rollout", "stage", "part", "records",
+		"ends", "estimate", "contexts", "inpaint", "wrapup", "refine", "qualify", "synthesize", "starts", "rollout", "stage", "part", "records",
 	} {
 		words = append(words, fmt.Sprintf("%s%s:%s=%g", stage, suffix, kind, share))
 	}
@@ -136,7 +136,7 @@ func checkFailuresFile(t *testing.T, output string) {
 func TestDeadLetters(t *testing.T) {
 	setup(t)
 	stages := map[*work][]string{
-		stitching: {"ends", "estimate", "contexts", "inpaint", "wrapup", "qualify", "stage"},
+		stitching: {"ends", "estimate", "contexts", "inpaint", "wrapup", "refine", "qualify", "stage"},
 		sampling:  {"synthesize"},
 		rolling:   {"starts", "rollout"},
 	}

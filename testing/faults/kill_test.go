@@ -68,7 +68,7 @@ func TestKillTheDriverInEveryStage(t *testing.T) {
 	}
 	points := []string{"records-done", "inpaint", "stage", "stage-done", "part", "finish"}
 	if kills > len(points) {
-		points = append(points, "ends", "ends-done", "estimate-done", "contexts-done", "wrapup", "qualify-done", "part-done", "create", "write")
+		points = append(points, "ends", "ends-done", "estimate-done", "contexts-done", "wrapup", "refine", "qualify-done", "part-done", "create", "write")
 	}
 	for _, point := range points {
 		r := stitching.augment(t, point+":kill=1", out)

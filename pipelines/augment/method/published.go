@@ -17,11 +17,13 @@ const PaperHorizon = 100
 func OfHorizon(step, horizon int) int { return step * horizon / PaperHorizon }
 
 // AsPaper are the settings of section 4 read literally: ends drawn uniformly, the step
-// of the most similar state of all that are imagined, and the sampler of section 3.1.
+// of the most similar state of all that are imagined, the sampler of section 3.1, and
+// bridges as they were inpainted.
 func (s StitchingSettings) AsPaper() StitchingSettings {
 	s.Pairing = pair.Uniform
 	s.Estimate = estimate.Config{Similarity: estimate.Similarity{Kind: estimate.Cosine, Space: estimate.Raw}, Argmax: true}
 	s.Sampler = diffusion.Sampler{Kind: diffusion.DDPM, Variance: diffusion.VarianceBeta}
+	s.Refine = RefineOff
 	return s
 }
 
@@ -59,6 +61,7 @@ func (s StitchingSettings) AsReference(of Authors, horizon int, terminals bool) 
 	}
 	s.Sampler = diffusion.Sampler{Kind: diffusion.DDPM, NoiseScale: referenceNoise}
 	s.Delta = Delta{Value: math.Sqrt(of.Delta), Normalised: true}
+	s.Refine = RefineOff
 	s.RejectTerminal, s.RequireGain, s.AcceptTies = terminals, true, true
 	return s
 }
