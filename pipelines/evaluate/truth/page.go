@@ -61,6 +61,9 @@ func (t Truth) Write(dir, data string) error {
 		Title: filepath.Base(data) + ", judged by " + t.Env.Name, Created: time.Now().UTC(), Software: version.Software, Truth: t.drawn,
 		Summary: []report.Fact{{Name: "environment", Value: t.Env.Name}, {Name: "true below", Value: fmt.Sprintf("%.4g", t.Bound)}},
 	}
+	if t.Env.Unobserved != "" {
+		page.Notices = append(page.Notices, "Not observed is "+t.Env.Unobserved+".")
+	}
 	if len(t.Dimensions) > 0 {
 		page.Summary = append(page.Summary, report.Fact{Name: "dimensions", Value: fmt.Sprint(t.Dimensions)})
 	}
@@ -76,6 +79,9 @@ func (t Truth) Text() string {
 	fmt.Fprintf(text, "true one-step error by %s, distances in the units of the observations", t.Env.Name)
 	if len(t.Dimensions) > 0 {
 		fmt.Fprintf(text, ", dimensions %v", t.Dimensions)
+	}
+	if t.Env.Unobserved != "" {
+		fmt.Fprintf(text, "\nnot observed: %s", t.Env.Unobserved)
 	}
 	fmt.Fprintf(text, "\ntrue: below %.4g, the error of one in twenty transitions whose actions were shuffled\n\n", t.Bound)
 	w := tabwriter.NewWriter(text, 0, 0, 2, ' ', tabwriter.AlignRight)

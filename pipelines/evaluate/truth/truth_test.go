@@ -60,7 +60,7 @@ func TestTruth(t *testing.T) {
 	if got := found.Generated[trajectory.Stitched]; got.Rows != 20 || got.Unset != 0 || got.True != 0.5 || math.Abs(got.Max-20) > 1e-5 {
 		t.Errorf("stitched %+v", got)
 	}
-	if got := found.Generated[trajectory.Stitched].Episodes; got == nil || got.Count != 4 || got.True != 0.5 || math.Abs(got.Worst-5) > 0.01 {
+	if got := found.Generated[trajectory.Stitched].Episodes; got == nil || got.Count != 4 || got.True != 0.5 || math.Abs(got.Worst-0.002) > 1e-5 {
 		t.Errorf("stitched episodes %+v", got)
 	}
 	for what, f := range map[string]*truth.Filter{"transitions": found.Transitions, "episodes": found.Episodes} {
