@@ -94,8 +94,7 @@ func Tiny(cfg Config) Config {
 	switch {
 	case cfg.IQL != nil:
 		part := *cfg.IQL
-		part.Hidden, part.Tau, part.Expectile = 64, 0.05, 0.8 // values go a long way in few updates
-		cfg.Batch, cfg.LearningRate, cfg.IQL = 128, 2e-3, &part
+		part.Hidden, part.Tau, cfg.Batch, cfg.IQL = 64, 0.02, 128, &part
 	case cfg.TD3BC != nil:
 		part := *cfg.TD3BC
 		part.Hidden, cfg.Batch, cfg.TD3BC = 64, 128, &part

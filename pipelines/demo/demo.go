@@ -6,6 +6,7 @@ package demo
 import (
 	"context"
 	"path/filepath"
+	"slices"
 
 	"diffstitch/io/report"
 	"diffstitch/io/snapshot"
@@ -40,7 +41,7 @@ func DefaultOptions() Options {
 		Dir:      "demo",
 		Episodes: 500,
 		Stitches: 512,
-		Updates:  5000,
+		Updates:  4000,
 		Trials:   100,
 		Seed:     1,
 		Backend:  backend.Auto,
@@ -70,7 +71,7 @@ func Run(ctx context.Context, o Options, progress func(observe.Progress)) (Made,
 	if err != nil {
 		return made, err
 	}
-	before, err := o.learn(ctx, made.Data, "learner-d", progress)
+	before, err := o.learn(ctx, made.Data, "learner-d", fromD, progress)
 	if err != nil {
 		return made, err
 	}
@@ -81,7 +82,11 @@ func Run(ctx context.Context, o Options, progress func(observe.Progress)) (Made,
 	options.Seed, options.Backend, options.Runner = o.Seed, o.Backend, o.Runner
 	judge := func(judged augment.Judged) (*augment.Verdict, error) {
 		j := judge{maze: pointmaze.Default(), before: before}
-		if j.after, err = o.learn(ctx, judged.Data, "learner-dstar", progress); err != nil {
+		fromDStar := fromDStar
+		if !slices.ContainsFunc(judged.Outcomes, accepted) { // D* is D
+			fromDStar = fromD
+		}
+		if j.after, err = o.learn(ctx, judged.Data, "learner-dstar", fromDStar, progress); err != nil {
 			return nil, err
 		}
 		verdict, err := j.judge(ctx, judged)
@@ -94,11 +99,15 @@ func Run(ctx context.Context, o Options, progress func(observe.Progress)) (Made,
 	return made, err
 }
 
+// Original to augmented rows in a policy's batches: most of what it learns from D* leads
+// from one corridor to another.
+var fromD, fromDStar = learners.Ratio{Original: 1}, learners.Ratio{Original: 1, Augmented: 4}
+
 // learn is how a policy fares that learns from data; what is trained goes to a folder
 // of a name.
-func (o Options) learn(ctx context.Context, data, name string, progress func(observe.Progress)) (evaluate.Evaluation, error) {
+func (o Options) learn(ctx context.Context, data, name string, ratio learners.Ratio, progress func(observe.Progress)) (evaluate.Evaluation, error) {
 	return evaluate.Run(ctx, evaluate.Options{
-		Data: input.Data{Path: data}, Learner: learners.IQL, Tiny: true, Steps: o.Updates, Seeds: []uint64{o.Seed}, Out: filepath.Join(o.Dir, name),
+		Data: input.Data{Path: data}, Learner: learners.IQL, Tiny: true, Steps: o.Updates, Seeds: []uint64{o.Seed}, Ratio: ratio, Out: filepath.Join(o.Dir, name),
 		Env: pointmaze.Name, Episodes: o.Trials, Backend: o.Backend,
 	}, progress)
 }

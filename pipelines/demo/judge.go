@@ -37,7 +37,7 @@ func (j judge) judge(ctx context.Context, judged augment.Judged) (*augment.Verdi
 		return nil, err
 	}
 	said := report.Truth{Judge: "The maze's own simulator", Unit: "cells"}
-	accepted, clear := 0, 0
+	kept, walls := 0, 0
 	for _, o := range judged.Outcomes {
 		if o.Staged.Rows == 0 { // not finite: there is nothing to replay
 			continue
@@ -48,21 +48,24 @@ func (j judge) judge(ctx context.Context, judged augment.Judged) (*augment.Verdi
 		}
 		next := append(slices.Clone(b.Observations[b.ObservationDim:]), b.FinalObservation...)
 		trueError := slices.Max(j.maze.StepErrors(b.Observations, b.Actions, next))
-		said.Judged = append(said.Judged, report.Judged{MaxError: float64(o.MaxError), TrueError: trueError, Accepted: o.Rejected == ""})
-		if o.Rejected != "" {
+		said.Judged = append(said.Judged, report.Judged{MaxError: float64(o.MaxError), TrueError: trueError, Accepted: accepted(o)})
+		if !accepted(o) {
 			continue
 		}
-		accepted++
-		if !crosses(j.maze, b) {
-			clear++
+		kept++
+		if crosses(j.maze, b) {
+			walls++
 		}
 	}
-	share := float64(accepted) / float64(max(1, len(said.Judged)))
+	share := float64(kept) / float64(max(1, len(said.Judged)))
 	said.Lead = j.lead(found)
-	said.Criteria = j.criteria(found, share, accepted-clear)
+	said.Criteria = j.criteria(found, share, walls)
 	m := j.maze
 	return &augment.Verdict{Truth: said, Maze: &report.Maze{Width: m.Width(), Height: m.Height(), Walls: m.Walls(), Goal: m.Goal()}}, nil
 }
+
+// accepted is whether a stitch belongs to D*.
+func accepted(o trajectory.Outcome) bool { return o.Rejected == "" }
 
 // crosses says whether a bridge goes through a wall between any two states.
 func crosses(maze *pointmaze.Maze, bridge *trajectory.Episode) bool {
