@@ -128,6 +128,10 @@ type Truth struct {
 	// generated ones by their source. Those below Bound count as true.
 	Kinds []Errors
 	Bound float64
+
+	// Lead are the figures that are shown before everything else: whether the data
+	// can be trusted, and whether it helps.
+	Lead []Fact
 }
 
 // Errors are the true errors of the transitions of a kind.

@@ -56,6 +56,9 @@ type Spec struct {
 	Options Options `json:"options,omitempty"`
 	// TellsSuccess is whether Step says when the task is achieved.
 	TellsSuccess bool `json:"tells_success,omitempty"`
+	// Unobserved is what of the state is not observed though something depends on it, and
+	// what a Simulator takes in its place; "" where there is nothing.
+	Unobserved string `json:"unobserved,omitempty"`
 	// Versions are those of the software that runs it, by package.
 	Versions map[string]string `json:"versions,omitempty"`
 }

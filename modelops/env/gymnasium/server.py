@@ -109,6 +109,7 @@ class Copies:
         self.envs = [make(name, options) for _ in range(n)]
         self.options = reset_options(name, options)
         env = self.envs[0]
+        self.family = re.split("[-_]", name.split(":")[-1].split("/")[-1])[0]
         space = observation_space(env)
         self.low, self.high = (np.asarray(b, np.float32).reshape(-1) for b in (env.action_space.low, env.action_space.high))
         self.shape, self.dtype = env.action_space.shape, env.action_space.dtype
@@ -140,6 +141,7 @@ class Copies:
             "action_low": np.maximum(self.low, -3e38).tolist(),
             "action_high": np.minimum(self.high, 3e38).tolist(),
             "tells_success": self.tells,
+            "unobserved": UNSEEN.get(self.family, ""),
             "versions": versions(),
         }
 
@@ -189,15 +191,20 @@ UNOBSERVED = {"Hopper": 1, "HalfCheetah": 1, "Walker2d": 1}
 CLIPPED = {"Hopper": 9.99, "Walker2d": 9.99}
 
 
+# Mazes, and what in them moves. Their rewards depend on the goal, which is not observed.
+MAZES = {"PointMaze": "point_env", "AntMaze": "ant_env"}
+# What of a state is not observed though something depends on it, and what is taken for it.
+UNSEEN = {"AntMaze": "where in the maze the ant is: it is replayed far from any wall, and a transition that touches one seems false"}
+
+
 class Simulator(Copies):
     """One copy whose state is set before each step."""
 
     def __init__(self, name, options):
         super().__init__(name, options, 1)
         self.env = self.envs[0].unwrapped
-        self.family = re.split("[-_]", name.split(":")[-1].split("/")[-1])[0]
-        if self.family != "PointMaze" and self.family not in UNOBSERVED:
-            known = ", ".join(["PointMaze", *UNOBSERVED])
+        if self.family not in MAZES and self.family not in UNOBSERVED:
+            known = ", ".join([*MAZES, *UNOBSERVED])
             raise Refusal("unknown", f"the state of {name} cannot be set from an observation; it can for {known}")
         self.envs[0].reset(seed=0, options=self.options)
 
@@ -219,6 +226,11 @@ class Simulator(Copies):
         if self.family == "PointMaze":
             env = self.env.point_env
             positions, velocities = state[:2], state[2:]
+        elif self.family == "AntMaze":
+            env = self.env.ant_env
+            observed = env.model.nq - 2
+            positions = np.concatenate([self.env.maze.unique_reset_locations[0], state[:observed]])
+            velocities = state[observed : observed + env.model.nv]
         else:
             env = self.env
             root = UNOBSERVED[self.family]
@@ -232,10 +244,11 @@ class Simulator(Copies):
         return True
 
     def advance(self, action):
-        observation, reward = (self.env.point_env if self.family == "PointMaze" else self.env).step(action)[:2]
-        if self.family == "PointMaze":
-            reward = np.nan  # it depends on the goal, which is not observed
-        return flat(observation), reward
+        if self.family not in MAZES:
+            observation, reward = self.env.step(action)[:2]
+            return flat(observation), reward
+        observation = flat(getattr(self.env, MAZES[self.family]).step(action)[0])
+        return observation[len(observation) - self.S :], np.nan  # an ant's begins with its place
 
 
 def read(source, size):
