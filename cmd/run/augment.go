@@ -202,7 +202,8 @@ func refuseOthers(flags *pflag.FlagSet, method training.Method) (err error) {
 
 func addStitching(flags *pflag.FlagSet, o *augment.Options) {
 	flags.Int64Var(&o.Stitches, "stitches", 0, "how many stitches to attempt")
-	flags.StringVar(&o.Pairing, "pairing", o.Pairing, "how pairs are drawn: "+pair.Uniform+" (the paper), "+pair.Reference+" (the authors' retrieval) or "+pair.Reachable+" (entries nearest to what is imagined)")
+	flags.StringVar(&o.Pairing, "pairing", o.Pairing, "how pairs are drawn: "+pair.Uniform+" (the paper), "+pair.Reference+" (the authors' retrieval, the default with models of --preset paper or reference), "+pair.Reachable+" (entries nearest to what is imagined) or "+pair.Crossings+" (where episodes come near each other, the default with other models)")
+	flags.IntVar(&o.Hops, "hops", o.Hops, "bridges that a stitched episode has, at most, with --pairing crossings; 1 is the paper's")
 	flags.IntVar(&o.Candidates, "candidates", o.Candidates, "high-return states that a batch chooses its entries from, with reference pairing; reachable looks at 32 times as many")
 	flags.Int32Var(&o.MinLeft, "min-left", 0, "steps that an entry's episode must have left, at least (101 in the authors' code)")
 	flags.Float64Var(&o.Pools.Low, "low-quantile", o.Pools.Low, "episodes at or under this quantile are low")
@@ -263,6 +264,9 @@ func printSnapshot(w io.Writer, s snapshot.Snapshot) {
 		fmt.Fprintf(w, "%-9s %8d in %8d out  %s", stage.Stage, stage.In, stage.Out, stage.Unit)
 		for _, reason := range slices.Sorted(maps.Keys(stage.Dropped)) {
 			fmt.Fprintf(w, ", %d dropped: %s", stage.Dropped[reason], reason)
+		}
+		for _, kind := range slices.Sorted(maps.Keys(stage.Kinds)) {
+			fmt.Fprintf(w, ", %d %s", stage.Kinds[kind], kind)
 		}
 		if stage.Repeated > 0 {
 			fmt.Fprintf(w, ", %d repeated: to hold the ratio", stage.Repeated)

@@ -27,8 +27,11 @@ func newDemo() *cobra.Command {
 				return err
 			}
 			out := cmd.OutOrStdout()
+			for _, fact := range made.Truth.Lead {
+				fmt.Fprintf(out, "%s %s\n", fact.Value, fact.Name)
+			}
 			printSnapshot(out, made.Snapshot)
-			fmt.Fprintln(out, "judged by the simulator:")
+			fmt.Fprintln(out, "asked for, and measured:")
 			for _, c := range made.Truth.Criteria {
 				met := "met"
 				if !c.Met {

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
+	"diffstitch/modelops/env"
 	"diffstitch/modelops/learners"
 	"diffstitch/pipelines/evaluate"
 	"diffstitch/pipelines/evaluate/truth"
@@ -86,6 +88,7 @@ func (e *evaluation) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Policy, "policy", "", "folder of policies that are trained already, to be rolled out")
 	flags.StringVar(&e.truth.Data.Path, "truth", "", "D* whose generated transitions are replayed in the simulator")
 	flags.StringVar(&o.Env, "env", "", "environment: pointmaze, or one of Gymnasium's, such as Hopper-v5 (required)")
+	flags.Var(&optionsValue{&o.EnvOptions}, "env-option", "setting of a Gymnasium environment, in JSON: of gymnasium.make, as in continuing_task=false, or with reset. before it of reset(options=…), as in reset.goal_cell=[1,1] (repeatable)")
 	flags.StringVar(&o.Python, "python", "", "Python that has gymnasium[mujoco], for Gymnasium's environments (default python3)")
 	flags.StringVar(&o.Out, "out", "", "folder of the policies and of what is found")
 	flags.StringVar(&e.learner, "learner", "", "learner: "+strings.Join(names(learners.Learners), ", "))
@@ -152,7 +155,7 @@ func (e *evaluation) judge(cmd *cobra.Command) error {
 	path := o.Data.Path
 	o.Data = e.options.Data
 	o.Data.Path = path
-	o.Env, o.Python, o.Seed = e.options.Env, e.options.Python, e.seed
+	o.Env, o.EnvOptions, o.Python, o.Seed = e.options.Env, e.options.EnvOptions, e.options.Python, e.seed
 	show, err := watching(cmd, e.metricsAddress)
 	if err != nil {
 		return err
@@ -174,3 +177,22 @@ func (e *evaluation) print(cmd *cobra.Command, result interface{ Text() string }
 	_, err := fmt.Fprint(cmd.OutOrStdout(), result.Text())
 	return err
 }
+
+// optionsValue is the flag of an environment's options: name=JSON, repeatable.
+type optionsValue struct{ options *env.Options }
+
+func (v *optionsValue) Set(text string) error {
+	name, value, found := strings.Cut(text, "=")
+	if !found || name == "" || !json.Valid([]byte(value)) {
+		return fmt.Errorf("%q is not name=value with a value in JSON, such as reset.goal_cell=[1,1], continuing_task=false or reward_type=\"dense\"", text)
+	}
+	if *v.options == nil {
+		*v.options = env.Options{}
+	}
+	(*v.options)[name] = json.RawMessage(value)
+	return nil
+}
+
+func (v *optionsValue) String() string { return v.options.String() }
+
+func (v *optionsValue) Type() string { return "name=JSON" }

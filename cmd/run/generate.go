@@ -30,6 +30,7 @@ func newGenerate() *cobra.Command {
 	maze.Flags().StringVar(&o.Out, "out", "", "Parquet file to write (required)")
 	maze.Flags().IntVar(&o.Episodes, "episodes", 500, "how many episodes")
 	maze.Flags().Uint64Var(&o.Seed, "seed", 0, "seed of every random number")
+	maze.Flags().BoolVar(&o.Stitch, "stitch", false, "each pilot works one section of the maze, so that no episode leads from the start to the goal")
 	cmd.AddCommand(maze)
 	return cmd
 }

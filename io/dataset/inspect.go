@@ -168,8 +168,7 @@ func (s *Summary) addEpisode(e *trajectory.Episode) {
 		s.KnownFinals++
 	}
 	if p := e.Provenance; p != nil {
-		from, to := p.Generated(e.Len())
-		s.Generated += int64(to - from)
+		s.Generated += int64(p.GeneratedRows(e.Len()))
 	}
 	s.Sources[e.Source()]++
 }

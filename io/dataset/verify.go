@@ -96,8 +96,11 @@ type verifiedRow struct {
 	next          []float32
 	continuous    bool // the row is not an original's: its next observation must follow
 	judged        bool // it has a qualification error
-	bridge        bool // it is generated
-	refined       bool // it has a residual
+	// Of a real row of a stitch: the step that it is, of another episode.
+	real             bool
+	fromID, fromStep int64
+	bridge           bool // it is generated
+	refined          bool // it has a residual
 }
 
 func (v *verifier) file(ctx context.Context, path string) (err error) {
@@ -187,8 +190,9 @@ func (v *verifier) row(b *layout.Block, i int) {
 		next:       append(v.prev.next[:0], b.Next.Row(i)...),
 		continuous: b.Source.Values[i] != trajectory.Original,
 		judged:     b.Qualification.OK(i),
-		bridge:     b.Generated.Values[i],
-		refined:    b.Refined(i),
+		real:       b.FromIDs.OK(i), fromID: b.FromIDs.Values[i], fromStep: b.FromSteps.Values[i],
+		bridge:  b.Generated.Values[i],
+		refined: b.Refined(i),
 	}
 }
 
@@ -250,6 +254,20 @@ func (v *verifier) follows(b *layout.Block, i int, row, id int64) {
 	}
 }
 
+// origin checks what a row says of the original step that it is: there on the real rows
+// of a stitch alone, which begins in the low episode and goes on step by step.
+func (v *verifier) origin(b *layout.Block, i int, row, id int64, real bool) {
+	from, step, p := b.FromIDs.Values[i], b.FromSteps.Values[i], &v.prev
+	switch {
+	case b.FromIDs.OK(i) != real || b.FromSteps.OK(i) != real:
+		v.report(row, id, RuleProvenance, "from_episode_id and from_step go with the real rows of a stitch, and with all of them")
+	case real && !p.there && from != b.LowIDs.Values[i]:
+		v.report(row, id, RuleProvenance, "it begins in episode %d, the low episode is %d", from, b.LowIDs.Values[i])
+	case real && p.there && p.real && (from != p.fromID || step != p.fromStep+1):
+		v.report(row, id, RuleProvenance, "step %d of episode %d after step %d of episode %d", step, from, p.fromStep, p.fromID)
+	}
+}
+
 // derivation checks what the row says of where it comes from.
 func (v *verifier) derivation(b *layout.Block, i int, row, id int64) {
 	source, generated, judged := b.Source.Values[i], b.Generated.Values[i], b.Qualification.OK(i)
@@ -267,6 +285,7 @@ func (v *verifier) derivation(b *layout.Block, i int, row, id int64) {
 	if !generated && synthetic {
 		v.report(row, id, RuleGenerated, "a row of source %s that is not generated", source)
 	}
+	v.origin(b, i, row, id, stitched && !generated)
 	if stitched != b.LowIDs.OK(i) || stitched != b.HighIDs.OK(i) {
 		v.report(row, id, RuleProvenance, "low and high episode ids go with stitches, and with all of them")
 	}

@@ -29,6 +29,7 @@ func init() {
 	beam.RegisterCoder(reflect.TypeFor[dataset.Reject](), encodeReject, decodeReject)
 	beam.RegisterCoder(reflect.TypeFor[Split](), encodeSplit, decodeSplit)
 	beam.RegisterCoder(reflect.TypeFor[Scanned](), encodeScanned, decodeScanned)
+	beam.RegisterCoder(reflect.TypeFor[Surveyed](), encodeSurveyed, decodeSurveyed)
 	beam.RegisterCoder(reflect.TypeFor[FileInfo](), encodeFileInfo, decodeFileInfo)
 }
 
@@ -43,6 +44,7 @@ var (
 	rejectRows         = buildRows[dataset.Reject]()
 	splitRows          = buildRows[Split]()
 	scannedRows        = buildRows[Scanned]()
+	surveyedRows       = buildRows[Surveyed]()
 	fileInfoRows       = buildRows[FileInfo]()
 )
 
@@ -79,6 +81,9 @@ func decodeSplit(b []byte) (Split, error) { return splitRows().decode(b) }
 
 func encodeScanned(v Scanned) ([]byte, error) { return scannedRows().encode(v) }
 func decodeScanned(b []byte) (Scanned, error) { return scannedRows().decode(b) }
+
+func encodeSurveyed(v Surveyed) ([]byte, error) { return surveyedRows().encode(v) }
+func decodeSurveyed(b []byte) (Surveyed, error) { return surveyedRows().decode(b) }
 
 func encodeFileInfo(v FileInfo) ([]byte, error) { return fileInfoRows().encode(v) }
 func decodeFileInfo(b []byte) (FileInfo, error) { return fileInfoRows().decode(b) }

@@ -47,7 +47,7 @@ func roundTrip[T any](t *testing.T, records ...T) {
 		t.Fatal(err)
 	}
 	inAnyOrder := cmpopts.SortSlices(func(a, b T) bool { return cmp.Diff(a, b) > cmp.Diff(b, a) })
-	if d := cmp.Diff(records, loaded, inAnyOrder, cmpopts.EquateNaNs()); d != "" {
+	if d := cmp.Diff(records, loaded, inAnyOrder, cmpopts.EquateNaNs(), cmpopts.EquateEmpty()); d != "" {
 		t.Errorf("(-written +read):\n%s", d)
 	}
 }

@@ -1,6 +1,7 @@
 package datasetio
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -54,6 +55,17 @@ func (s *Staged) Fetch(at trajectory.Location) (*trajectory.Episode, error) {
 		return nil, err
 	}
 	return withFinal(e), nil
+}
+
+// Bridges reads the bridges of a stitch, in order.
+func (s *Staged) Bridges(o trajectory.Outcome) ([]*trajectory.Episode, error) {
+	first, err := s.Fetch(o.Staged)
+	bridges := []*trajectory.Episode{first}
+	for _, hop := range o.Onward {
+		bridge, failed := s.Fetch(hop.Staged)
+		bridges, err = append(bridges, bridge), errors.Join(err, failed)
+	}
+	return bridges, err
 }
 
 // open opens the file of a batch, or takes the one that is open.

@@ -119,6 +119,25 @@ func (st *Store) Episode(m trajectory.Meta) (*trajectory.Episode, error) {
 	return e, err
 }
 
+// Stretches fetches what a stitch keeps of the episodes around its bridges.
+func (st *Store) Stretches(o trajectory.Outcome) (stretches []trajectory.Stretch, err error) {
+	kept := func(in trajectory.Meta, from, to int32) {
+		if err == nil {
+			var e *trajectory.Episode
+			e, err = st.Episode(in)
+			stretches = append(stretches, trajectory.Stretch{Episode: e, From: int(from), To: int(to)})
+		}
+	}
+	kept(o.Low.Episode, 0, o.Low.Step)
+	last := o.High
+	for _, hop := range o.Onward {
+		kept(last.Episode, last.Step, hop.Low.Step)
+		last = hop.High
+	}
+	kept(last.Episode, last.Step, last.Episode.Steps)
+	return stretches, err
+}
+
 // ReadOnce fetches an episode that nobody asks for again.
 func (st *Store) ReadOnce(m trajectory.Meta) (*trajectory.Episode, error) {
 	var e *trajectory.Episode

@@ -116,10 +116,9 @@ func count(info *trajectory.PartInfo, e *trajectory.Episode, entry trajectory.En
 		info.RepeatedRows += int64(e.Len())
 	}
 	if entry.IsStitch {
-		from, to := e.Provenance.Generated(e.Len())
 		info.Stitched++
 		info.StitchedRows += int64(e.Len())
-		info.BridgeRows += int64(to - from)
+		info.BridgeRows += int64(e.Provenance.GeneratedRows(e.Len()))
 	}
 	if _, known := e.NextObservation(e.Len() - 1); !known {
 		info.UnknownFinals++
@@ -155,22 +154,18 @@ func (fn *writeFn) episodes(ctx context.Context, entry trajectory.Entry, staged 
 
 // stitched joins a stitched episode.
 func (fn *writeFn) stitched(entry trajectory.Entry, staged *Staged) (*trajectory.Episode, error) {
-	pair := entry.Stitch.Pair
-	bridge, err := staged.Fetch(entry.Stitch.Staged)
+	o := entry.Stitch
+	bridges, err := staged.Bridges(o)
 	if err != nil {
 		return nil, err
 	}
 	if fn.Output.BridgesOnly {
-		bridge.ID = entry.ID
-		return bridge, nil
+		bridges[0].ID = entry.ID
+		return bridges[0], nil
 	}
-	low, err := fn.store.Episode(pair.Low.Episode)
+	stretches, err := fn.store.Stretches(o)
 	if err != nil {
 		return nil, err
 	}
-	high, err := fn.store.Episode(pair.High.Episode)
-	if err != nil {
-		return nil, err
-	}
-	return trajectory.Join(entry.ID, low, int(pair.Low.Step), bridge, high, int(pair.High.Step))
+	return trajectory.Join(entry.ID, stretches, bridges)
 }

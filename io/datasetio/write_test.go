@@ -194,7 +194,10 @@ func TestWrite(t *testing.T) {
 	for _, b := range st.accepted() {
 		bridge := b.Episode(3, 2)
 		p := b.Pair
-		e, err := trajectory.Join(100+p.Index, st.byID(p.Low.Episode.ID), int(p.Low.Step), bridge, st.byID(p.High.Episode.ID), int(p.High.Step))
+		high := st.byID(p.High.Episode.ID)
+		e, err := trajectory.Join(100+p.Index, []trajectory.Stretch{
+			{Episode: st.byID(p.Low.Episode.ID), To: int(p.Low.Step)}, {Episode: high, From: int(p.High.Step), To: high.Len()},
+		}, []*trajectory.Episode{bridge})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,6 +27,8 @@ var spellings = map[string][]string{
 	"generated":           {"generated"},
 	"low_episode_id":      {"low_episode_id"},
 	"high_episode_id":     {"high_episode_id"},
+	"from_episode_id":     {"from_episode_id"},
+	"from_step":           {"from_step"},
 	"qualification_error": {"qualification_error"},
 	Residual:              {Residual},
 }
@@ -39,6 +41,8 @@ var minariSpellings = map[string][]string{
 	"terminals":           {"terminations"},
 	"timeouts":            {"truncations"},
 	"generated":           {"infos.generated"},
+	"from_episode_id":     {"infos.from_episode_id"},
+	"from_step":           {"infos.from_step"},
 	"qualification_error": {"infos.qualification_error"},
 }
 

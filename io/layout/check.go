@@ -69,7 +69,7 @@ func (d *Draft) checkFlags(b *Block, from, to int) {
 }
 
 // addProvenance checks that the rows agree on where the episode comes from, and
-// that what was generated is one bridge, or all of a synthetic episode.
+// that what was generated are bridges, or all of a synthetic episode.
 func (d *Draft) addProvenance(b *Block, from, to int) {
 	if d.rows == 0 {
 		d.source, d.lowID, d.highID = b.Source.Values[from], b.LowIDs.Values[from], b.HighIDs.Values[from]
@@ -116,14 +116,45 @@ func (d *Draft) checkDerived(b *Block, i, step int) {
 		d.Reject(BadProvenance, "row %d: a qualification error goes with generated rows, and with no others", row)
 	case generated && original:
 		d.Reject(BadProvenance, "row %d: a generated row in an original episode", row)
-	case generated && len(d.errors) > 0 && step != d.bridgeStart+len(d.errors):
-		d.Reject(BadProvenance, "row %d: a second bridge", row)
+	case b.taken(i) && (original || generated):
+		d.Reject(BadProvenance, "row %d: from_episode_id and from_step go with the real rows of a stitch", row)
+	case !original && !generated:
+		d.checkOrigin(b, i, step)
 	case generated:
-		if len(d.errors) == 0 {
-			d.bridgeStart = step
+		if n := len(d.bridges); n > 0 && d.bridges[n-1].To == step {
+			d.bridges[n-1].To++
+		} else {
+			d.bridges = append(d.bridges, trajectory.Range{From: step, To: step + 1})
 		}
 		d.errors = append(d.errors, b.Qualification.Values[i])
 	}
+}
+
+// checkOrigin takes up where a real row of a stitch comes from: all of them say so, or
+// none.
+func (d *Draft) checkOrigin(b *Block, i, step int) {
+	row, taken := b.First+int64(i), b.taken(i)
+	begins := step == 0 || len(d.bridges) > 0 && d.bridges[len(d.bridges)-1].To == step
+	switch {
+	case step == len(d.errors): // the first real one
+		d.taken = taken
+	case taken != d.taken:
+		d.Reject(BadProvenance, "row %d: from_episode_id and from_step go with all real rows of a stitch, or with none", row)
+		return
+	}
+	if !taken {
+		return
+	}
+	origin := trajectory.Origin{EpisodeID: b.FromIDs.Values[i], Step: int(b.FromSteps.Values[i])}
+	if begins {
+		if step > 0 && len(d.origins) == 0 { // no row comes before the first bridge
+			d.origins = append(d.origins, trajectory.Origin{EpisodeID: d.lowID})
+		}
+		d.origins = append(d.origins, origin)
+	} else if want := (trajectory.Origin{EpisodeID: d.from.EpisodeID, Step: d.from.Step + 1}); origin != want {
+		d.Reject(BadProvenance, "row %d: step %d of episode %d after step %d of episode %d", row, origin.Step, origin.EpisodeID, d.from.Step, d.from.EpisodeID)
+	}
+	d.from = origin
 }
 
 // checkSynthetic takes up a row of an episode that was generated whole.

@@ -27,9 +27,14 @@ type Draft struct {
 
 	source        string
 	lowID, highID int64
-	bridgeStart   int
+	bridges       []trajectory.Range
 	errors        []float32
-	residuals     []float32
+	// Where the real rows come from: whether that is said, of each stretch's first, and
+	// of the latest.
+	taken     bool
+	origins   []trajectory.Origin
+	from      trajectory.Origin
+	residuals []float32
 }
 
 // NewDraft begins on the first episode of a file.
@@ -126,7 +131,9 @@ func (d *Draft) begin(b *Block, from int) {
 		actions:      d.actions[:0],
 		rewards:      d.rewards[:0],
 		next:         d.next[:0],
+		bridges:      d.bridges[:0],
 		errors:       d.errors[:0],
+		origins:      d.origins[:0],
 		residuals:    d.residuals[:0],
 	}
 	d.id, d.hasID = d.first, true
@@ -180,17 +187,23 @@ func (d *Draft) Finish() Item {
 
 // provenance is that of an episode that is no original.
 func (d *Draft) provenance() *trajectory.Provenance {
-	p := &trajectory.Provenance{Source: d.source, BridgeStart: d.bridgeStart}
+	p := &trajectory.Provenance{Source: d.source, Bridges: copied(d.bridges)}
+	if len(d.origins) == len(d.bridges)+1 {
+		p.Origins = copied(d.origins)
+	}
 	if !trajectory.Synthetic(d.source) { // else the ids are null, whatever stands for that
 		p.LowID, p.HighID = d.lowID, d.highID
 	}
-	if len(d.errors) > 0 {
-		p.Errors = slices.Clone(d.errors)
-	}
-	if len(d.residuals) > 0 {
-		p.Residuals = slices.Clone(d.residuals)
-	}
+	p.Errors, p.Residuals = copied(d.errors), copied(d.residuals)
 	return p
+}
+
+// copied is a copy of values; nil where there are none.
+func copied[V any](values []V) []V {
+	if len(values) == 0 {
+		return nil
+	}
+	return slices.Clone(values)
 }
 
 // end is terminal where the data says so. `dones` alone says that an episode

@@ -2,6 +2,7 @@ package layout
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 
 	"diffstitch/io/parquet"
@@ -130,13 +131,67 @@ func LastOnly(rows int, flag bool) []bool {
 // Bridge spells out which of an episode's rows were generated, and the error of
 // those that have one; other stands for the error of the rest.
 func Bridge(e *trajectory.Episode, rows int, other float32) (generated []bool, errors []float32) {
-	generated, errors = make([]bool, rows), Every(rows, other)
-	if p := e.Provenance; p != nil {
-		copy(errors[p.BridgeStart:], p.Errors)
-		from, to := p.Generated(e.Len())
-		copy(generated[from:to], Every(to-from, true))
+	generated, errors = append(Generated(e), make([]bool, rows-e.Len())...), Every(rows, other)
+	if p := e.Provenance; p != nil && len(p.Errors) > 0 {
+		left := p.Errors
+		for _, s := range p.Generated(e.Len()) {
+			left = left[copy(errors[s.From:s.To], left):]
+		}
 	}
 	return generated, errors
+}
+
+// Origins spell out where each row of an episode was taken from; of those for which that
+// is not known or that were generated, both are -1.
+func Origins(e *trajectory.Episode, rows int) (ids, steps []int64) {
+	ids, steps = Every(rows, int64(-1)), Every(rows, int64(-1))
+	if e.Provenance == nil || len(e.Provenance.Origins) == 0 {
+		return ids, steps
+	}
+	row := 0
+	for origin := range Taken(e) {
+		if origin != nil {
+			ids[row], steps[row] = origin.EpisodeID, int64(origin.Step)
+		}
+		row++
+	}
+	return ids, steps
+}
+
+// Generated spells out which of an episode's rows were generated, [T].
+func Generated(e *trajectory.Episode) []bool {
+	generated := make([]bool, e.Len())
+	if e.Provenance != nil {
+		for _, s := range e.Provenance.Generated(e.Len()) {
+			copy(generated[s.From:s.To], Every(s.Len(), true))
+		}
+	}
+	return generated
+}
+
+// Taken hands out, for each row of a stitch whose origins are known, the step of the
+// original episode that it is, or nil of a generated one.
+func Taken(e *trajectory.Episode) iter.Seq[*trajectory.Origin] {
+	return func(yield func(*trajectory.Origin) bool) {
+		origins, bridges := e.Provenance.Origins, e.Provenance.Bridges
+		at, within := origins[0], 0
+		for row := range e.Len() {
+			if len(bridges) > 0 && row == bridges[0].To {
+				bridges, within = bridges[1:], within+1
+				at = origins[within]
+			}
+			if len(bridges) > 0 && row >= bridges[0].From {
+				if !yield(nil) {
+					return
+				}
+				continue
+			}
+			if !yield(&trajectory.Origin{EpisodeID: at.EpisodeID, Step: at.Step}) {
+				return
+			}
+			at.Step++
+		}
+	}
 }
 
 // NextOf spells out an episode's next observations, [T, S], as D* does: it repeats the

@@ -171,7 +171,7 @@ func folderEpisodes() []*trajectory.Episode {
 	own.NextObservations[7] += 0.5
 	single := testEpisodes()[0] // a bridge of one transition
 	single.ID, single.Observations, single.Actions, single.Rewards = -7, single.Observations[:3], single.Actions[:2], single.Rewards[:1]
-	single.Provenance = &trajectory.Provenance{Source: trajectory.Stitched, LowID: -1, HighID: 94, Errors: []float32{1e-30}}
+	single.Provenance = &trajectory.Provenance{Source: trajectory.Stitched, LowID: -1, HighID: 94, Bridges: []trajectory.Range{{To: 1}}, Errors: []float32{1e-30}}
 	return append(append(episodes, single), syntheticEpisodes()...)
 }
 

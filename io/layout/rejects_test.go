@@ -145,7 +145,7 @@ func TestRejectsOfProvenance(t *testing.T) {
 	columns := func() map[string]*testColumn {
 		columns := transitionColumns(testEpisodes()[:3], float32s)
 		n := len(columns["step"].values)
-		for name, kind := range map[string]testColumn{"source": {kind: words}, "generated": {kind: bools}, "low_episode_id": {kind: int64s}, "high_episode_id": {kind: int64s}, "qualification_error": {kind: float32s}, layout.Residual: {kind: float32s}} {
+		for name, kind := range map[string]testColumn{"source": {kind: words}, "generated": {kind: bools}, "low_episode_id": {kind: int64s}, "high_episode_id": {kind: int64s}, "from_episode_id": {kind: int64s}, "from_step": {kind: int32s}, "qualification_error": {kind: float32s}, layout.Residual: {kind: float32s}} {
 			columns[name] = &testColumn{name: name, kind: kind.kind, values: make([]any, n)}
 		}
 		for row := range n {
@@ -155,10 +155,15 @@ func TestRejectsOfProvenance(t *testing.T) {
 				columns["source"].values[row] = trajectory.Stitched
 				columns["low_episode_id"].values[row] = 1
 				columns["high_episode_id"].values[row] = 2
+				columns["from_episode_id"].values[row], columns["from_step"].values[row] = 1, row
+				if row > 5 {
+					columns["from_episode_id"].values[row] = 2
+				}
 			}
 			if row == 4 || row == 5 {
 				columns["generated"].values[row] = true
 				columns["qualification_error"].values[row] = 0.5
+				columns["from_episode_id"].values[row], columns["from_step"].values[row] = nil, nil
 				columns[layout.Residual].values[row] = 0.25
 			}
 		}
@@ -178,19 +183,21 @@ func TestRejectsOfProvenance(t *testing.T) {
 		{"an error missing", "qualification_error", 5, nil, dataset.BadProvenance},
 		{"an error too many", "qualification_error", 7, 1.0, dataset.BadProvenance},
 		{"an error that is not finite", "qualification_error", 5, math.NaN(), dataset.NotFinite},
+		{"an origin missing", "from_episode_id", 7, nil, dataset.BadProvenance},
+		{"an origin of a generated row", "from_step", 5, 3, dataset.BadProvenance},
+		{"another step of the origin", "from_step", 7, 5, dataset.BadProvenance},
 		{"a residual missing", layout.Residual, 5, nil, dataset.BadProvenance},
 		{"a residual too many", layout.Residual, 7, 1.0, dataset.BadProvenance},
 		{"a residual that is not finite", layout.Residual, 5, math.NaN(), dataset.NotFinite},
-		{"a gap in the bridge", "generated", 7, true, dataset.BadProvenance},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			spoiled := columns()
 			spoiled[test.column].values[test.row] = test.value
-			if test.name == "a gap in the bridge" {
-				spoiled["qualification_error"].values[7] = 1.0
+			if test.name == "an origin of a generated row" {
+				spoiled["from_episode_id"].values[5] = 100
 			}
-			names := append([]string{"episode_id", "step", "observations", "actions", "rewards"}, append(layout.ProvenanceColumns, layout.Residual)...)
+			names := append([]string{"episode_id", "step", "observations", "actions", "rewards", "from_episode_id", "from_step"}, append(layout.ProvenanceColumns, layout.Residual)...)
 			f := openFile(t, writeTable(t, pick(spoiled, names...), 4), dataset.Options{})
 			items := readAll(t, f)
 			if r := items[1].Reject; r == nil || r.Reason != test.reason {

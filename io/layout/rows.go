@@ -20,11 +20,18 @@ type Block struct {
 	Terminals, Timeouts parquet.Vectors[bool]    // [rows, 1]
 	OriginalIDs         parquet.Vectors[string]  // [rows, 1]
 	// What D* says of where a row comes from, [rows, 1] each.
-	Source          parquet.Vectors[string]  // as in trajectory.Original
-	Generated       parquet.Vectors[bool]    // its action and reward were inferred
-	LowIDs, HighIDs parquet.Vectors[int64]   // of the episodes that were stitched
-	Qualification   parquet.Vectors[float32] // error, in the units of the observations
-	Residuals       parquet.Vectors[float32] // of refined bridges, in the same units
+	Source          parquet.Vectors[string] // as in trajectory.Original
+	Generated       parquet.Vectors[bool]   // its action and reward were inferred
+	LowIDs, HighIDs parquet.Vectors[int64]  // of the episodes that were stitched
+	// Of the original episode that a real row of a stitch was taken from.
+	FromIDs, FromSteps parquet.Vectors[int64]
+	Qualification      parquet.Vectors[float32] // error, in the units of the observations
+	Residuals          parquet.Vectors[float32] // of refined bridges, in the same units
+}
+
+// taken is whether it is said where row i was taken from.
+func (b *Block) taken(i int) bool {
+	return b.FromIDs.Width > 0 && b.FromSteps.Width > 0 && b.FromIDs.OK(i) && b.FromSteps.OK(i)
 }
 
 // Rows streams the rows of a Parquet file in which a row is a transition.
@@ -54,6 +61,8 @@ func NewRows(table *parquet.File, f *File, filled bool, group int, names ...stri
 	add(r, f, "generated", 1, parquet.Bools, func(b *Block) *parquet.Vectors[bool] { return &b.Generated })
 	add(r, f, "low_episode_id", 1, parquet.Int64s, func(b *Block) *parquet.Vectors[int64] { return &b.LowIDs })
 	add(r, f, "high_episode_id", 1, parquet.Int64s, func(b *Block) *parquet.Vectors[int64] { return &b.HighIDs })
+	add(r, f, "from_episode_id", 1, parquet.Int64s, func(b *Block) *parquet.Vectors[int64] { return &b.FromIDs })
+	add(r, f, "from_step", 1, parquet.Int64s, func(b *Block) *parquet.Vectors[int64] { return &b.FromSteps })
 	add(r, f, "qualification_error", 1, parquet.Floats, func(b *Block) *parquet.Vectors[float32] { return &b.Qualification })
 	add(r, f, Residual, 1, parquet.Floats, func(b *Block) *parquet.Vectors[float32] { return &b.Residuals })
 	return r
@@ -110,6 +119,8 @@ func (b *Block) Grow(o *Block, total int) {
 	b.Generated.Grow(&o.Generated, o.Rows, total)
 	b.LowIDs.Grow(&o.LowIDs, o.Rows, total)
 	b.HighIDs.Grow(&o.HighIDs, o.Rows, total)
+	b.FromIDs.Grow(&o.FromIDs, o.Rows, total)
+	b.FromSteps.Grow(&o.FromSteps, o.Rows, total)
 	b.Qualification.Grow(&o.Qualification, o.Rows, total)
 	b.Residuals.Grow(&o.Residuals, o.Rows, total)
 }
@@ -138,6 +149,17 @@ func (b *Block) blank() {
 	}
 	if b.Generated.Width > 0 && b.Qualification.Width > 0 {
 		b.Qualification.Blank(b.Unjudged)
+	}
+	b.BlankOrigins()
+}
+
+// BlankOrigins takes out what a layout without nulls has in the place of where a row was
+// taken from: a step below 0.
+func (b *Block) BlankOrigins() {
+	if b.FromIDs.Width > 0 && b.FromSteps.Width > 0 {
+		unknown := func(row int) bool { return b.FromSteps.Values[row] < 0 }
+		b.FromIDs.Blank(unknown)
+		b.FromSteps.Blank(unknown)
 	}
 }
 

@@ -25,7 +25,7 @@ func mixedEpisodes() []*trajectory.Episode {
 	episodes := testEpisodes()
 	stitched := testEpisodes()[1]
 	stitched.ID = 1000
-	stitched.Provenance = &trajectory.Provenance{Source: trajectory.Stitched, LowID: 100, HighID: 94, BridgeStart: 2, Errors: []float32{0.5, 0.25}, Residuals: []float32{0, 0.125}}
+	stitched.Provenance = &trajectory.Provenance{Source: trajectory.Stitched, LowID: 100, HighID: 94, Bridges: []trajectory.Range{{From: 2, To: 4}}, Origins: []trajectory.Origin{{EpisodeID: 100}, {EpisodeID: 94, Step: 3}}, Errors: []float32{0.5, 0.25}, Residuals: []float32{0, 0.125}}
 	return append(episodes, stitched)
 }
 
@@ -64,7 +64,7 @@ func dstarColumns() map[string]*testColumn {
 	columns := transitionColumns(episodes, float32s)
 	for _, c := range []testColumn{
 		{name: "source", kind: words}, {name: "generated", kind: bools},
-		{name: "low_episode_id", kind: int64s}, {name: "high_episode_id", kind: int64s}, {name: "qualification_error", kind: float32s},
+		{name: "low_episode_id", kind: int64s}, {name: "high_episode_id", kind: int64s}, {name: "from_episode_id", kind: int64s}, {name: "from_step", kind: int32s}, {name: "qualification_error", kind: float32s},
 		{name: layout.Residual, kind: float32s},
 	} {
 		columns[c.name] = &c
@@ -78,12 +78,14 @@ func dstarColumns() map[string]*testColumn {
 				add("generated", false)
 				add("low_episode_id", nil)
 				add("high_episode_id", nil)
+				add("from_episode_id", nil)
+				add("from_step", nil)
 				add("qualification_error", nil)
 				add(layout.Residual, nil)
 				continue
 			}
-			from, to := p.Generated(e.Len())
-			generated := step >= from && step < to
+			span := p.Generated(e.Len())[0]
+			generated := step >= span.From && step < span.To
 			add("source", p.Source)
 			add("generated", generated)
 			if p.Source == trajectory.Stitched {
@@ -93,13 +95,24 @@ func dstarColumns() map[string]*testColumn {
 				add("low_episode_id", nil)
 				add("high_episode_id", nil)
 			}
+			switch {
+			case generated:
+				add("from_episode_id", nil)
+				add("from_step", nil)
+			case step < span.From:
+				add("from_episode_id", p.LowID)
+				add("from_step", int(p.Origins[0].Step+step))
+			default:
+				add("from_episode_id", p.HighID)
+				add("from_step", int(p.Origins[1].Step+step-span.To))
+			}
 			if generated && len(p.Errors) > 0 {
-				add("qualification_error", p.Errors[step-p.BridgeStart])
+				add("qualification_error", p.Errors[step-span.From])
 			} else {
 				add("qualification_error", nil)
 			}
 			if generated && len(p.Residuals) > 0 {
-				add(layout.Residual, p.Residuals[step-p.BridgeStart])
+				add(layout.Residual, p.Residuals[step-span.From])
 			} else {
 				add(layout.Residual, nil)
 			}
@@ -137,7 +150,7 @@ func TestVerifyRejects(t *testing.T) {
 				c["source"].values[row] = "dreamt"
 			}
 		}, map[dataset.Rule]int64{dataset.RuleSource: 7}},
-		{"sources differ", set("source", 124, "tatu"), map[dataset.Rule]int64{dataset.RuleProvenance: 3, dataset.RuleGenerated: 1}},
+		{"sources differ", set("source", 124, "tatu"), map[dataset.Rule]int64{dataset.RuleProvenance: 4, dataset.RuleGenerated: 1}},
 		{"a rollout's real row", set("generated", 130, false), map[dataset.Rule]int64{dataset.RuleGenerated: 1, dataset.RuleError: 1}},
 		{"a rollout's error missing", set("qualification_error", 130, nil), map[dataset.Rule]int64{dataset.RuleError: 2}},
 		{"a rollout with an id", set("high_episode_id", 130, 5), map[dataset.Rule]int64{dataset.RuleProvenance: 3}},
@@ -147,6 +160,10 @@ func TestVerifyRejects(t *testing.T) {
 		{"an error too many", set("qualification_error", 5, 1.0), map[dataset.Rule]int64{dataset.RuleError: 1}},
 		{"an error missing", set("qualification_error", 122, nil), map[dataset.Rule]int64{dataset.RuleError: 1}},
 		{"an original with an id", set("low_episode_id", 0, 3), map[dataset.Rule]int64{dataset.RuleProvenance: 2}},
+		{"another episode's step", set("from_step", 125, 9), map[dataset.Rule]int64{dataset.RuleProvenance: 2}},
+		{"another low episode", set("from_episode_id", 120, 5), map[dataset.Rule]int64{dataset.RuleProvenance: 2}},
+		{"no origin", set("from_episode_id", 126, nil), map[dataset.Rule]int64{dataset.RuleProvenance: 1}},
+		{"an original with an origin", set("from_step", 0, 3), map[dataset.Rule]int64{dataset.RuleProvenance: 1}},
 		{"a jump in an original", set("next_observations", 5, []any{1, 2, 3}), map[dataset.Rule]int64{}},
 		{"a jump in a stitch", set("next_observations", 122, []any{1, 2, 3}), map[dataset.Rule]int64{dataset.RuleContinuous: 1}},
 		{"NaN", set("actions", 7, []any{1, math.NaN()}), map[dataset.Rule]int64{dataset.RuleFinite: 1}},

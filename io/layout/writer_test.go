@@ -38,18 +38,50 @@ func drawEpisode(t *rapid.T, id int64, observationDim, actionDim int) *trajector
 		}
 	}
 	if rapid.Bool().Draw(t, "stitched") {
-		start := rapid.IntRange(0, steps-1).Draw(t, "bridge start")
+		bridges := spans(t, steps)
 		e.Provenance = &trajectory.Provenance{
 			Source: trajectory.Stitched,
 			LowID:  rapid.Int64().Draw(t, "low"), HighID: rapid.Int64().Draw(t, "high"),
-			BridgeStart: start,
-			Errors:      values(rapid.IntRange(1, steps-start).Draw(t, "bridge"), "errors"),
+			Bridges: bridges,
+		}
+		e.Provenance.Errors = values(e.Provenance.GeneratedRows(steps), "errors")
+		if rapid.Bool().Draw(t, "origins known") {
+			e.Provenance.Origins = origins(t, steps, e.Provenance)
 		}
 		if rapid.Bool().Draw(t, "refined") {
 			e.Provenance.Residuals = values(len(e.Provenance.Errors), "residuals")
 		}
 	}
 	return e
+}
+
+// spans are bridges with real rows between them.
+func spans(t *rapid.T, steps int) (bridges []trajectory.Range) {
+	at := 0
+	for at < steps && (len(bridges) == 0 || rapid.Bool().Draw(t, "another bridge")) {
+		from := rapid.IntRange(at, steps-1).Draw(t, "bridge start")
+		to := rapid.IntRange(from+1, steps).Draw(t, "bridge end")
+		bridges = append(bridges, trajectory.Range{From: from, To: to})
+		at = to + 1
+	}
+	return bridges
+}
+
+// origins are of the stretches around the bridges: what has no rows before the first
+// bridge is said to begin the low episode, and there is none after a bridge that ends
+// the episode, which is no stitch.
+func origins(t *rapid.T, steps int, p *trajectory.Provenance) (list []trajectory.Origin) {
+	if p.Bridges[len(p.Bridges)-1].To == steps {
+		return nil
+	}
+	for i := range len(p.Bridges) + 1 {
+		origin := trajectory.Origin{EpisodeID: rapid.Int64().Draw(t, "origin"), Step: rapid.IntRange(0, 1<<20).Draw(t, "origin step")}
+		if i == 0 && p.Bridges[0].From == 0 {
+			origin = trajectory.Origin{EpisodeID: p.LowID}
+		}
+		list = append(list, origin)
+	}
+	return list
 }
 
 // TestRoundTrip writes any episodes, and reads the same ones; writing those
@@ -118,11 +150,11 @@ func TestWriterRefuses(t *testing.T) {
 		{"no steps", func(e *trajectory.Episode) { e.Rewards = nil }, "no steps"},
 		{"original with provenance", func(e *trajectory.Episode) { e.Provenance = &trajectory.Provenance{Source: trajectory.Original} }, "provenance"},
 		{"bridge beyond the end", func(e *trajectory.Episode) {
-			e.Provenance = &trajectory.Provenance{Source: trajectory.Stitched, BridgeStart: 1, Errors: []float32{1, 2}}
-		}, "bridge at 1+2 of 2 steps"},
+			e.Provenance = &trajectory.Provenance{Source: trajectory.Stitched, Bridges: []trajectory.Range{{From: 1, To: 3}}, Errors: []float32{1, 2}}
+		}, "bridges at [{1 3}] of 2 steps"},
 		{"errors of some generated rows", func(e *trajectory.Episode) {
 			e.Provenance = &trajectory.Provenance{Source: trajectory.TATU, Errors: []float32{1}}
-		}, "1 errors from row 0 on, of 2 steps"},
+		}, "0 bridges and 1 errors, of 2 steps"},
 	}
 	for _, test := range tests {
 		e := testEpisodes()[0]

@@ -114,6 +114,11 @@ func addSections[T any](p *page, shown T, sections ...func(T) (section, error)) 
 // tiles are the run in a few numbers.
 func tiles(r Report) []tile {
 	var tiles []tile
+	if r.Truth != nil {
+		for _, fact := range r.Truth.Lead {
+			tiles = append(tiles, tile{fact.Value, fact.Name})
+		}
+	}
 	if h := r.Headline; h != nil {
 		tiles = append(tiles,
 			tile{whole(h.Attempted), cmp.Or(h.Unit, "stitches") + " attempted"},

@@ -101,7 +101,7 @@ func shareAxes(plots []*plot.Plot) {
 	}
 }
 
-// addPath draws the three parts, each joined to the next, and markers on top.
+// addPath draws the parts, each joined to the next, and markers on top.
 func addPath(p *plot.Plot, path Path, d int, project func([]float32) (x, y float64)) {
 	n := len(path.States) / d
 	at := func(i int) plotter.XY {
@@ -120,18 +120,30 @@ func addPath(p *plot.Plot, path Path, d int, project func([]float32) (x, y float
 		kept := Thin(points[:len(points)-1], pathPoints)
 		p.Add(line(append(kept, points[len(points)-1]), t))
 	}
-	part(path.High, n-1, green)
-	part(0, path.Bridge-1, blue)
-	part(path.Bridge-1, path.High, orange) // s_T to s′_1
+	for i, b := range path.Bridges {
+		entered := n
+		if i+1 < len(path.Bridges) {
+			entered = path.Bridges[i+1].From
+		}
+		part(b.To, entered-1, green)
+	}
+	for i, b := range path.Bridges {
+		if i == 0 {
+			part(0, b.From-1, blue)
+		}
+		part(b.From-1, b.To, orange) // s_T to s′_1
+	}
 	if n == 0 {
 		return
 	}
 	start := at(0)
 	p.Add(marker{start.X, start.Y, solid(ink)})
-	for _, i := range []int{path.Bridge - 1, path.High} {
-		if i > 0 && i < n {
-			stitch := at(i)
-			p.Add(marker{stitch.X, stitch.Y, solid(orange)})
+	for _, b := range path.Bridges {
+		for _, i := range []int{b.From - 1, b.To} {
+			if i > 0 && i < n {
+				stitch := at(i)
+				p.Add(marker{stitch.X, stitch.Y, solid(orange)})
+			}
 		}
 	}
 }

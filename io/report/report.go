@@ -79,10 +79,13 @@ type Paths struct {
 type Path struct {
 	Caption string
 	States  []float32 // [n, ObservationDim]
-	// States [0, Bridge) are of the low episode, [Bridge, High) generated, and
-	// [High, n) of the high episode.
-	Bridge, High int
+	// Bridges are the states that were generated, in order. Those before the first are of
+	// the low episode, those after the last of the high one.
+	Bridges []Span
 }
+
+// Span is the states [From, To) of a path.
+type Span struct{ From, To int }
 
 // Maze is what surrounds a path: walls are unit squares, given by their lower
 // left corner.
@@ -125,6 +128,10 @@ type Truth struct {
 	// generated ones by their source. Those below Bound count as true.
 	Kinds []Errors
 	Bound float64
+
+	// Lead are the figures that are shown before everything else: whether the data
+	// can be trusted, and whether it helps.
+	Lead []Fact
 }
 
 // Errors are the true errors of the transitions of a kind.

@@ -155,9 +155,9 @@ func TestThinData(t *testing.T) {
 		"one column": {Report{Transitions: &Comparison{
 			Columns: []string{"a"}, Real: []float32{1}, Generated: []float32{1},
 		}}, []string{"Generated transitions against real ones"}},
-		"one state": {Report{Paths: &Paths{ObservationDim: 3, Paths: []Path{{States: []float32{1, 2, 3}, High: 1}}}}, nil},
+		"one state": {Report{Paths: &Paths{ObservationDim: 3, Paths: []Path{{States: []float32{1, 2, 3}, Bridges: []Span{{0, 1}}}}}}, nil},
 		"a path that stands still": {Report{Paths: &Paths{ObservationDim: 2, Paths: []Path{
-			{States: make([]float32, 10), Bridge: 1, High: 3}}}}, []string{"Stitched trajectories"}},
+			{States: make([]float32, 10), Bridges: []Span{{1, 3}}}}}}, []string{"Stitched trajectories"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

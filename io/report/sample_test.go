@@ -156,7 +156,7 @@ func samplePaths(rng *rand.Rand) *Paths {
 	}
 	p.Maze.Walls = append(p.Maze.Walls, [2]float64{3, 1}, [2]float64{3, 2}, [2]float64{4, 5}, [2]float64{4, 4})
 	for i := range 7 {
-		path := Path{Caption: fmt.Sprintf("Episode %d to %d: error 0.%d", 10+i, 90-i, 11+i), Bridge: 60, High: 80}
+		path := Path{Caption: fmt.Sprintf("Episode %d to %d: error 0.%d", 10+i, 90-i, 11+i), Bridges: []Span{{60, 80}}}
 		x, y, phase := 1.5, 1.5, 6*rng.Float64()
 		for step := range 200 {
 			angle := 0.8 + 1.2*math.Sin(float64(step)/15+phase)

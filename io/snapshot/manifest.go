@@ -82,6 +82,8 @@ type Stage struct {
 	In      int64            `json:"in"`
 	Out     int64            `json:"out"`
 	Dropped map[string]int64 `json:"dropped,omitempty"` // by reason
+	// Kinds are those that went out by how they came to be, where there are several ways.
+	Kinds map[string]int64 `json:"kinds,omitempty"`
 	// Repeated is how many of those that went out repeat others.
 	Repeated int64 `json:"repeated,omitempty"`
 }

@@ -71,11 +71,16 @@ type Episode struct {
 // Provenance says what a generated episode was made from.
 type Provenance struct {
 	Source string // "stitched", …
-	// Of a stitch: the low-return episode τ, the high-return episode τ′, and the
-	// row the bridge begins at. 0 of a synthetic episode.
-	LowID       int64
-	HighID      int64
-	BridgeStart int
+	// Of a stitch: the episode τ that it begins in, and τ′, which it ends in. 0 of a
+	// synthetic episode.
+	LowID  int64
+	HighID int64
+	// Bridges are the rows of a stitch that were generated, in order; real ones lie
+	// between any two. None of a synthetic episode.
+	Bridges []Range
+	// Origins are where the real rows of a stitch come from: those before the first
+	// bridge, between two, and after the last. nil where that is not known.
+	Origins []Origin
 	// Errors is the qualification error ‖f_ω(s,a) − s′‖₂ of each generated row, in
 	// the units of the observations; nil of a synthetic episode whose method has
 	// none.
@@ -85,26 +90,58 @@ type Provenance struct {
 	Residuals []float32
 }
 
-// Generated are the rows [from, to) of an episode of so many steps whose action
-// and reward were inferred: the bridge of a stitch, all of a synthetic episode.
-func (p *Provenance) Generated(steps int) (from, to int) {
+// Range is the rows [From, To).
+type Range struct{ From, To int }
+
+// Len is the number of rows.
+func (s Range) Len() int { return s.To - s.From }
+
+// Origin is an original episode, and the step of it that is the first of a stretch.
+type Origin struct {
+	EpisodeID int64
+	Step      int
+}
+
+// Generated are the rows of an episode of so many steps whose action and reward
+// were inferred: the bridges of a stitch, all of a synthetic episode.
+func (p *Provenance) Generated(steps int) []Range {
 	if Synthetic(p.Source) {
-		return 0, steps
+		return []Range{{0, steps}}
 	}
-	return p.BridgeStart, p.BridgeStart + len(p.Errors)
+	return p.Bridges
+}
+
+// GeneratedRows is how many rows Generated has.
+func (p *Provenance) GeneratedRows(steps int) (rows int) {
+	for _, s := range p.Generated(steps) {
+		rows += s.Len()
+	}
+	return rows
 }
 
 // validate reports what contradicts itself in an episode of so many steps.
 func (p *Provenance) validate(steps int) error {
-	_, to := p.Generated(steps)
-	switch {
-	case p.Source == "" || p.Source == Original:
+	if p.Source == "" || p.Source == Original {
 		return fmt.Errorf("provenance of source %q", p.Source)
-	case p.BridgeStart < 0 || to > steps:
-		return fmt.Errorf("provenance %q with a bridge at %d+%d of %d steps", p.Source, p.BridgeStart, len(p.Errors), steps)
-	case Synthetic(p.Source) && (p.BridgeStart != 0 || len(p.Errors) != 0 && len(p.Errors) != steps):
-		return fmt.Errorf("provenance %q with %d errors from row %d on, of %d steps that all are generated", p.Source, len(p.Errors), p.BridgeStart, steps)
-	case len(p.Residuals) != 0 && len(p.Residuals) != len(p.Errors):
+	}
+	if Synthetic(p.Source) {
+		if len(p.Bridges) > 0 || len(p.Errors) != 0 && len(p.Errors) != steps {
+			return fmt.Errorf("provenance %q with %d bridges and %d errors, of %d steps that all are generated", p.Source, len(p.Bridges), len(p.Errors), steps)
+		}
+		return nil
+	}
+	for i, b := range p.Bridges {
+		if b.From < 0 || b.From >= b.To || b.To > steps || i > 0 && b.From <= p.Bridges[i-1].To {
+			return fmt.Errorf("provenance %q with bridges at %v of %d steps", p.Source, p.Bridges, steps)
+		}
+	}
+	if rows := p.GeneratedRows(steps); rows != len(p.Errors) {
+		return fmt.Errorf("provenance %q with %d errors of %d generated steps", p.Source, len(p.Errors), rows)
+	}
+	if p.Origins != nil && len(p.Origins) != len(p.Bridges)+1 {
+		return fmt.Errorf("provenance %q of %d origins around %d bridges", p.Source, len(p.Origins), len(p.Bridges))
+	}
+	if len(p.Residuals) != 0 && len(p.Residuals) != len(p.Errors) {
 		return fmt.Errorf("provenance %q with %d residuals and %d errors", p.Source, len(p.Residuals), len(p.Errors))
 	}
 	return nil

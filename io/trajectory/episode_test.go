@@ -124,11 +124,11 @@ func TestFinite(t *testing.T) {
 
 func TestGenerated(t *testing.T) {
 	p := &Provenance{Source: SynthER}
-	if from, to := p.Generated(9); from != 0 || to != 9 {
-		t.Errorf("without qualification errors rows %d to %d", from, to)
+	if d := cmp.Diff([]Range{{0, 9}}, p.Generated(9)); d != "" {
+		t.Errorf("without qualification errors (-want +got):\n%s", d)
 	}
-	p = &Provenance{Source: Stitched, BridgeStart: 3, Errors: make([]float32, 2)}
-	if from, to := p.Generated(9); from != 3 || to != 5 {
-		t.Errorf("of a bridge rows %d to %d, want 3 to 5", from, to)
+	p = &Provenance{Source: Stitched, Bridges: []Range{{3, 5}, {6, 7}}, Errors: make([]float32, 3)}
+	if d := cmp.Diff([]Range{{3, 5}, {6, 7}}, p.Generated(9)); d != "" || p.GeneratedRows(9) != 3 {
+		t.Errorf("of two bridges %d rows (-want +got):\n%s", p.GeneratedRows(9), d)
 	}
 }

@@ -51,40 +51,65 @@ func (b Bridge) Episode(stateDim, actionDim int) *Episode {
 		Actions:          b.Actions,
 		Rewards:          b.Rewards,
 		Provenance: &Provenance{
-			Source: Stitched,
-			LowID:  b.Pair.Low.Episode.ID,
-			HighID: b.Pair.High.Episode.ID,
-			Errors: b.Errors, Residuals: b.Residuals,
+			Source:  Stitched,
+			LowID:   b.Pair.Low.Episode.ID,
+			HighID:  b.Pair.High.Episode.ID,
+			Bridges: []Range{{0, b.Pair.BridgeRows()}},
+			Errors:  b.Errors, Residuals: b.Residuals,
 		},
 	}
 }
 
-// Join makes the stitched episode τ + bridge + τ′: the transitions of low before
-// step from, those of the bridge, and those of high from step to on. Its states
-// meet: the bridge begins in low's state from and ends in high's state to.
-func Join(id int64, low *Episode, from int, bridge, high *Episode, to int) (*Episode, error) {
-	s, a := low.ObservationDim, low.ActionDim
-	if !slices.Equal(bridge.Observation(0), low.Observation(from)) || !slices.Equal(bridge.FinalObservation, high.Observation(to)) {
-		return nil, fmt.Errorf("trajectory: the bridge from step %d of episode %d to step %d of episode %d does not meet their states", from, low.ID, to, high.ID)
+// Stretch is the steps [From, To) of an episode.
+type Stretch struct {
+	Episode  *Episode
+	From, To int
+}
+
+// Join makes the stitched episode of the stretches with a bridge between each and the
+// next: τ + bridge + τ′ of two. Its states meet: a bridge begins in the state in which
+// the stretch before it ends, and ends in the one in which that after it begins.
+func Join(id int64, stretches []Stretch, bridges []*Episode) (*Episode, error) {
+	joined := &Episode{ID: id, ObservationDim: bridges[0].ObservationDim, ActionDim: bridges[0].ActionDim, Provenance: &Provenance{}}
+	p := joined.Provenance
+	*p = Provenance{Source: bridges[0].Provenance.Source, LowID: stretches[0].Episode.ID, HighID: stretches[len(bridges)].Episode.ID}
+	var next []float32
+	for i, stretch := range stretches {
+		joined.append(stretch.Episode, stretch.From, stretch.To)
+		next = append(next, stretch.next()...)
+		p.Origins = append(p.Origins, Origin{stretch.Episode.ID, stretch.From})
+		if i == len(bridges) {
+			break
+		}
+		bridge, to := bridges[i], stretches[i+1]
+		if !slices.Equal(bridge.Observation(0), stretch.Episode.Observation(stretch.To)) || !slices.Equal(bridge.FinalObservation, to.Episode.Observation(to.From)) {
+			return nil, fmt.Errorf("trajectory: the bridge from step %d of episode %d to step %d of episode %d does not meet their states", stretch.To, stretch.Episode.ID, to.From, to.Episode.ID)
+		}
+		p.Bridges = append(p.Bridges, Range{joined.Len(), joined.Len() + bridge.Len()})
+		p.Errors = append(p.Errors, bridge.Provenance.Errors...)
+		p.Residuals = append(p.Residuals, bridge.Provenance.Residuals...)
+		joined.append(bridge, 0, bridge.Len())
+		next = append(next, nextObservations(bridge)...)
 	}
-	provenance := *bridge.Provenance
-	provenance.BridgeStart = from
-	joined := &Episode{
-		ID:               id,
-		ObservationDim:   s,
-		ActionDim:        a,
-		Observations:     slices.Concat(low.Observations[:from*s], bridge.Observations, high.Observations[to*s:]),
-		Actions:          slices.Concat(low.Actions[:from*a], bridge.Actions, high.Actions[to*a:]),
-		Rewards:          slices.Concat(low.Rewards[:from], bridge.Rewards, high.Rewards[to:]),
-		FinalObservation: high.FinalObservation,
-		End:              high.End,
-		Provenance:       &provenance,
-	}
-	if low.NextObservations != nil || high.NextObservations != nil {
-		joined.NextObservations = slices.Concat(
-			nextObservations(low)[:from*s], nextObservations(bridge), nextObservations(high)[to*s:])
+	last := stretches[len(bridges)].Episode
+	joined.FinalObservation, joined.End = last.FinalObservation, last.End
+	if slices.ContainsFunc(stretches, func(s Stretch) bool { return s.Episode.NextObservations != nil }) {
+		joined.NextObservations = next
 	}
 	return joined, nil
+}
+
+// append adds the steps [from, to) of another episode.
+func (e *Episode) append(o *Episode, from, to int) {
+	e.Observations = append(e.Observations, o.Observations[from*o.ObservationDim:to*o.ObservationDim]...)
+	e.Actions = append(e.Actions, o.Actions[from*o.ActionDim:to*o.ActionDim]...)
+	e.Rewards = append(e.Rewards, o.Rewards[from:to]...)
+}
+
+// next are the next observations of the stretch's steps.
+func (s Stretch) next() []float32 {
+	dim := s.Episode.ObservationDim
+	return nextObservations(s.Episode)[s.From*dim : s.To*dim]
 }
 
 // nextObservations spells out the next observation of every step, [T, S]; an

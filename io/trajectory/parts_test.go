@@ -27,10 +27,15 @@ func between(low *Episode, from int, high *Episode, to, steps int) Bridge {
 	return b
 }
 
+// joined is the stitch of two episodes.
+func joined(low *Episode, from int, bridge, high *Episode, to int) (*Episode, error) {
+	return Join(50, []Stretch{{low, 0, from}, {high, to, high.Len()}}, []*Episode{bridge})
+}
+
 func TestJoin(t *testing.T) {
 	low, high := numbered(1, 4), numbered(2, 3)
 	high.End = Terminal
-	got, err := Join(50, low, 2, between(low, 2, high, 1, 1).Episode(2, 1), high, 1)
+	got, err := joined(low, 2, between(low, 2, high, 1, 1).Episode(2, 1), high, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +46,7 @@ func TestJoin(t *testing.T) {
 		Rewards:          []float32{100.5, 101.5, 9100, 9101, 201.5, 202.5},
 		FinalObservation: []float32{203, -203},
 		End:              Terminal,
-		Provenance:       &Provenance{Source: Stitched, LowID: 1, HighID: 2, BridgeStart: 2, Errors: []float32{9200, 9201}},
+		Provenance:       &Provenance{Source: Stitched, LowID: 1, HighID: 2, Bridges: []Range{{2, 4}}, Origins: []Origin{{1, 0}, {2, 1}}, Errors: []float32{9200, 9201}},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
@@ -62,7 +67,7 @@ func TestJoinRefusesWhatDoesNotMeet(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			bridge := between(low, 2, high, 1, 1).Episode(2, 1)
 			test.spoil(bridge)
-			_, err := Join(50, low, 2, bridge, high, 1)
+			_, err := joined(low, 2, bridge, high, 1)
 			if err == nil || !strings.Contains(err.Error(), "step 2 of episode 1 to step 1 of episode 2 does not meet") {
 				t.Errorf("got %v", err)
 			}
@@ -93,12 +98,12 @@ func TestJoinKeepsEveryTransition(t *testing.T) {
 		to := rapid.IntRange(0, high.Len()-1).Draw(t, "to")
 		b := between(low, from, high, to, rapid.IntRange(0, 3).Draw(t, "Δ"))
 		bridge := b.Episode(2, 1)
-		joined, err := Join(50, low, from, bridge, high, to)
+		joined, err := joined(low, from, bridge, high, to)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := joined.Validate(); err != nil || joined.Len() != b.Pair.StitchedRows() || joined.End != high.End {
-			t.Fatalf("%d rows of %d, end %v: %v", joined.Len(), b.Pair.StitchedRows(), joined.End, err)
+		if err := joined.Validate(); err != nil || joined.Len() != (Outcome{Pair: b.Pair}).StitchedRows() || joined.End != high.End {
+			t.Fatalf("%d rows of %d, end %v: %v", joined.Len(), (Outcome{Pair: b.Pair}).StitchedRows(), joined.End, err)
 		}
 		spelled := low.NextObservations != nil || high.NextObservations != nil
 		if spelled != (joined.NextObservations != nil) {

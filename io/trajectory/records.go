@@ -39,6 +39,9 @@ type Pair struct {
 	Steps int32
 	// Similarity of s′_1 to the imagined state it was matched with.
 	Similarity float32
+	// Crossing is whether s′_1 was chosen since the low episode comes near it, and not by
+	// what is imagined.
+	Crossing bool
 
 	// LowReturn is what the low episode earned before s_T and LowRest what it
 	// earned from there; HighReturn is what the high one earns from s′_1 on.
@@ -94,15 +97,31 @@ type Outcome struct {
 	// Staged is where the rows of the bridge, or of the synthetic episodes, lie in
 	// the run's staged files: none where they are not finite.
 	Staged Location
+	// Onward are the further bridges of a stitch, in order: each leaves the episode that
+	// the one before enters. Known once stitches are laid out.
+	Onward []Hop
+}
+
+// Hop is a further bridge of a stitch.
+type Hop struct {
+	Pair
+	BridgeReturn float64
+	Staged       Location
 }
 
 // BridgeRows is the number of generated transitions, from s_T to s′_1: Δ+1.
 func (p Pair) BridgeRows() int { return int(p.Steps) + 1 }
 
 // StitchedRows is the length of the stitched episode: the low episode up to
-// s_T, the bridge, and the high episode from s′_1.
-func (p Pair) StitchedRows() int {
-	return int(p.Low.Step) + p.BridgeRows() + int(p.High.Episode.Steps-p.High.Step)
+// s_T, the bridge, and the high episode from s′_1, or, of several bridges, what is
+// kept of each episode between them.
+func (o Outcome) StitchedRows() int {
+	rows, last := int(o.Low.Step)+o.BridgeRows(), o.High
+	for _, hop := range o.Onward {
+		rows += int(hop.Low.Step-last.Step) + hop.BridgeRows()
+		last = hop.High
+	}
+	return rows + int(last.Episode.Steps-last.Step)
 }
 
 // Attempts is how many attempts of the plan the outcome stands for.
@@ -118,4 +137,44 @@ func (o Outcome) Rows() int64 {
 }
 
 // Return is the return of the whole stitched episode.
-func (o Outcome) Return() float64 { return o.LowReturn + o.BridgeReturn + o.HighReturn }
+func (o Outcome) Return() float64 {
+	sum, rest := o.LowReturn+o.BridgeReturn, o.HighReturn
+	for _, hop := range o.Onward {
+		sum += rest - hop.LowRest + hop.BridgeReturn
+		rest = hop.HighReturn
+	}
+	return sum + rest
+}
+
+// Gain is how much more the stitched episode returns than the one it begins in.
+func (o Outcome) Gain() float64 { return o.Return() - o.LowReturn - o.LowRest }
+
+// Last is the state at which the stitch enters the episode that it ends in.
+func (o Outcome) Last() StateRef {
+	if n := len(o.Onward); n > 0 {
+		return o.Onward[n-1].High
+	}
+	return o.High
+}
+
+// Anchor is a state that an episode comes to, near which it may be left for another
+// one: the bridge begins some steps before it.
+type Anchor struct {
+	File int32 // of the episode
+	Row  int64
+	Step int32 // of the state, T for that after the last step
+	// Rest is the discounted sum of the episode's rewards from that step on.
+	Rest  float64
+	State []float32 // [S]
+}
+
+// Crossing is a state of another episode near an anchor, at which that may be entered.
+type Crossing struct {
+	Anchor int32 // place among the run's anchors, in the data's order
+	File   int32 // of the episode that is entered
+	Row    int64
+	Step   int32
+	Rest   float64 // as Anchor's, from the step that is entered on
+	// Distance of the two states: ‖(s − s′)/σ_Δ‖₂, in what one step changes.
+	Distance float32
+}

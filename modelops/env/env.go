@@ -8,11 +8,33 @@
 // action values.
 package env
 
-import "errors"
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+)
 
 // ErrUnknown is in the chain of an error that says that there is no environment
-// of a name, or that it has no simulator.
+// of a name, that it has no simulator, or that it does not take an option.
 var ErrUnknown = errors.New("unknown environment")
+
+// Options are settings of an environment, by their names: those that begin with
+// ResetPrefix of each episode, the others of the environment itself.
+type Options map[string]json.RawMessage
+
+// String lists the options by their names.
+func (o Options) String() string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(o)) {
+		all = append(all, name+"="+string(o[name]))
+	}
+	return strings.Join(all, ", ")
+}
+
+// ResetPrefix begins the names of the options that an episode is begun with.
+const ResetPrefix = "reset."
 
 // Spec is what an environment is.
 type Spec struct {
@@ -30,6 +52,13 @@ type Spec struct {
 	// TargetReturns are those that a Decision Transformer is asked for, the
 	// highest first; none where nothing is known.
 	TargetReturns []float64 `json:"target_returns,omitempty"`
+	// Options are those it was opened with, where there were any.
+	Options Options `json:"options,omitempty"`
+	// TellsSuccess is whether Step says when the task is achieved.
+	TellsSuccess bool `json:"tells_success,omitempty"`
+	// Unobserved is what of the state is not observed though something depends on it, and
+	// what a Simulator takes in its place; "" where there is nothing.
+	Unobserved string `json:"unobserved,omitempty"`
 	// Versions are those of the software that runs it, by package.
 	Versions map[string]string `json:"versions,omitempty"`
 }
@@ -65,6 +94,7 @@ type Step struct {
 	Rewards      []float32 // [n]
 	Terminals    []bool    // [n], the episode ended in a terminal state
 	Timeouts     []bool    // [n], the episode ended by its time limit
+	Successes    []bool    // [n], the task is achieved now; false where that is not told
 }
 
 // Simulator is an environment whose state can be set from an observation, so

@@ -94,7 +94,7 @@ func Tiny(cfg Config) Config {
 	switch {
 	case cfg.IQL != nil:
 		part := *cfg.IQL
-		part.Hidden, cfg.Batch, cfg.IQL = 64, 128, &part
+		part.Hidden, part.Tau, cfg.Batch, cfg.IQL = 64, 0.02, 128, &part
 	case cfg.TD3BC != nil:
 		part := *cfg.TD3BC
 		part.Hidden, cfg.Batch, cfg.TD3BC = 64, 128, &part

@@ -141,7 +141,7 @@ func TestPlansOfBaselines(t *testing.T) {
 func TestConfigurationsSayWhatMattered(t *testing.T) {
 	const shared = "backend batch data max_failed_share method mix models scoring seed transitions"
 	for method, own := range map[modeltraining.Method]string{
-		modeltraining.MethodDiffStitch: "candidates delta estimate guided_return pairing pools require_gain sampler",
+		modeltraining.MethodDiffStitch: "candidates delta estimate guided_return hops pairing pools refine require_gain sampler",
 		modeltraining.MethodSynthER:    "synther",
 		modeltraining.MethodTATU:       "tatu",
 	} {

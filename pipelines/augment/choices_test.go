@@ -66,8 +66,7 @@ func TestGoalsAndConstants(t *testing.T) {
 		if e.Provenance == nil || e.Provenance.Source != trajectory.Stitched {
 			continue
 		}
-		first := e.Provenance.BridgeStart
-		end := first + len(e.Provenance.Errors)
+		first, end := e.Provenance.Bridges[0].From, e.Provenance.Bridges[0].To
 		want := e.Observation(end)[goalDim]
 		for step := first + 1; step <= end; step++ {
 			if state := e.Observation(step); state[constantDim] != 1 || state[goalDim] != want {

@@ -80,5 +80,7 @@ func (r *run) attempted() []snapshot.Stage {
 			last.Drop(o.Rejected, o.Attempts())
 		}
 	}
+	stages[0].Kinds = r.work.Kinds(func(trajectory.Outcome) bool { return true })
+	last.Kinds = r.work.Kinds(func(o trajectory.Outcome) bool { return o.Rejected == "" })
 	return stages
 }

@@ -19,6 +19,9 @@ func Measure(ctx context.Context, o Options, progress func(observe.Progress)) (a
 	if err := r.read(ctx); err != nil {
 		return amounts, err
 	}
+	if err := r.survey(ctx); err != nil {
+		return amounts, err
+	}
 	count, err := r.firstCount()
 	if err != nil {
 		return amounts, err

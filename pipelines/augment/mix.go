@@ -23,7 +23,7 @@ func (r *run) mix(ctx context.Context) error {
 		BridgesOnly: r.options.Mix.Emit == mix.EmitBridge,
 	}
 	parts, err := datasetio.SaveShares(ctx, out.Layout, func(yield func([]trajectory.Entry) bool) {
-		for part := range r.options.Mix.Layout(r.work.Metas, r.work.Outcomes) {
+		for part := range r.options.Mix.Layout(r.work.Metas, r.work.Stitches()) {
 			if !yield(part.Entries) {
 				return
 			}

@@ -39,6 +39,14 @@ func (r *run) attemptTasks(round method.Round) func(observe.Metrics) []observe.P
 	}
 }
 
+// surveying is the pipeline that looks for crossings.
+const surveying = "surveying"
+
+func surveyingTasks(m observe.Metrics) []observe.Progress {
+	found := m.Counters[observe.Name{Namespace: "survey", Name: "crossings"}]
+	return []observe.Progress{{Task: surveying, Done: found, Unit: "crossings"}}
+}
+
 // writingTasks tells how much of D* is written.
 func writingTasks(total int64) func(observe.Metrics) []observe.Progress {
 	return func(m observe.Metrics) []observe.Progress {

@@ -122,7 +122,7 @@ func (r *run) manifest() snapshot.Manifest {
 // measured lists the metrics of the run's pipelines in an order that does not
 // depend on the run.
 func (r *run) measured() (all snapshot.Metrics) {
-	for _, stage := range []string{"reading", r.method.Words().Stage, "writing"} {
+	for _, stage := range []string{"reading", surveying, r.method.Words().Stage, "writing"} {
 		m := r.metrics[stage]
 		for _, name := range slices.SortedFunc(maps.Keys(m.Counters), observe.Name.Compare) {
 			all.Counters = append(all.Counters, snapshot.Counter{
@@ -162,7 +162,7 @@ func (r *run) stages() []snapshot.Stage {
 		rejected[string(reject.Reason)]++
 	}
 	episodes := int64(len(r.work.Metas))
-	accepted, _ := r.accepted()
+	augmented := r.work.Episodes()
 	var written, repeated int64
 	for _, p := range r.parts {
 		written += p.Episodes
@@ -175,9 +175,14 @@ func (r *run) stages() []snapshot.Stage {
 		stages = append(stages, snapshot.Stage{Stage: "rank", Unit: "episodes", In: episodes, Out: ranked, Dropped: dropped("between the pools", episodes-ranked)})
 	}
 	stages = append(stages, r.attempted()...)
+	if bridges := stages[len(stages)-1].Out; bridges > augmented {
+		stages = append(stages, snapshot.Stage{
+			Stage: "chain", Unit: "bridges", In: bridges, Out: augmented, Dropped: dropped("another bridge of an episode", bridges-augmented),
+		})
+	}
 	return append(stages, snapshot.Stage{
-		Stage: "mix", Unit: "episodes", In: episodes + accepted, Out: written,
-		Dropped: dropped("to hold the ratio", episodes+accepted+repeated-written), Repeated: repeated,
+		Stage: "mix", Unit: "episodes", In: episodes + augmented, Out: written,
+		Dropped: dropped("to hold the ratio", episodes+augmented+repeated-written), Repeated: repeated,
 	})
 }
 

@@ -15,9 +15,16 @@ import (
 	"diffstitch/pipelines/version"
 )
 
-// Judge looks at every attempted bridge before the report is written, so that a
-// simulator can say how true it is.
-type Judge func(outcomes []trajectory.Outcome, bridge BridgeOf) (*Verdict, error)
+// Judge looks at every attempted bridge, and at D*, before the report is written, so
+// that a simulator can say how true they are and of what use.
+type Judge func(Judged) (*Verdict, error)
+
+// Judged is what a judge looks at.
+type Judged struct {
+	Outcomes []trajectory.Outcome
+	Bridge   BridgeOf
+	Data     string // the folder of D*'s files, until it is published
+}
 
 // BridgeOf fetches the generated transitions of an attempted stitch.
 type BridgeOf func(trajectory.Outcome) (*trajectory.Episode, error)
@@ -60,7 +67,10 @@ func (r *run) report(judge Judge) (report.Report, error) {
 	if judge == nil {
 		return page, nil
 	}
-	verdict, err := judge(r.work.Outcomes, func(o trajectory.Outcome) (*trajectory.Episode, error) { return staged.Fetch(o.Staged) })
+	verdict, err := judge(Judged{
+		Outcomes: r.work.Outcomes, Data: r.staging.DataDir(),
+		Bridge: func(o trajectory.Outcome) (*trajectory.Episode, error) { return staged.Fetch(o.Staged) },
+	})
 	if err != nil {
 		return page, err
 	}

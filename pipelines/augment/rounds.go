@@ -26,6 +26,9 @@ func (r *run) attempt(ctx context.Context) error {
 		}
 		defer release()
 	}
+	if err := r.survey(ctx); err != nil {
+		return err
+	}
 	if o.Stitches > 0 {
 		return r.round(ctx, method.Round{Count: o.Stitches})
 	}
@@ -40,6 +43,18 @@ func (r *run) attempt(ctx context.Context) error {
 		}
 		next.First += next.Count
 	}
+}
+
+// survey looks through the data for what planning needs, if it needs any.
+func (r *run) survey(ctx context.Context) error {
+	survey := r.method.Survey(&r.work)
+	if survey == nil {
+		return nil
+	}
+	if err := r.execute(ctx, surveying, surveyingTasks, survey.Build); err != nil {
+		return err
+	}
+	return survey.Load()
 }
 
 // wanted is how many transitions D_aug must hold.
@@ -92,8 +107,10 @@ func (r *run) accepted() (attempts, rows int64) {
 	for _, o := range r.work.Outcomes {
 		if o.Rejected == "" {
 			attempts += o.Attempts()
-			rows += r.options.Mix.Rows(o)
 		}
+	}
+	for _, o := range r.work.Stitches() {
+		rows += r.options.Mix.Rows(o)
 	}
 	return attempts, rows
 }

@@ -1,19 +1,21 @@
-// Package demo does the whole job in one call: it generates the built-in maze, trains
-// the models, makes D*, and has the simulator judge it.
+// Package demo is the whole job in one call, on the dataset of the built-in maze in which
+// no episode leads from the start to the goal. It measures in the run whether what is
+// made is true, and whether it helps a learner.
 package demo
 
 import (
 	"context"
 	"path/filepath"
+	"slices"
 
 	"diffstitch/io/report"
 	"diffstitch/io/snapshot"
-	"diffstitch/io/trajectory"
 	"diffstitch/modelops/backend"
 	"diffstitch/modelops/env/pointmaze"
+	"diffstitch/modelops/learners"
 	"diffstitch/pipelines/augment"
-	"diffstitch/pipelines/augment/method"
 	"diffstitch/pipelines/engine"
+	"diffstitch/pipelines/evaluate"
 	"diffstitch/pipelines/exchange"
 	"diffstitch/pipelines/input"
 	"diffstitch/pipelines/observe"
@@ -25,8 +27,9 @@ type Options struct {
 	Dir      string // folder of all that the demo makes
 	Episodes int
 	Stitches int64
-	Delta    method.Delta
 	Horizon  int // of the denoiser, in place of its preset's; 0 keeps that
+	Updates  int // of the learner, on D and on D*
+	Trials   int // episodes that each policy flies
 	Seed     uint64
 	Backend  string
 	Runner   string
@@ -38,7 +41,8 @@ func DefaultOptions() Options {
 		Dir:      "demo",
 		Episodes: 500,
 		Stitches: 512,
-		Delta:    method.Delta{Value: 0.37},
+		Updates:  4000,
+		Trials:   100,
 		Seed:     1,
 		Backend:  backend.Auto,
 		Runner:   engine.Runners[0],
@@ -52,11 +56,12 @@ type Made struct {
 	Truth    report.Truth
 }
 
-// Run generates the built-in maze's dataset, trains the tiny models on it,
-// stitches it, and has the simulator judge every bridge.
+// Run generates the dataset, trains the tiny models on it and a policy, stitches it,
+// has the simulator judge every bridge, and trains a policy on D* as on D.
 func Run(ctx context.Context, o Options, progress func(observe.Progress)) (Made, error) {
 	made := Made{Data: filepath.Join(o.Dir, "maze.parquet")}
-	if _, err := exchange.GeneratePointMaze(ctx, exchange.GenerateOptions{Out: made.Data, Episodes: o.Episodes, Seed: o.Seed}); err != nil {
+	generated := exchange.GenerateOptions{Out: made.Data, Episodes: o.Episodes, Seed: o.Seed, Stitch: true}
+	if _, err := exchange.GeneratePointMaze(ctx, generated); err != nil {
 		return made, err
 	}
 	models := filepath.Join(o.Dir, "models")
@@ -66,14 +71,25 @@ func Run(ctx context.Context, o Options, progress func(observe.Progress)) (Made,
 	if err != nil {
 		return made, err
 	}
+	before, err := o.learn(ctx, made.Data, "learner-d", fromD, progress)
+	if err != nil {
+		return made, err
+	}
 	options := augment.DefaultOptions()
 	options.Data = input.Data{Path: made.Data}
 	options.Models, options.Out = models, filepath.Join(o.Dir, "dataset")
-	options.Stitches, options.Delta = o.Stitches, o.Delta
-	options.Estimate.MinSteps = 2 // so that every bridge has states to judge
+	options.Stitches = o.Stitches
 	options.Seed, options.Backend, options.Runner = o.Seed, o.Backend, o.Runner
-	judge := func(outcomes []trajectory.Outcome, bridge augment.BridgeOf) (*augment.Verdict, error) {
-		verdict, err := judgeMaze(pointmaze.Default(), outcomes, bridge)
+	judge := func(judged augment.Judged) (*augment.Verdict, error) {
+		j := judge{maze: pointmaze.Default(), before: before}
+		fromDStar := fromDStar
+		if !slices.ContainsFunc(judged.Outcomes, accepted) { // D* is D
+			fromDStar = fromD
+		}
+		if j.after, err = o.learn(ctx, judged.Data, "learner-dstar", fromDStar, progress); err != nil {
+			return nil, err
+		}
+		verdict, err := j.judge(ctx, judged)
 		if err == nil {
 			made.Truth = verdict.Truth
 		}
@@ -81,4 +97,17 @@ func Run(ctx context.Context, o Options, progress func(observe.Progress)) (Made,
 	}
 	made.Snapshot, err = augment.Run(ctx, options, judge, progress)
 	return made, err
+}
+
+// Original to augmented rows in a policy's batches: most of what it learns from D* leads
+// from one corridor to another.
+var fromD, fromDStar = learners.Ratio{Original: 1}, learners.Ratio{Original: 1, Augmented: 4}
+
+// learn is how a policy fares that learns from data; what is trained goes to a folder
+// of a name.
+func (o Options) learn(ctx context.Context, data, name string, ratio learners.Ratio, progress func(observe.Progress)) (evaluate.Evaluation, error) {
+	return evaluate.Run(ctx, evaluate.Options{
+		Data: input.Data{Path: data}, Learner: learners.IQL, Tiny: true, Steps: o.Updates, Seeds: []uint64{o.Seed}, Ratio: ratio, Out: filepath.Join(o.Dir, name),
+		Env: pointmaze.Name, Episodes: o.Trials, Backend: o.Backend,
+	}, progress)
 }

@@ -42,10 +42,11 @@ type Options struct {
 	// rolled out, and of all the above only Out, which may be "", counts.
 	Policy string
 
-	Env      string
-	Python   string // interpreter that runs Gymnasium, "" for the usual one
-	Episodes int    // a policy
-	Backend  string
+	Env        string
+	EnvOptions env.Options
+	Python     string // interpreter that runs Gymnasium, "" for the usual one
+	Episodes   int    // a policy
+	Backend    string
 }
 
 // DefaultRatio is the paper's best for the most learners (Table 2).
@@ -94,7 +95,7 @@ func Run(ctx context.Context, o Options, progress func(observe.Progress)) (e Eva
 		return e, err
 	}
 	r := rollout{copies: copiesOf(seeds, o.Episodes), progress: observe.NewTeller("evaluation", progress)}
-	if r.vector, err = environment.Open(ctx, o.Python, o.Env, r.copies*seeds); err != nil {
+	if r.vector, err = environment.Open(ctx, o.Python, o.Env, o.EnvOptions, r.copies*seeds); err != nil {
 		return e, err
 	}
 	defer func() { err = errors.Join(err, r.vector.Close()) }()

@@ -30,6 +30,10 @@ type Evaluation struct {
 	// TargetReturn is what a Decision Transformer was asked for.
 	TargetReturn float64 `json:"target_return,omitempty"`
 
+	// Success is the share of all episodes that achieve the task; nil where the
+	// environment does not tell.
+	Success *float64 `json:"success,omitempty"`
+
 	Seeds []SeedEvaluation `json:"seeds"`
 	// Over the seeds' means: sample standard deviations, 0 of one seed. Scores are
 	// normalised, and 0 where the environment has no reference.
@@ -46,6 +50,9 @@ type SeedEvaluation struct {
 	Lengths []int     `json:"lengths"` // of each episode, in steps
 	Return  float64   `json:"return"`  // mean
 	Score   float64   `json:"score"`   // of the mean; 0 without a reference
+	// Successes say of each episode whether it achieves the task at any step; none
+	// where the environment does not tell.
+	Successes []bool `json:"successes,omitempty"`
 }
 
 // conclude sums up the episodes.
@@ -60,8 +67,27 @@ func (e *Evaluation) conclude() {
 			scores = append(scores, s.Score)
 		}
 	}
+	if e.Env.TellsSuccess {
+		var all []bool
+		for _, s := range e.Seeds {
+			all = append(all, s.Successes...)
+		}
+		share := shareOf(all)
+		e.Success = &share
+	}
 	e.Return, e.ReturnSD = meanAndDeviation(returns)
 	e.Score, e.ScoreSD = meanAndDeviation(scores)
+}
+
+// shareOf is how many are true.
+func shareOf(all []bool) float64 {
+	n := 0
+	for _, is := range all {
+		if is {
+			n++
+		}
+	}
+	return float64(n) / float64(len(all))
 }
 
 // meanAndDeviation gives 0 for what takes more values.
@@ -83,17 +109,23 @@ func (e Evaluation) Text() string {
 	if e.TargetReturn != 0 {
 		fmt.Fprintf(text, ", aiming at %g", e.TargetReturn)
 	}
+	if len(e.Env.Options) > 0 {
+		fmt.Fprintf(text, ", %v", e.Env.Options)
+	}
 	w := tabwriter.NewWriter(text, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(w, "\n\nseed\treturn\tof episodes ±\tsteps\tscore\t\n")
+	fmt.Fprint(w, "\n\nseed\tsuccess\treturn\tof episodes ±\tsteps\tscore\t\n")
 	for _, s := range e.Seeds {
 		_, spread := meanAndDeviation(s.Returns)
 		steps := 0
 		for _, n := range s.Lengths {
 			steps += n
 		}
-		fmt.Fprintf(w, "%d\t%.2f\t%.2f\t%.1f\t%s\t\n", s.Seed, s.Return, spread, float64(steps)/float64(len(s.Lengths)), e.score(s.Score))
+		fmt.Fprintf(w, "%d\t%s\t%.2f\t%.2f\t%.1f\t%s\t\n", s.Seed, e.success(shareOf(s.Successes)), s.Return, spread, float64(steps)/float64(len(s.Lengths)), e.score(s.Score))
 	}
 	w.Flush() // to memory
+	if e.Success != nil {
+		fmt.Fprintf(text, "\nsuccess %s: share of the episodes that achieve the task", e.success(*e.Success))
+	}
 	fmt.Fprintf(text, "\nreturn %.2f ± %.2f, score %s ± %s: mean and standard deviation over %d seeds\n",
 		e.Return, e.ReturnSD, e.score(e.Score), e.score(e.ScoreSD), len(e.Seeds))
 	switch r := e.Env.Reference; {
@@ -105,6 +137,13 @@ func (e Evaluation) Text() string {
 		fmt.Fprintf(text, "score: 0 for a return of %g, a random policy's, 100 for %g, an expert's\n", r.Random, r.Expert)
 	}
 	return text.String()
+}
+
+func (e Evaluation) success(share float64) string {
+	if !e.Env.TellsSuccess {
+		return "–"
+	}
+	return fmt.Sprintf("%.0f %%", 100*share)
 }
 
 func (e Evaluation) score(v float64) string {
@@ -142,7 +181,7 @@ func (o Options) finished(e Evaluation) (made Evaluation, ok bool) {
 	if made, ok = o.kept(); !ok {
 		return made, false
 	}
-	same := made.Policy == e.Policy && made.Env.Name == e.Env.Name && maps.Equal(made.Env.Versions, e.Env.Versions) &&
+	same := made.Policy == e.Policy && made.Env.Name == e.Env.Name && maps.Equal(made.Env.Versions, e.Env.Versions) && made.Env.Options.String() == e.Env.Options.String() &&
 		made.Backend == e.Backend && made.Episodes == e.Episodes
 	return made, same
 }

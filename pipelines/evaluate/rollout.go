@@ -50,7 +50,7 @@ func (r rollout) round(ctx context.Context, policy learners.Policy, e *Evaluatio
 		return err
 	}
 	policy.Begin(r.copies)
-	returns, lengths, rewards, ended := make([]float64, n), make([]int, n), make([]float32, n), make([]bool, n)
+	returns, lengths, rewards, ended, achieved := make([]float64, n), make([]int, n), make([]float32, n), make([]bool, n), make([]bool, n)
 	for steps, running := 0, n; running > 0; steps++ {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -70,6 +70,7 @@ func (r rollout) round(ctx context.Context, policy learners.Policy, e *Evaluatio
 			}
 			returns[i] += float64(s.Rewards[i])
 			lengths[i]++
+			achieved[i] = achieved[i] || s.Successes[i]
 			if ended[i] = s.Terminals[i] || s.Timeouts[i]; ended[i] {
 				running--
 			}
@@ -79,6 +80,9 @@ func (r rollout) round(ctx context.Context, policy learners.Policy, e *Evaluatio
 	for i := range n {
 		if s := &e.Seeds[i/r.copies]; len(s.Returns) < e.Episodes {
 			s.Returns, s.Lengths = append(s.Returns, returns[i]), append(s.Lengths, lengths[i])
+			if e.Env.TellsSuccess {
+				s.Successes = append(s.Successes, achieved[i])
+			}
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 
@@ -19,6 +20,17 @@ type GenerateOptions struct {
 	Out      string // Parquet file
 	Episodes int
 	Seed     uint64
+	// Stitch has each pilot work one section of the maze, so that no episode leads from
+	// the start to the goal.
+	Stitch bool
+}
+
+// generate chooses the pilots.
+func (o GenerateOptions) generate() iter.Seq[pointmaze.Episode] {
+	if o.Stitch {
+		return pointmaze.GenerateCorridors(o.Episodes, o.Seed)
+	}
+	return pointmaze.Default().Generate(o.Episodes, o.Seed)
 }
 
 // GeneratePointMaze writes episodes of the built-in maze in the canonical
@@ -36,7 +48,7 @@ func GeneratePointMaze(ctx context.Context, o GenerateOptions) (rows int64, err 
 			return err
 		}
 		id := int64(0)
-		for e := range pointmaze.Default().Generate(o.Episodes, o.Seed) {
+		for e := range o.generate() {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}

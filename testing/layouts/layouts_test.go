@@ -184,7 +184,7 @@ func walks() []*trajectory.Episode {
 	ended := derived(1003, 1, trajectory.Provenance{Source: trajectory.SynthER})
 	ended.End = trajectory.Terminal
 	return append(long,
-		derived(1000, 5, trajectory.Provenance{Source: trajectory.Stitched, LowID: 1, HighID: 2, BridgeStart: 3, Errors: []float32{0.5}}),
+		derived(1000, 5, trajectory.Provenance{Source: trajectory.Stitched, LowID: 1, HighID: 2, Bridges: []trajectory.Range{{From: 3, To: 4}}, Errors: []float32{0.5}}),
 		derived(1001, 3, trajectory.Provenance{Source: trajectory.TATU, Errors: []float32{0.5, 0.25, 0.125}}),
 		derived(1002, 1, trajectory.Provenance{Source: trajectory.SynthER}),
 		ended)

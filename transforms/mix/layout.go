@@ -23,14 +23,16 @@ func (s side[E]) total() (rows int64) {
 	return rows
 }
 
-// cut keeps the first episodes whose rows do not exceed most.
+// cut keeps episodes, in order, as long as their rows come to no more than most: one
+// that is too long is left out, and shorter ones after it are not.
 func (s *side[E]) cut(most int64) {
-	for i, e := range s.episodes {
-		if most -= s.rows(e); most < 0 {
-			s.episodes = s.episodes[:i]
-			return
+	s.episodes = slices.DeleteFunc(s.episodes, func(e E) bool {
+		if s.rows(e) > most {
+			return true
 		}
-	}
+		most -= s.rows(e)
+		return false
+	})
 }
 
 // stitch is one of D_aug, which comes again where a ratio asks for more than there is.

@@ -28,18 +28,24 @@ const (
 	// the whole pool of candidates that is nearest to one that is imagined to follow:
 	// beyond the paper.
 	Reachable = "reachable"
+	// Crossings leaves an episode where it comes near another one, which is entered there,
+	// several times where that leads on: beyond the paper. What is left of a plan when
+	// there are no more is drawn as by Reachable.
+	Crossings = "crossings"
 )
 
 // Strategies lists them.
-var Strategies = []string{Uniform, Reference, Reachable}
+var Strategies = []string{Uniform, Reference, Reachable, Crossings}
 
 // Config of the plan.
 type Config struct {
 	Strategy  string `json:"strategy"`
 	Seed      uint64 `json:"seed"`
-	First     int64  `json:"first"` // index of the first pair, a multiple of BatchSize
+	First     int64  `json:"first"` // index of the first pair
 	Count     int64  `json:"count"`
 	BatchSize int    `json:"batch_size"`
+	// FirstBatch is the index of the first batch, which no other round has.
+	FirstBatch int64 `json:"first_batch"`
 	// Candidates is how many states of the run's pool each batch chooses its
 	// entries from (Reference), and a share of the pool (Reachable).
 	Candidates int `json:"candidates,omitempty"`
@@ -57,8 +63,6 @@ func (c Config) Validate() error {
 		return fmt.Errorf("pair: batch size %d is not positive", c.BatchSize)
 	case c.Count < 1:
 		return fmt.Errorf("pair: %d stitches asked for", c.Count)
-	case c.First%int64(c.BatchSize) != 0:
-		return fmt.Errorf("pair: first pair %d does not begin a batch of %d", c.First, c.BatchSize)
 	case c.MinLeft < 0:
 		return fmt.Errorf("pair: %d steps left of an episode are asked for", c.MinLeft)
 	case c.MinLeft > 0 && !c.ChoosesEntries():

@@ -61,7 +61,7 @@ func TestPlan(t *testing.T) {
 func TestRoundsContinueThePlan(t *testing.T) {
 	whole := Config{Strategy: Reference, Seed: 3, Count: 12, BatchSize: 4, Candidates: 8}
 	first, second := whole, whole
-	first.Count, second.First, second.Count = 4, 4, 8
+	first.Count, second.First, second.FirstBatch, second.Count = 4, 4, 1, 8
 	ends := func(batches []trajectory.PairBatch) (ends []trajectory.StateRef) {
 		for i, b := range batches {
 			for j, p := range b.Pairs {
@@ -170,7 +170,6 @@ func TestValidate(t *testing.T) {
 		"strategy":                func(c *Config) { c.Strategy = "best" },
 		"count":                   func(c *Config) { c.Count = 0 },
 		"batch":                   func(c *Config) { c.BatchSize = 0 },
-		"first":                   func(c *Config) { c.BatchSize, c.First = 4, 2 },
 		"number of steps left":    func(c *Config) { c.MinLeft = -1 },
 		"strategy for steps left": func(c *Config) { c.Strategy, c.MinLeft = Uniform, 5 },
 		"candidates":              func(c *Config) { c.Candidates = 0 },

@@ -32,7 +32,7 @@ func (c Config) cut(n int64) iter.Seq[share] {
 	together := trajectory.Together(batches)
 	return func(yield func(share) bool) {
 		for b := range batches {
-			if !yield(share{b / together, c.First/size + b, b * size, min((b+1)*size, n)}) {
+			if !yield(share{b / together, c.FirstBatch + b, b * size, min((b+1)*size, n)}) {
 				return
 			}
 		}

@@ -17,9 +17,9 @@ import (
 func TestCut(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cfg := Config{BatchSize: rapid.IntRange(1, 50).Draw(t, "batch")}
-		cfg.First = int64(cfg.BatchSize) * rapid.Int64Range(0, 9).Draw(t, "first")
+		cfg.FirstBatch = rapid.Int64Range(0, 9).Draw(t, "first")
 		n := rapid.Int64Range(1, 100_000).Draw(t, "pairs")
-		at, batch, batches := int64(0), cfg.First/int64(cfg.BatchSize), map[int64]int{}
+		at, batch, batches := int64(0), cfg.FirstBatch, map[int64]int{}
 		last := int64(0)
 		for s := range cfg.cut(n) {
 			whole := s.to-s.from == int64(cfg.BatchSize) || s.to == n

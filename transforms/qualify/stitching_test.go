@@ -165,7 +165,9 @@ func checkBridge(t *testing.T, s *session.Session, d data, o trajectory.Outcome,
 	if err := bridge.Validate(); err != nil {
 		t.Error(err)
 	}
-	joined, err := trajectory.Join(100+o.Index, low, int(o.Low.Step), bridge, high, int(o.High.Step))
+	joined, err := trajectory.Join(100+o.Index, []trajectory.Stretch{
+		{Episode: low, To: int(o.Low.Step)}, {Episode: high, From: int(o.High.Step), To: high.Len()},
+	}, []*trajectory.Episode{bridge})
 	if err != nil {
 		t.Fatal(err) // its states don't meet
 	}

@@ -128,11 +128,14 @@ func provenance(e *trajectory.Episode) []layout.Series {
 		low, high = e.Provenance.LowID, e.Provenance.HighID
 	}
 	generated, errors := layout.Bridge(e, rows, absentError)
+	ids, steps := layout.Origins(e, rows)
 	return []layout.Series{
 		layout.Single("source", layout.Every(rows, source)),
 		layout.Single("generated", generated),
 		layout.Single("low_episode_id", layout.Every(rows, low)),
 		layout.Single("high_episode_id", layout.Every(rows, high)),
+		layout.Single("from_episode_id", ids),
+		layout.Single("from_step", steps),
 		layout.Single("qualification_error", errors),
 	}
 }

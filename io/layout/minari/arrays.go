@@ -73,6 +73,10 @@ func arrowPlace(b *layout.Block, record arrow.RecordBatch, name string, l parque
 		b.Rewards, err = arrowVectors(record, l, 1, arrowFloat)
 	case "qualification_error":
 		b.Qualification, err = arrowVectors(record, l, 1, arrowFloat)
+	case "from_episode_id":
+		b.FromIDs, err = arrowVectors(record, l, 1, arrowWhole)
+	case "from_step":
+		b.FromSteps, err = arrowVectors(record, l, 1, arrowWhole)
 	case "terminals":
 		b.Terminals, err = arrowVectors(record, l, 1, arrowFlag)
 	case "timeouts":
@@ -175,6 +179,14 @@ func arrowFloat(values arrow.Array) (func(int) float32, error) {
 		}, nil
 	}
 	return nil, fmt.Errorf("it holds %v, want numbers", values.DataType())
+}
+
+// arrowWhole gives the whole numbers of an array.
+func arrowWhole(values arrow.Array) (func(int) int64, error) {
+	if a, ok := values.(*array.Int64); ok {
+		return a.Value, nil
+	}
+	return nil, fmt.Errorf("it holds %v, want 64-bit integers", values.DataType())
 }
 
 // arrowFlag gives the flags of an array.

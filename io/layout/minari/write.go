@@ -80,7 +80,11 @@ func (w *writer) columns(e *trajectory.Episode) (columns, infos []layout.Series)
 		layout.Single("terminations", append(layout.LastOnly(steps, e.End == trajectory.Terminal), false)),
 		layout.Single("truncations", append(layout.LastOnly(steps, e.End == trajectory.Timeout), false)),
 	}
-	return columns, []layout.Series{layout.Single("generated", generated), layout.Single("qualification_error", bridgeErrors)}
+	ids, from := layout.Origins(e, steps+1)
+	return columns, []layout.Series{
+		layout.Single("generated", generated), layout.Single("from_episode_id", ids), layout.Single("from_step", from),
+		layout.Single("qualification_error", bridgeErrors),
+	}
 }
 
 // Write makes a folder of the episode.

@@ -52,6 +52,9 @@ type rowBuffer struct {
 	generated                   []bool
 	lowIDs, highIDs             []int64        // of the rows that have one
 	derived                     []int16        // 1 where a row has ids, else 0
+	fromIDs                     []int64        // of the rows that have one
+	fromSteps                   []int32        // of the same
+	taken                       []int16        // 1 where a row of a stitch is another episode's, else 0
 	errors                      []float32      // of the rows that have one
 	judged                      []int16        // 1 where a row has an error, else 0
 	residuals                   []float32      // of the rows that have one
@@ -91,6 +94,8 @@ func fields(c WriterConfig) []parquet.Field {
 		{Name: "generated", Kind: parquet.Boolean, Stats: true},
 		{Name: "low_episode_id", Kind: parquet.Int64, Nullable: true, Stats: true, Dictionary: true},
 		{Name: "high_episode_id", Kind: parquet.Int64, Nullable: true, Stats: true, Dictionary: true},
+		{Name: "from_episode_id", Kind: parquet.Int64, Nullable: true, Stats: true, Dictionary: true},
+		{Name: "from_step", Kind: parquet.Int32, Nullable: true, Stats: true},
 		{Name: "qualification_error", Kind: parquet.Float, Nullable: true, Stats: true},
 		{Name: layout.Residual, Kind: parquet.Float, Nullable: true, Stats: true},
 	}
@@ -132,7 +137,8 @@ func (w *Writer) EndRowGroup() error {
 		parquet.Values(r.ids), parquet.Values(r.steps), parquet.Lists(r.observations), parquet.Lists(r.actions),
 		parquet.Values(r.rewards), parquet.Lists(r.next), parquet.Values(r.terminals), parquet.Values(r.timeouts),
 		parquet.Values(r.sources), parquet.Values(r.generated),
-		parquet.Optional(r.lowIDs, r.derived), parquet.Optional(r.highIDs, r.derived), parquet.Optional(r.errors, r.judged),
+		parquet.Optional(r.lowIDs, r.derived), parquet.Optional(r.highIDs, r.derived),
+		parquet.Optional(r.fromIDs, r.taken), parquet.Optional(r.fromSteps, r.taken), parquet.Optional(r.errors, r.judged),
 		parquet.Optional(r.residuals, r.refined),
 	}
 	if w.config.OriginalIDs {
@@ -195,21 +201,37 @@ func (r *rowBuffer) addProvenance(e *trajectory.Episode) {
 	if trajectory.Paired(e.Source()) {
 		derived = 1
 	}
-	from, to := p.Generated(e.Len())
+	generated := layout.Generated(e)
 	for step := range e.Len() {
-		generated := step >= from && step < to
 		r.sources = append(r.sources, source)
-		r.generated = append(r.generated, generated)
 		r.derived = append(r.derived, derived)
 		if derived == 1 {
 			r.lowIDs = append(r.lowIDs, p.LowID)
 			r.highIDs = append(r.highIDs, p.HighID)
 		}
-		r.judged = append(r.judged, level(generated && len(p.Errors) > 0))
-		r.refined = append(r.refined, level(generated && len(p.Residuals) > 0))
+		r.judged = append(r.judged, level(generated[step] && len(p.Errors) > 0))
+		r.refined = append(r.refined, level(generated[step] && len(p.Residuals) > 0))
 	}
+	r.generated = append(r.generated, generated...)
 	r.errors = append(r.errors, p.Errors...)
 	r.residuals = append(r.residuals, p.Residuals...)
+	r.addOrigins(e)
+}
+
+// addOrigins says of the real rows of a stitch where they come from.
+func (r *rowBuffer) addOrigins(e *trajectory.Episode) {
+	if e.Provenance == nil || len(e.Provenance.Origins) == 0 {
+		r.taken = append(r.taken, make([]int16, e.Len())...)
+		return
+	}
+	for row := range layout.Taken(e) {
+		if row == nil {
+			r.taken = append(r.taken, 0)
+			continue
+		}
+		r.taken = append(r.taken, 1)
+		r.fromIDs, r.fromSteps = append(r.fromIDs, row.EpisodeID), append(r.fromSteps, int32(row.Step))
+	}
 }
 
 // level is 1 where a row has a value.
@@ -225,6 +247,7 @@ func (r *rowBuffer) reset() {
 		ids: r.ids[:0], steps: r.steps[:0], observations: r.observations[:0], next: r.next[:0], actions: r.actions[:0],
 		rewards: r.rewards[:0], terminals: r.terminals[:0], timeouts: r.timeouts[:0], sources: r.sources[:0],
 		generated: r.generated[:0], lowIDs: r.lowIDs[:0], highIDs: r.highIDs[:0], derived: r.derived[:0],
+		fromIDs: r.fromIDs[:0], fromSteps: r.fromSteps[:0], taken: r.taken[:0],
 		errors: r.errors[:0], judged: r.judged[:0], residuals: r.residuals[:0], refined: r.refined[:0], originalIDs: r.originalIDs[:0], named: r.named[:0],
 	}
 }

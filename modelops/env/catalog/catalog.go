@@ -14,15 +14,19 @@ import (
 )
 
 // Open makes n copies of an environment. They may end with ctx. python is the
-// interpreter that runs those of Gymnasium, "" for the usual one.
-func Open(ctx context.Context, python, name string, n int) (env.Vector, error) {
+// interpreter that runs those of Gymnasium, "" for the usual one; the built-in maze takes
+// no options.
+func Open(ctx context.Context, python, name string, options env.Options, n int) (env.Vector, error) {
 	switch {
 	case name == "":
 		return nil, noName()
 	case name == pointmaze.Name:
+		if err := noOptions(options); err != nil {
+			return nil, err
+		}
 		return pointmaze.NewVector(n), nil
 	}
-	v, err := gymnasium.Open(ctx, python, name, n)
+	v, err := gymnasium.Open(ctx, python, name, options, n)
 	if err != nil {
 		return nil, builtIn(err) // not a Vector that is nil
 	}
@@ -30,14 +34,17 @@ func Open(ctx context.Context, python, name string, n int) (env.Vector, error) {
 }
 
 // OpenSimulator opens an environment whose state can be set from an observation.
-func OpenSimulator(ctx context.Context, python, name string) (env.Simulator, error) {
+func OpenSimulator(ctx context.Context, python, name string, options env.Options) (env.Simulator, error) {
 	switch {
 	case name == "":
 		return nil, noName()
 	case name == pointmaze.Name:
+		if err := noOptions(options); err != nil {
+			return nil, err
+		}
 		return pointmaze.NewSimulator(), nil
 	}
-	s, err := gymnasium.OpenSimulator(ctx, python, name)
+	s, err := gymnasium.OpenSimulator(ctx, python, name, options)
 	if err != nil {
 		return nil, builtIn(err) // not a Simulator that is nil
 	}
@@ -51,6 +58,14 @@ func builtIn(err error) error {
 		return fmt.Errorf("%w (%s is built in)", err, pointmaze.Name)
 	}
 	return err
+}
+
+// noOptions fails where the built-in maze is given any.
+func noOptions(options env.Options) error {
+	for name := range options {
+		return fmt.Errorf("catalog: %w: %[3]s takes no options, and %[2]s is given", env.ErrUnknown, name, pointmaze.Name)
+	}
+	return nil
 }
 
 func noName() error {

@@ -9,7 +9,7 @@ import (
 
 // Two copies of the built-in maze are stepped together.
 func ExampleOpen() {
-	maze, err := catalog.Open(context.Background(), "", "pointmaze", 2)
+	maze, err := catalog.Open(context.Background(), "", "pointmaze", nil, 2)
 	if err != nil {
 		fmt.Println(err)
 	}

@@ -99,7 +99,7 @@ func checkApart(t *testing.T, many, one env.Vector) {
 		together, alone := step(t, many, actions), step(t, one, actions[s.ActionDim:2*s.ActionDim])
 		middle := env.Step{
 			Observations: together.Observations[s.ObservationDim : 2*s.ObservationDim],
-			Rewards:      together.Rewards[1:2], Terminals: together.Terminals[1:2], Timeouts: together.Timeouts[1:2],
+			Rewards:      together.Rewards[1:2], Terminals: together.Terminals[1:2], Timeouts: together.Timeouts[1:2], Successes: together.Successes[1:2],
 		}
 		if d := cmp.Diff(alone, middle); d != "" {
 			t.Fatalf("a copy by itself (-alone +among others):\n%s", d)
@@ -136,6 +136,9 @@ func checkEnds(t *testing.T, v env.Vector, limit int) {
 	}
 	if !ended(last) {
 		t.Fatalf("some copies have not ended in %d steps: %+v", limit, last)
+	}
+	if !v.Spec().TellsSuccess && slices.Contains(last.Successes, true) {
+		t.Errorf("a success is told of an environment that tells none: %+v", last)
 	}
 	after := step(t, v, Actions(rng, v.Spec(), Copies))
 	last.Rewards = make([]float32, Copies)
@@ -215,9 +218,9 @@ func step(t *testing.T, v env.Vector, actions []float32) env.Step {
 		t.Fatal(err)
 	}
 	n := len(actions) / v.Spec().ActionDim
-	if len(s.Observations) != n*v.Spec().ObservationDim || len(s.Rewards) != n || len(s.Terminals) != n || len(s.Timeouts) != n {
-		t.Fatalf("a step of %d copies gives %d observation values, %d rewards, %d and %d flags",
-			n, len(s.Observations), len(s.Rewards), len(s.Terminals), len(s.Timeouts))
+	if len(s.Observations) != n*v.Spec().ObservationDim || len(s.Rewards) != n || len(s.Terminals) != n || len(s.Timeouts) != n || len(s.Successes) != n {
+		t.Fatalf("a step of %d copies gives %d observation values, %d rewards, %d, %d and %d flags",
+			n, len(s.Observations), len(s.Rewards), len(s.Terminals), len(s.Timeouts), len(s.Successes))
 	}
 	return s
 }

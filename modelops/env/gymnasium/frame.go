@@ -64,9 +64,10 @@ func noEnd(err error) error {
 
 // hello asks for an environment.
 type hello struct {
-	Name      string `json:"name"`
-	Copies    int    `json:"copies"`
-	Simulator bool   `json:"simulator"`
+	Name      string      `json:"name"`
+	Options   env.Options `json:"options"`
+	Copies    int         `json:"copies"`
+	Simulator bool        `json:"simulator"`
 }
 
 // parseSpec reads the answer to hello.
@@ -96,13 +97,16 @@ func parseError(body []byte, python string) error {
 }
 
 // stepBytes is the size of the answer to a step of n copies.
-func stepBytes(s env.Spec, n int) int { return n * (4*s.ObservationDim + 4 + 2) }
+func stepBytes(s env.Spec, n int) int { return n * (4*s.ObservationDim + 4 + 3) }
 
 // parseStep reads the answer to a step of n copies, of stepBytes.
 func parseStep(body []byte, s env.Spec, n int) env.Step {
 	observations, body := floats(body, n*s.ObservationDim)
 	rewards, body := floats(body, n)
-	return env.Step{Observations: observations, Rewards: rewards, Terminals: flags(body[:n]), Timeouts: flags(body[n:])}
+	return env.Step{
+		Observations: observations, Rewards: rewards,
+		Terminals: flags(body[:n]), Timeouts: flags(body[n : 2*n]), Successes: flags(body[2*n:]),
+	}
 }
 
 // floats reads the first n numbers, and gives what is left.

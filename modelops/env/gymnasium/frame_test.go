@@ -63,7 +63,7 @@ func FuzzReadFrame(f *testing.F) {
 				t.Error("an error is taken for none")
 			}
 		default:
-			if s := parseStep(body, spec, 2); len(s.Observations) != 4 || len(s.Rewards) != 2 || len(s.Terminals) != 2 || len(s.Timeouts) != 2 {
+			if s := parseStep(body, spec, 2); len(s.Observations) != 4 || len(s.Rewards) != 2 || len(s.Terminals) != 2 || len(s.Timeouts) != 2 || len(s.Successes) != 2 {
 				t.Errorf("a step of two copies: %+v", s)
 			}
 		}

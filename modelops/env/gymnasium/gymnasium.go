@@ -26,12 +26,13 @@ type Vector struct {
 }
 
 // Open makes n copies of the environment of a name, as in Hopper-v5, that end with
-// ctx. python is the interpreter, "" for DefaultPython.
-func Open(ctx context.Context, python, name string, n int) (*Vector, error) {
+// ctx. python is the interpreter, "" for DefaultPython. The options are gymnasium.make's
+// and, after env.ResetPrefix, those of reset(options=…), where lists become arrays.
+func Open(ctx context.Context, python, name string, options env.Options, n int) (*Vector, error) {
 	if n < 1 {
 		return nil, fmt.Errorf("gymnasium: %d copies of %s asked for", n, name)
 	}
-	p, spec, err := open(ctx, python, hello{Name: name, Copies: n})
+	p, spec, err := open(ctx, python, hello{Name: name, Options: options, Copies: n})
 	if err != nil {
 		return nil, fmt.Errorf("gymnasium: opening %s: %w", name, err)
 	}
@@ -48,7 +49,7 @@ func open(ctx context.Context, python string, asked hello) (*process, env.Spec, 
 		p.close() // the first error counts
 		return nil, env.Spec{}, err
 	}
-	spec.Name = asked.Name
+	spec.Name, spec.Options = asked.Name, asked.Options
 	describe(&spec)
 	return p, spec, nil
 }
@@ -119,8 +120,8 @@ type Simulator struct {
 }
 
 // OpenSimulator is Open for the judgement of transitions.
-func OpenSimulator(ctx context.Context, python, name string) (*Simulator, error) {
-	p, spec, err := open(ctx, python, hello{Name: name, Copies: 1, Simulator: true})
+func OpenSimulator(ctx context.Context, python, name string, options env.Options) (*Simulator, error) {
+	p, spec, err := open(ctx, python, hello{Name: name, Options: options, Copies: 1, Simulator: true})
 	if err != nil {
 		return nil, fmt.Errorf("gymnasium: opening %s: %w", name, err)
 	}

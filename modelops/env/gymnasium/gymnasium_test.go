@@ -2,8 +2,10 @@ package gymnasium
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,7 +24,7 @@ var installed = []string{"gymnasium", "mujoco", "gymnasium_robotics"}
 
 func open1(t *testing.T, python, name string, n int) *Vector {
 	t.Helper()
-	v, err := Open(t.Context(), python, name, n)
+	v, err := Open(t.Context(), python, name, nil, n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,11 +47,11 @@ const rounding = 1e-3
 
 func TestSimulator(t *testing.T) {
 	python := fixture.Python(t, installed...)
-	for name, rewarded := range map[string]bool{"Hopper-v5": true, "HalfCheetah-v5": true, "Walker2d-v5": true, "PointMaze_Medium-v3": false} {
+	for name, rewarded := range map[string]bool{"Hopper-v5": true, "HalfCheetah-v5": true, "Walker2d-v5": true, "PointMaze_UMaze-v3": false, "PointMaze_Medium-v3": false, "PointMaze_Large-v3": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			v := open1(t, python, name, envtest.Copies)
-			sim, err := OpenSimulator(t.Context(), python, name)
+			sim, err := OpenSimulator(t.Context(), python, name, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -61,11 +63,55 @@ func TestSimulator(t *testing.T) {
 	}
 }
 
+// TestAntMaze has most transitions replay though where the ant is is not observed: those
+// that touch no wall.
+func TestAntMaze(t *testing.T) {
+	python := fixture.Python(t, installed...)
+	const copies, steps, name = 4, 50, "AntMaze_Medium-v5"
+	v := open1(t, python, name, copies)
+	sim, err := OpenSimulator(t.Context(), python, name, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := v.Reset([]uint64{1, 2, 3, 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng, off := rand.New(rand.NewPCG(1, 1)), 0
+	for range steps {
+		actions := envtest.Actions(rng, v.Spec(), copies)
+		led, err := v.Step(actions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next, _, err := sim.StepFrom(now, actions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range copies {
+			row := func(flat []float32) []float32 { return flat[i*len(flat)/copies : (i+1)*len(flat)/copies] }
+			if !(farther(row(next), row(led.Observations)) < rounding) {
+				off++
+			}
+		}
+		now = led.Observations
+	}
+	if off > copies*steps/10 {
+		t.Errorf("%d of %d transitions do not replay", off, copies*steps)
+	}
+	if sim.Spec().Unobserved == "" {
+		t.Error("that a part of the state is not observed is not said")
+	}
+	if err := errors.Join(v.Close(), sim.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestSimulatorRepeatsData replays the recorded steps of every eightieth real
 // episode.
 func TestSimulatorRepeatsData(t *testing.T) {
 	path := fixture.Data(t, "hopper-medium-replay.parquet")
-	sim, err := OpenSimulator(t.Context(), fixture.Python(t, installed...), "Hopper-v5")
+	sim, err := OpenSimulator(t.Context(), fixture.Python(t, installed...), "Hopper-v5", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,12 +188,55 @@ func TestReference(t *testing.T) {
 func TestUnknown(t *testing.T) {
 	python := fixture.Python(t, "gymnasium")
 	for name, want := range map[string]string{"Nowhere-v1": "Nowhere", "CartPole-v1": "its actions are a Discrete"} {
-		if _, err := Open(t.Context(), python, name, 1); !errors.Is(err, env.ErrUnknown) || !strings.Contains(err.Error(), want) {
+		if _, err := Open(t.Context(), python, name, nil, 1); !errors.Is(err, env.ErrUnknown) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", name, err, want)
 		}
 	}
-	if _, err := OpenSimulator(t.Context(), python, "Pendulum-v1"); !errors.Is(err, env.ErrUnknown) || !strings.Contains(err.Error(), "PointMaze, Hopper") {
+	if _, err := OpenSimulator(t.Context(), python, "Pendulum-v1", nil); !errors.Is(err, env.ErrUnknown) || !strings.Contains(err.Error(), "PointMaze, AntMaze, Hopper") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestOptions fixes where episodes begin and end.
+func TestOptions(t *testing.T) {
+	python := fixture.Python(t, installed...)
+	options := func(name, value string) env.Options { return env.Options{name: json.RawMessage(value)} }
+	v, err := Open(t.Context(), python, "PointMaze_Medium-v3", env.Options{
+		"continuing_task": json.RawMessage("false"), "reset.reset_cell": json.RawMessage("[1, 1]"), "reset.goal_cell": json.RawMessage("[1, 1]"),
+	}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	if _, err := v.Reset([]uint64{1}); err != nil || !v.Spec().TellsSuccess || len(v.Spec().Options) != 3 {
+		t.Fatalf("%+v: %v", v.Spec(), err)
+	}
+	reached := false
+	for range 5 { // the goal lies in the cell that it begins in, at most its noise away
+		s, err := v.Step([]float32{0, 0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		reached = reached || s.Successes[0]
+	}
+	if !reached {
+		t.Error("the goal is not where the episode begins")
+	}
+	for _, test := range []struct {
+		name    string
+		options env.Options
+		want    string
+	}{
+		{"of no environment", options("colour", "1"), "colour"},
+		{"of no episode", options("reset.colour", "1"), "colour"},
+		{"a wall", options("reset.goal_cell", "[0, 0]"), "goal_cell"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := Open(t.Context(), python, "PointMaze_Medium-v3", test.options, 1)
+			if !errors.Is(err, env.ErrUnknown) || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %v, want %q", err, test.want)
+			}
+		})
 	}
 }
 
@@ -168,12 +257,12 @@ func TestFailures(t *testing.T) {
 				fixture.Python(t)
 			}
 			python := script(t, test.script)
-			if _, err := Open(t.Context(), python, "Hopper-v5", 1); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, err := Open(t.Context(), python, "Hopper-v5", nil, 1); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want %q", err, test.want)
 			}
 		})
 	}
-	if _, err := Open(t.Context(), filepath.Join(t.TempDir(), "python9"), "Hopper-v5", 1); err == nil || !strings.Contains(err.Error(), "--python") {
+	if _, err := Open(t.Context(), filepath.Join(t.TempDir(), "python9"), "Hopper-v5", nil, 1); err == nil || !strings.Contains(err.Error(), "--python") {
 		t.Errorf("without Python: error %v", err)
 	}
 }
@@ -208,7 +297,7 @@ func TestDies(t *testing.T) {
 
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	v, err := Open(ctx, fixture.Python(t, "gymnasium"), "Pendulum-v1", 1)
+	v, err := Open(ctx, fixture.Python(t, "gymnasium"), "Pendulum-v1", nil, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,7 +76,10 @@ func (p *process) call(kind byte, question []byte, wanted byte, size int) ([]byt
 	if p.broken != nil {
 		return nil, p.broken
 	}
-	err := writeFrame(p.in, kind, question)
+	err := p.ctx.Err() // the program may yet have to be told
+	if err == nil {
+		err = writeFrame(p.in, kind, question)
+	}
 	if err != nil {
 		return nil, p.breaks(err)
 	}

@@ -7,10 +7,10 @@ is a length (uint32), a kind (one byte) and a body of length - 1 bytes; numbers
 are little-endian, and arrays are C-contiguous:
 
   request                                            answer
-  h  JSON: name, copies, simulator                   h  JSON: the specification
+  h  JSON: name, options, copies, simulator             h  JSON: the specification
   r  seeds uint64 [n]                                o  observations float32 [n, S]
   s  actions float32 [n, A]                          s  observations float32 [n, S], rewards float32 [n],
-                                                        terminals uint8 [n], timeouts uint8 [n]
+                                                        terminals, timeouts, successes uint8 [n] each
   f  observations float32 [m, S], then               f  next observations float32 [m, S], rewards float32 [m]
      actions float32 [m, A]
 
@@ -44,12 +44,19 @@ def load():
         raise Refusal("missing gymnasium[mujoco]", str(error)) from error
 
 
-def make(name):
+RESET = "reset."  # begins the names of the options of reset
+
+
+def make(name, options):
     """Makes one copy."""
     try:
         register(name)
         # The checker's warnings are for the environment's authors.
-        return gym.make(name, disable_env_checker=True)
+        return gym.make(name, disable_env_checker=True, **{k: v for k, v in options.items() if not k.startswith(RESET)})
+    except TypeError as error:
+        if not options:
+            raise
+        raise Refusal("unknown", f"of its options {', '.join(options)} it does not take all: {error}") from error
     except gym.error.DependencyNotInstalled as error:
         raise Refusal("missing gymnasium[mujoco]", str(error)) from error
     except (gym.error.Error, ModuleNotFoundError) as error:
@@ -65,6 +72,17 @@ def register(name):
     except ImportError as error:
         raise Refusal("missing gymnasium-robotics", str(error)) from error
     gym.register_envs(gymnasium_robotics)
+
+
+def reset_options(name, options):
+    """What reset(options=...) gets, None of nothing. Lists become arrays."""
+    found = {k.removeprefix(RESET): np.asarray(v) if isinstance(v, list) else v for k, v in options.items() if k.startswith(RESET)}
+    if re.match("PointMaze|AntMaze", name):  # which pass over what they do not know
+        known = ("goal_cell", "reset_cell")
+        for k in found:
+            if k not in known:
+                raise Refusal("unknown", f"its episodes take no option {k}; they take {', '.join(known)}")
+    return found or None
 
 
 def observation_space(env):
@@ -87,9 +105,11 @@ def flat(observation):
 class Copies:
     """n copies, stepped one after the other; one that ended stays as it is."""
 
-    def __init__(self, name, n):
-        self.envs = [make(name) for _ in range(n)]
+    def __init__(self, name, options, n):
+        self.envs = [make(name, options) for _ in range(n)]
+        self.options = reset_options(name, options)
         env = self.envs[0]
+        self.family = re.split("[-_]", name.split(":")[-1].split("/")[-1])[0]
         space = observation_space(env)
         self.low, self.high = (np.asarray(b, np.float32).reshape(-1) for b in (env.action_space.low, env.action_space.high))
         self.shape, self.dtype = env.action_space.shape, env.action_space.dtype
@@ -97,6 +117,19 @@ class Copies:
         self.observations = np.zeros((n, self.S), np.float32)
         self.terminals = np.ones(n, np.uint8)
         self.timeouts = np.zeros(n, np.uint8)
+        self.successes = np.zeros(n, np.uint8)
+        self.tells = self.try_out()
+
+    def try_out(self):
+        """Begins an episode and takes a step, so that what the options spoil is known now: whether a step tells success."""
+        env = self.envs[0]
+        try:
+            env.reset(seed=0, options=self.options)
+        except Exception as error:
+            if not self.options:
+                raise
+            raise Refusal("unknown", f"its episodes do not begin with the options {', '.join(self.options)}: {error}") from error
+        return "success" in env.step(self.action(np.zeros(self.A)))[4]
 
     def specification(self):
         env = self.envs[0]
@@ -107,6 +140,8 @@ class Copies:
             # JSON has no infinity.
             "action_low": np.maximum(self.low, -3e38).tolist(),
             "action_high": np.minimum(self.high, 3e38).tolist(),
+            "tells_success": self.tells,
+            "unobserved": UNSEEN.get(self.family, ""),
             "versions": versions(),
         }
 
@@ -118,9 +153,10 @@ class Copies:
         if len(seeds) != len(self.envs):
             raise Refusal("failed", f"{len(seeds)} seeds for {len(self.envs)} copies")
         for i, env in enumerate(self.envs):
-            self.observations[i] = flat(env.reset(seed=int(seeds[i]))[0])
+            self.observations[i] = flat(env.reset(seed=int(seeds[i]), options=self.options)[0])
         self.terminals[:] = 0
         self.timeouts[:] = 0
+        self.successes[:] = 0
         return b"o", self.observations.tobytes()
 
     def step(self, body):
@@ -129,10 +165,11 @@ class Copies:
         for i, env in enumerate(self.envs):
             if self.terminals[i] or self.timeouts[i]:
                 continue
-            observation, rewards[i], terminal, timeout, _ = env.step(self.action(actions[i]))
+            observation, rewards[i], terminal, timeout, info = env.step(self.action(actions[i]))
             self.observations[i] = flat(observation)
             self.terminals[i], self.timeouts[i] = terminal, timeout and not terminal
-        return b"s", b"".join(a.tobytes() for a in (self.observations, rewards, self.terminals, self.timeouts))
+            self.successes[i] = bool(info.get("success", False))
+        return b"s", b"".join(a.tobytes() for a in (self.observations, rewards, self.terminals, self.timeouts, self.successes))
 
     def close(self):
         for env in self.envs:
@@ -154,17 +191,22 @@ UNOBSERVED = {"Hopper": 1, "HalfCheetah": 1, "Walker2d": 1}
 CLIPPED = {"Hopper": 9.99, "Walker2d": 9.99}
 
 
+# Mazes, and what in them moves. Their rewards depend on the goal, which is not observed.
+MAZES = {"PointMaze": "point_env", "AntMaze": "ant_env"}
+# What of a state is not observed though something depends on it, and what is taken for it.
+UNSEEN = {"AntMaze": "where in the maze the ant is: it is replayed far from any wall, and a transition that touches one seems false"}
+
+
 class Simulator(Copies):
     """One copy whose state is set before each step."""
 
-    def __init__(self, name):
-        super().__init__(name, 1)
+    def __init__(self, name, options):
+        super().__init__(name, options, 1)
         self.env = self.envs[0].unwrapped
-        self.family = re.split("[-_]", name.split(":")[-1].split("/")[-1])[0]
-        if self.family != "PointMaze" and self.family not in UNOBSERVED:
-            known = ", ".join(["PointMaze", *UNOBSERVED])
+        if self.family not in MAZES and self.family not in UNOBSERVED:
+            known = ", ".join([*MAZES, *UNOBSERVED])
             raise Refusal("unknown", f"the state of {name} cannot be set from an observation; it can for {known}")
-        self.envs[0].reset(seed=0)
+        self.envs[0].reset(seed=0, options=self.options)
 
     def step_from(self, body):
         rows, rest = divmod(len(body), 4 * (self.S + self.A))
@@ -184,6 +226,11 @@ class Simulator(Copies):
         if self.family == "PointMaze":
             env = self.env.point_env
             positions, velocities = state[:2], state[2:]
+        elif self.family == "AntMaze":
+            env = self.env.ant_env
+            observed = env.model.nq - 2
+            positions = np.concatenate([self.env.maze.unique_reset_locations[0], state[:observed]])
+            velocities = state[observed : observed + env.model.nv]
         else:
             env = self.env
             root = UNOBSERVED[self.family]
@@ -197,10 +244,11 @@ class Simulator(Copies):
         return True
 
     def advance(self, action):
-        observation, reward = (self.env.point_env if self.family == "PointMaze" else self.env).step(action)[:2]
-        if self.family == "PointMaze":
-            reward = np.nan  # it depends on the goal, which is not observed
-        return flat(observation), reward
+        if self.family not in MAZES:
+            observation, reward = self.env.step(action)[:2]
+            return flat(observation), reward
+        observation = flat(getattr(self.env, MAZES[self.family]).step(action)[0])
+        return observation[len(observation) - self.S :], np.nan  # an ant's begins with its place
 
 
 def read(source, size):
@@ -218,7 +266,8 @@ def write(sink, kind, body):
 def start(body):
     asked = json.loads(body)
     load()
-    host = Simulator(asked["name"]) if asked["simulator"] else Copies(asked["name"], asked["copies"])
+    name, options = asked["name"], asked["options"] or {}
+    host = Simulator(name, options) if asked["simulator"] else Copies(name, options, asked["copies"])
     return host, json.dumps(host.specification()).encode()
 
 

@@ -23,9 +23,13 @@ const minSteps, maxSteps = 100, 200
 // Generate yields episodes 0 … n−1 of a seed; each depends on the seed and its
 // own index alone.
 func (m *Maze) Generate(n int, seed uint64) iter.Seq[Episode] {
+	return each(n, seed, m.Episode)
+}
+
+func each(n int, seed uint64, episode func(seed uint64, index int) Episode) iter.Seq[Episode] {
 	return func(yield func(Episode) bool) {
 		for i := range n {
-			if !yield(m.Episode(seed, i)) {
+			if !yield(episode(seed, i)) {
 				return
 			}
 		}
@@ -36,7 +40,11 @@ func (m *Maze) Generate(n int, seed uint64) iter.Seq[Episode] {
 func (m *Maze) Episode(seed uint64, index int) Episode {
 	rng := stream(seed, index, 0)
 	p := m.newPilot(rng, expert(seed, index))
-	steps := minSteps + rng.IntN(maxSteps-minSteps+1)
+	return p.fly(minSteps + rng.IntN(maxSteps-minSteps+1))
+}
+
+// fly is an episode of so many steps.
+func (p *pilot) fly(steps int) Episode {
 	e := Episode{
 		Observations: make([]float32, 0, (steps+1)*ObservationDim),
 		Actions:      make([]float32, 0, steps*ActionDim),
@@ -46,7 +54,7 @@ func (m *Maze) Episode(seed uint64, index int) Episode {
 	e.Observations = append(e.Observations, obs[:]...)
 	for range steps {
 		action := p.act(obs)
-		next, reward := m.Step(obs, action)
+		next, reward := p.maze.Step(obs, action)
 		e.Observations = append(e.Observations, next[:]...)
 		e.Actions = append(e.Actions, action[:]...)
 		e.Rewards = append(e.Rewards, reward)
@@ -79,17 +87,27 @@ const (
 // pilot flies an episode: along the shortest path to a target cell, waypoint by
 // waypoint, then to the next target.
 type pilot struct {
-	maze     *Maze
-	rng      *rand.Rand
-	expert   bool // the target is the goal, and stays so
-	cruise   float64
-	target   cell
-	waypoint cell       // on the path to target
-	offset   [2]float64 // of this leg from the cells' centres
+	maze      *Maze
+	cells     []cell // where it begins and where its legs lead
+	passes    []cell // slowly
+	keepsLane bool   // every leg has the offset of the first
+	rng       *rand.Rand
+	expert    bool // the target is the goal, and stays so
+	cruise    float64
+	target    cell
+	waypoint  cell       // on the path to target
+	offset    [2]float64 // of this leg from the cells' centres
 }
 
 func (m *Maze) newPilot(rng *rand.Rand, expert bool) *pilot {
-	return &pilot{maze: m, rng: rng, expert: expert, cruise: slowest + (fastest-slowest)*rng.Float64()}
+	return &pilot{maze: m, cells: m.free, rng: rng, expert: expert, cruise: slowest + (fastest-slowest)*rng.Float64()}
+}
+
+// begin is the pilot of a policy's episode, which starts in the start's cell.
+func (m *Maze) begin(rng *rand.Rand) *pilot {
+	p := m.newPilot(rng, false)
+	p.cells = []cell{m.start}
+	return p
 }
 
 // start draws the first state, at rest, and the first leg. An expert starts at
@@ -104,12 +122,15 @@ func (p *pilot) start() [ObservationDim]float32 {
 	return [ObservationDim]float32{float32(at[0]), float32(at[1])}
 }
 
-func (p *pilot) anyCell() cell { return p.maze.free[p.rng.IntN(len(p.maze.free))] }
+func (p *pilot) anyCell() cell { return p.cells[p.rng.IntN(len(p.cells))] }
 
 func (p *pilot) newLeg() {
 	p.target = p.anyCell()
 	if p.expert {
 		p.target = p.maze.goal
+	}
+	if p.keepsLane {
+		return
 	}
 	p.offset = [2]float64{spread * (2*p.rng.Float64() - 1), spread * (2*p.rng.Float64() - 1)}
 }
@@ -140,6 +161,9 @@ func (p *pilot) advance(at [2]float64) {
 	switch {
 	case p.waypoint == p.target && !p.expert && left < arrived:
 		p.newLeg()
+		if p.keepsLane { // else it is first aimed at the same place again, from any side
+			p.waypoint = p.maze.towards(p.waypoint, p.target)
+		}
 	case p.waypoint != p.target && left < turnIn:
 		p.waypoint = p.maze.towards(p.waypoint, p.target)
 	}
@@ -166,6 +190,11 @@ func (p *pilot) wantedVelocity(at [2]float64) [2]float64 {
 	speed := p.cruise
 	if p.waypoint == p.target {
 		speed = math.Min(speed, braking*left)
+	}
+	for _, c := range p.passes {
+		if distance(at, c.centre()) < nearby {
+			speed = math.Min(speed, passing*p.cruise)
+		}
 	}
 	return [2]float64{speed * (aim[0] - at[0]) / left, speed * (aim[1] - at[1]) / left}
 }

@@ -9,6 +9,7 @@ package pointmaze
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Sizes of an observation and an action.
@@ -42,6 +43,7 @@ const (
 type Maze struct {
 	rows  []string // rows[0] is the top of the picture
 	goal  cell
+	start cell
 	free  []cell
 	steps map[cell]map[cell]int // steps[to][from]: cells on the shortest path
 }
@@ -90,6 +92,7 @@ func New(rows ...string) (*Maze, error) {
 	if reached := len(m.steps[m.goal]); reached != len(m.free) {
 		return nil, fmt.Errorf("pointmaze: the goal is reached from %d of %d free cells", reached, len(m.free))
 	}
+	m.start = slices.MaxFunc(m.free, func(a, b cell) int { return m.steps[m.goal][a] - m.steps[m.goal][b] })
 	return m, nil
 }
 
@@ -163,6 +166,10 @@ func (m *Maze) Height() float64 { return float64(len(m.rows)) }
 
 // Goal is the centre of the rewarded disc of GoalRadius.
 func (m *Maze) Goal() [2]float64 { return m.goal.centre() }
+
+// Start is the centre of the cell that a policy starts in: of those farthest from
+// the goal, by the path between them, the first one, top row first.
+func (m *Maze) Start() [2]float64 { return m.start.centre() }
 
 // Walls lists the wall cells, each a unit square, by their lower left corners.
 func (m *Maze) Walls() [][2]float64 {

@@ -39,9 +39,9 @@ func TestReference(t *testing.T) {
 			m, sum := Default(), 0.0
 			for i := range referenceEpisodes {
 				rng := startStream(uint64(i))
-				p := m.newPilot(rng, false)
+				p := m.begin(rng)
 				obs := p.start()
-				p.expert, p.target = true, m.goal // from a wanderer's start to the goal
+				p.expert, p.target = true, m.goal
 				for range EpisodeSteps {
 					var reward float32
 					obs, reward = m.Step(obs, test.act(m, rng, p, obs))

@@ -18,6 +18,8 @@ type Amounts struct {
 	Pairs      int64 `json:"pairs"`
 	Batches    int64 `json:"batches"`
 	Partitions int64 `json:"partitions"`
+	// Crossings is how many of the pairs are.
+	Crossings  int64 `json:"crossings,omitempty"`
 	FirstRound bool  `json:"first_round"`
 	// Wanted is how many transitions D_aug must then hold.
 	Wanted int64 `json:"wanted,omitempty"`

@@ -17,6 +17,7 @@ import (
 	"diffstitch/modelops/session"
 	"diffstitch/pipelines/observe"
 	"diffstitch/transforms/mix"
+	"diffstitch/transforms/pair"
 	"diffstitch/transforms/rank"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -34,6 +35,9 @@ type Method interface {
 	Settle(*Work) error
 	// Prepare looks at the data once it is read.
 	Prepare(*Work) error
+	// Survey is what looks through the data before the first round; nil where planning
+	// needs no more than the metadata.
+	Survey(*Work) *Survey
 	// Guess is how many attempts to begin with for so many transitions.
 	Guess(w *Work, transitions int64) int64
 	// Attempt plans the attempts of a round.
@@ -69,6 +73,16 @@ type Work struct {
 	Metas    []trajectory.Meta
 	Pools    rank.Pools // empty of a method that ranks no episodes
 	Outcomes []trajectory.Outcome
+
+	crossings *pair.Graph // nil where entries are chosen otherwise
+	planned   []int64     // the plan's indices of the crossings' bridges, by their number
+	pooled    bool        // whether the run's pool of candidates is planned
+}
+
+// Survey is a pipeline that looks through the data, and what takes up what it found.
+type Survey struct {
+	Build func(s beam.Scope, job *observe.Job)
+	Load  func() error
 }
 
 // path is a file in the folder of records.
@@ -84,6 +98,14 @@ func (w *Work) accepted() (kept []trajectory.Outcome) {
 	return kept
 }
 
+// Episodes is how many D_aug has before it is mixed.
+func (w *Work) Episodes() (n int64) {
+	for _, o := range w.Stitches() {
+		n += o.Attempts()
+	}
+	return n
+}
+
 // Round is a part of the plan that is attempted at once: the attempts [First,
 // First+Count).
 type Round struct {
@@ -93,6 +115,9 @@ type Round struct {
 
 // shares is the prefix of the files in which the round's plan is left to workers.
 func (r Round) shares(w *Work) string { return w.path(fmt.Sprintf("plan-%04d", r.Number)) }
+
+// leaps is the prefix of those of the crossings.
+func (r Round) leaps(w *Work) string { return w.path(fmt.Sprintf("leaps-%04d", r.Number)) }
 
 // Attempts builds what makes the attempts of a round. It gives a
 // PCollection<trajectory.Outcome> and PCollections<trajectory.Failure>.

@@ -5,7 +5,6 @@ import (
 	"diffstitch/modelops/diffusion"
 	"diffstitch/modelops/training"
 	"diffstitch/transforms/estimate"
-	"diffstitch/transforms/pair"
 	"diffstitch/transforms/rank"
 	tatu "diffstitch/transforms/rollout"
 	"diffstitch/transforms/synthesize"
@@ -44,7 +43,11 @@ func (s Settings) Of(name training.Method) Settings {
 type StitchingSettings struct {
 	Scoring trajectory.Scoring `json:"scoring,omitzero"`
 	Pools   rank.Config        `json:"pools,omitzero"`
-	Pairing string             `json:"pairing,omitempty"`
+	// Pairing is a strategy of package pair; "" takes crossings, or with models of the
+	// presets paper and reference the authors' retrieval.
+	Pairing string `json:"pairing,omitempty"`
+	// Hops is how many bridges a stitched episode has, at most, with crossings.
+	Hops int `json:"hops,omitempty"`
 	// Candidates is how many high-return states a batch chooses its entries from.
 	Candidates int `json:"candidates,omitempty"`
 	// MinLeft is how many steps of its episode an entry must have left.
@@ -77,7 +80,7 @@ func defaultStitching() StitchingSettings {
 	return StitchingSettings{
 		Scoring:    trajectory.Scoring{Kind: trajectory.ScoreReturn},
 		Pools:      rank.Config{Low: 0.7, High: 0.9},
-		Pairing:    pair.Reference,
+		Hops:       4,
 		Candidates: 2048,
 		Estimate:   estimate.Config{Similarity: estimate.Similarity{Kind: estimate.Distance, Space: estimate.Normalised}},
 		Sampler:    diffusion.Sampler{Kind: diffusion.DDIM, Steps: 20},

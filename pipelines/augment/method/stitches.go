@@ -100,7 +100,7 @@ func (stitching) Picture(w *Work, page *report.Report, of Sources) error {
 	for _, o := range w.Outcomes {
 		page.Attempts = append(page.Attempts, report.Attempt{Steps: int(o.Steps), MaxError: float64(o.MaxError), Accepted: o.Rejected == ""})
 	}
-	accepted := w.accepted()
+	accepted := w.Stitches()
 	if len(accepted) == 0 {
 		return nil
 	}
@@ -112,20 +112,22 @@ func (stitching) Picture(w *Work, page *report.Report, of Sources) error {
 		if err != nil {
 			return err
 		}
-		bridge, err := of.Staged.Fetch(o.Staged)
+		bridges, err := of.Staged.Bridges(o)
 		if err != nil {
 			return err
 		}
 		page.Returns = append(page.Returns, gains(o, low)...)
-		page.Transitions.Generated = sample.AppendTransitions(page.Transitions.Generated, bridge)
+		for _, bridge := range bridges {
+			page.Transitions.Generated = sample.AppendTransitions(page.Transitions.Generated, bridge)
+		}
 		if !slices.ContainsFunc(drawn, func(d trajectory.Outcome) bool { return d.Index == o.Index }) {
 			continue
 		}
-		high, err := of.Store.Episode(o.High.Episode)
+		drawn, err := path(o, bridges, of)
 		if err != nil {
 			return err
 		}
-		page.Paths.Paths = append(page.Paths.Paths, path(o, low, bridge, high))
+		page.Paths.Paths = append(page.Paths.Paths, drawn)
 	}
 	return nil
 }
@@ -133,7 +135,7 @@ func (stitching) Picture(w *Work, page *report.Report, of Sources) error {
 // gains are the returns-to-go of the low episode's states before s_T, as it was
 // and as it is stitched (Figure 4 of the paper).
 func gains(o trajectory.Outcome, low *trajectory.Episode) []report.Return {
-	gain := o.BridgeReturn + o.HighReturn - o.LowRest
+	gain := o.Gain()
 	var returns []report.Return
 	for _, before := range returnToGo(low)[:o.Low.Step] {
 		returns = append(returns, report.Return{Before: before, After: before + gain})
@@ -152,15 +154,25 @@ func returnToGo(e *trajectory.Episode) []float64 {
 	return sums
 }
 
-func path(o trajectory.Outcome, low, bridge, high *trajectory.Episode) report.Path {
-	dim := low.ObservationDim
-	from, to := int(o.Low.Step), int(o.High.Step)
-	return report.Path{
-		Caption: fmt.Sprintf("Δ %d, return %.3g → %.3g", o.Steps, o.LowReturn+o.LowRest, o.Return()),
-		States:  slices.Concat(low.Observations[:from*dim], bridge.Observations, high.Observations[to*dim:]),
-		Bridge:  from,
-		High:    from + bridge.Len(),
+// path is a stitched episode as it is drawn.
+func path(o trajectory.Outcome, bridges []*trajectory.Episode, of Sources) (p report.Path, err error) {
+	stretches, err := of.Store.Stretches(o)
+	if err != nil {
+		return p, err
 	}
+	stitched, err := trajectory.Join(o.Index, stretches, bridges)
+	if err != nil {
+		return p, err
+	}
+	p.States, p.Caption = stitched.Observations, fmt.Sprintf("Δ %d, ", o.Steps)
+	if n := len(bridges); n > 1 {
+		p.Caption = fmt.Sprintf("%d bridges, ", n)
+	}
+	p.Caption += fmt.Sprintf("return %.3g → %.3g", o.LowReturn+o.LowRest, o.Return())
+	for _, b := range stitched.Provenance.Bridges {
+		p.Bridges = append(p.Bridges, report.Span(b))
+	}
+	return p, nil
 }
 
 func poolReturns(w *Work) *report.Pools {

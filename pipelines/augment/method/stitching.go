@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"diffstitch/io/datasetio"
@@ -31,8 +32,14 @@ func (stitching) Words() Words {
 func (stitching) Batch() int { return 64 }
 
 func (stitching) Validate(s Settings, seed uint64, batch int) error {
+	if s.Pairing == "" {
+		s.Pairing = pair.Crossings
+		if s.MinLeft > 0 || s.Estimate.Threshold != 0 {
+			s.Pairing = pair.Reference // nothing else has them: Settle tells
+		}
+	}
 	one := s.plan(seed, batch, Round{Count: 1})
-	return errors.Join(s.Scoring.Validate(), s.Pools.Validate(), one.Validate(), s.Estimate.Validate(), s.guides(), s.refines())
+	return errors.Join(s.Scoring.Validate(), s.Pools.Validate(), one.Validate(), s.Estimate.Validate(), s.guides(), s.refines(), s.crossings(lead+1).Validate())
 }
 
 // guides reports a return that is none to aim at.
@@ -66,6 +73,14 @@ func (stitching) Settle(w *Work) error {
 	}
 	if _, _, err := s.Estimate.Bounds(w.Models.Horizon); err != nil {
 		return fmt.Errorf("%w: lower --min-steps or --constant-steps, or train with a larger --horizon", err)
+	}
+	if s.Pairing == "" {
+		if s.Pairing = pair.Crossings; w.literal() {
+			s.Pairing = pair.Reference
+		}
+	}
+	if s.Pairing != pair.Crossings {
+		s.Hops = 0
 	}
 	if s.Delta.Quantile > 0 {
 		s.Delta.Value = s.Delta.of(w.Models.StretchError)
@@ -116,8 +131,8 @@ func (stitching) Prepare(w *Work) (err error) {
 func (stitching) Guess(w *Work, _ int64) int64 { return 2 * int64(w.Batch) }
 
 func (stitching) Attempt(ctx context.Context, w *Work, r Round) (Attempts, error) {
-	plan := w.Settings.plan(w.Seed, w.Batch, r)
-	if err := savePlan(ctx, w, plan, r); err != nil {
+	pairs, err := w.pairs(ctx, r)
+	if err != nil {
 		return nil, err
 	}
 	return func(s beam.Scope, job *observe.Job) (outcomes beam.PCollection, dead []beam.PCollection) {
@@ -125,8 +140,7 @@ func (stitching) Attempt(ctx context.Context, w *Work, r Round) (Attempts, error
 			dead = append(dead, failures)
 			return out
 		}
-		pairs := estimated(s, w, plan, r, but)
-		contexts := but(datasetio.Contexts(s, w.Input, w.Models.Horizon, pairs))
+		contexts := but(datasetio.Contexts(s, w.Input, w.Models.Horizon, pairs(s, but)))
 		bridges := but(inpaint.Bridges(s, w.Session, w.Seed, contexts))
 		bridges = but(wrapup.Transitions(s, w.Session, bridges))
 		if w.Settings.Refine == RefineOn {
@@ -138,9 +152,56 @@ func (stitching) Attempt(ctx context.Context, w *Work, r Round) (Attempts, error
 	}, nil
 }
 
+// dropping gives what comes out of a composite, and keeps what failed in it.
+type dropping func(out, dead beam.PCollection) beam.PCollection
+
+// pairs plans the pairs of a round, and gives what builds them, a
+// PCollection<trajectory.PairBatch>: crossings as far as there are, the others by what
+// is imagined.
+func (w *Work) pairs(ctx context.Context, r Round) (func(beam.Scope, dropping) beam.PCollection, error) {
+	var crossings int64
+	var leaps []trajectory.PairBatch
+	if w.crossings != nil {
+		leaps = w.leaps(r)
+		for _, b := range leaps {
+			crossings += int64(len(b.Pairs))
+		}
+	}
+	rest := w.Settings.plan(w.Seed, w.Batch, Round{First: r.First + crossings, Count: r.Count - crossings})
+	rest.FirstBatch = w.firstBatch(r) + int64(len(leaps))
+	if rest.Strategy == pair.Crossings {
+		rest.Strategy = pair.Reachable
+	}
+	saved, err := datasetio.SaveShares(ctx, r.leaps(w), shares(leaps))
+	if err == nil && rest.Count > 0 {
+		err = savePlan(ctx, w, rest, r)
+	}
+	return func(s beam.Scope, but dropping) beam.PCollection {
+		var parts []beam.PCollection
+		if saved > 0 {
+			low := but(datasetio.LowEnds(s, w.Input, datasetio.ReadShares[trajectory.PairBatch](s, r.leaps(w), saved)))
+			near := rest
+			near.FirstBatch = w.firstBatch(r)
+			parts = append(parts, pair.ByEntry(s, near, low))
+		}
+		if rest.Count > 0 {
+			parts = append(parts, estimated(s, w, rest, r, but))
+		}
+		if len(parts) == 1 {
+			return parts[0]
+		}
+		return beam.Flatten(s, parts...)
+	}, err
+}
+
+// shares are batches by what a worker gets at once.
+func shares(batches []trajectory.PairBatch) iter.Seq[[]trajectory.PairBatch] {
+	return slices.Chunk(batches, int(trajectory.Together(int64(len(batches)))))
+}
+
 // estimated builds the pairs of a round, a PCollection<trajectory.PairBatch>, with
 // their entries chosen and their steps estimated; but keeps what failed.
-func estimated(s beam.Scope, w *Work, plan pair.Config, r Round, but func(out, dead beam.PCollection) beam.PCollection) beam.PCollection {
+func estimated(s beam.Scope, w *Work, plan pair.Config, r Round, but dropping) beam.PCollection {
 	settings := w.Settings
 	_, partitions := plan.Shares()
 	pairs := but(datasetio.LowEnds(s, w.Input, datasetio.ReadShares[trajectory.PairBatch](s, r.shares(w), partitions)))
@@ -175,7 +236,7 @@ func savePlan(ctx context.Context, w *Work, plan pair.Config, r Round) error {
 	if _, err := datasetio.SaveShares(ctx, r.shares(w), plan.Plan(w.Pools)); err != nil {
 		return err
 	}
-	if !plan.ChoosesEntries() || plan.First > 0 {
+	if !plan.ChoosesEntries() || w.pooled {
 		return nil
 	}
 	_, err := datasetio.SaveShares(ctx, w.path(candidateShares), slices.Chunk(plan.CandidatesOf(w.Pools.High), 1))
@@ -186,9 +247,10 @@ func savePlan(ctx context.Context, w *Work, plan pair.Config, r Round) error {
 // the first round makes it.
 func candidates(s beam.Scope, w *Work, plan pair.Config) beam.PCollection {
 	path := w.path(candidatesFile)
-	if plan.First > 0 {
+	if w.pooled {
 		return beam.Create(s, path)
 	}
+	w.pooled = true
 	blocks := datasetio.ReadShares[trajectory.CandidateBlock](s, w.path(candidateShares), plan.CandidateBlocks())
 	return datasetio.StageCandidates(s, w.Input, path, blocks)
 }
@@ -202,7 +264,7 @@ func reach(w *Work) datasetio.Reach {
 func (stitching) Funnel(w *Work) []Part {
 	parts := []Part{
 		{"pair", nil},
-		{"estimate", []string{"ends", "candidates", "entries", "estimate"}},
+		{"estimate", []string{"nearest", "imagine", "ends", "candidates", "entries", "estimate"}},
 		{"inpaint", []string{"contexts", "inpaint"}},
 		{"wrap up", []string{"wrapup"}},
 		{"refine", []string{"refine"}},
@@ -218,8 +280,21 @@ func (stitching) Funnel(w *Work) []Part {
 func (stitching) Measure(w *Work, attempts int64, a *Amounts) {
 	a.LowEpisodes, a.HighEpisodes = int64(len(w.Pools.Low)), int64(len(w.Pools.High))
 	a.HighPool = datasetio.WeighEpisodes(w.Shape, w.Pools.High)
-	plan := w.Settings.plan(w.Seed, w.Batch, Round{Count: attempts})
-	a.Batches, a.Partitions = plan.Shares()
+	if w.crossings != nil {
+		leaps := w.leaps(Round{Count: attempts})
+		a.Batches = int64(len(leaps))
+		a.Partitions = int64(len(slices.Collect(shares(leaps))))
+		for _, b := range leaps {
+			a.LowEnds = a.LowEnds.Add(datasetio.WeighLowEnds(w.Shape, b))
+			a.Crossings += int64(len(b.Pairs))
+		}
+	}
+	plan := w.Settings.plan(w.Seed, w.Batch, Round{Count: attempts - a.Crossings})
+	if plan.Count == 0 {
+		return
+	}
+	batches, partitions := plan.Shares()
+	a.Batches, a.Partitions = a.Batches+batches, a.Partitions+partitions
 	for batches := range plan.Plan(w.Pools) {
 		for _, b := range batches {
 			a.LowEnds = a.LowEnds.Add(datasetio.WeighLowEnds(w.Shape, b))

@@ -1,6 +1,7 @@
 package method
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 
@@ -21,8 +22,17 @@ type StitchingWords struct {
 // Words are the settings for a reader.
 func (s StitchingSettings) Words() StitchingWords {
 	return StitchingWords{
-		Pairing: s.Pairing, Similarity: s.similarity(), Sampler: samplerWords(s.Sampler), Steps: stepsWords(s.Estimate), Delta: s.delta(),
+		Pairing: s.pairing(), Similarity: s.similarity(), Sampler: samplerWords(s.Sampler), Steps: stepsWords(s.Estimate), Delta: s.delta(),
 	}
+}
+
+// pairing is how entries are chosen; what models of other presets than paper and reference
+// take where nothing is said.
+func (s StitchingSettings) pairing() string {
+	if strategy := cmp.Or(s.Pairing, pair.Crossings); strategy != pair.Crossings {
+		return strategy
+	}
+	return fmt.Sprintf("%s, at most %d bridges", pair.Crossings, s.Hops)
 }
 
 // similarity is that of step estimation: none where the plan has chosen the entries,

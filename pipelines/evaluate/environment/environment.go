@@ -16,8 +16,8 @@ import (
 
 // Open opens copies of an environment, in which every episode must end. Python is
 // the interpreter that runs Gymnasium, "" for the usual one.
-func Open(ctx context.Context, python, name string, copies int) (env.Vector, error) {
-	v, err := catalog.Open(ctx, python, name, copies)
+func Open(ctx context.Context, python, name string, options env.Options, copies int) (env.Vector, error) {
+	v, err := catalog.Open(ctx, python, name, options, copies)
 	if err != nil {
 		return nil, usage(err)
 	}
@@ -29,8 +29,8 @@ func Open(ctx context.Context, python, name string, copies int) (env.Vector, err
 }
 
 // OpenSimulator opens an environment that goes on from any state.
-func OpenSimulator(ctx context.Context, python, name string) (env.Simulator, error) {
-	s, err := catalog.OpenSimulator(ctx, python, name)
+func OpenSimulator(ctx context.Context, python, name string, options env.Options) (env.Simulator, error) {
+	s, err := catalog.OpenSimulator(ctx, python, name, options)
 	return s, usage(err)
 }
 
@@ -58,7 +58,7 @@ func Check(ctx context.Context, data input.Data, python, name string) error {
 	if err != nil {
 		return err
 	}
-	v, err := Open(ctx, python, name, 1)
+	v, err := Open(ctx, python, name, nil, 1)
 	if err != nil {
 		return err
 	}

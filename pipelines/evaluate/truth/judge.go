@@ -48,7 +48,10 @@ type judged struct {
 }
 
 // worst is the largest errors of an episode's transitions.
-type worst struct{ qualification, truth float64 }
+type worst struct {
+	source               string
+	qualification, truth float64
+}
 
 // replayRows is how many transitions are replayed at once.
 const replayRows = 1 << 12
@@ -60,15 +63,14 @@ func (j *judge) take(e *trajectory.Episode) error {
 		j.sample(e)
 		return nil
 	}
-	from, to := p.Generated(e.Len())
-	j.episodes = append(j.episodes, worst{math.Inf(-1), math.Inf(-1)})
-	for step := from; step < to; step++ {
+	j.episodes = append(j.episodes, worst{p.Source, math.Inf(-1), math.Inf(-1)})
+	for i, step := range generatedSteps(e) {
 		if !j.pending.add(e, step) {
 			continue
 		}
 		qualification := math.NaN()
 		if len(p.Errors) > 0 {
-			qualification = float64(p.Errors[step-from])
+			qualification = float64(p.Errors[i])
 		}
 		j.pending.sources = append(j.pending.sources, p.Source)
 		j.pending.episodes = append(j.pending.episodes, len(j.episodes)-1)
@@ -78,6 +80,17 @@ func (j *judge) take(e *trajectory.Episode) error {
 		return nil
 	}
 	return j.flush()
+}
+
+// generatedSteps are the steps of a generated episode whose transitions were generated, in
+// the order of its errors.
+func generatedSteps(e *trajectory.Episode) (steps []int) {
+	for _, rows := range e.Provenance.Generated(e.Len()) {
+		for step := rows.From; step < rows.To; step++ {
+			steps = append(steps, step)
+		}
+	}
+	return steps
 }
 
 // add takes a transition whose next observation is known.
@@ -195,13 +208,15 @@ func (j *judge) finish() (t Truth, err error) {
 	t.Real, t.Shuffled = whole.summary(t.Bound), shuffled.summary(t.Bound)
 	var transitions []worst
 	for source, of := range j.generated {
-		t.Generated[source] = of.summary(t.Bound)
+		summary := of.summary(t.Bound)
+		summary.Episodes = wholly(j.episodes, source, t.Bound)
+		t.Generated[source] = summary
 		for i, truth := range of.truth {
-			transitions = append(transitions, worst{of.qualification[i], truth})
+			transitions = append(transitions, worst{source, of.qualification[i], truth})
 		}
 	}
 	t.Transitions, t.Episodes = filter(transitions, t.Bound), filter(j.episodes, t.Bound)
-	t.drawn = j.draw(whole, shuffled)
+	t.drawn = j.draw(t, whole, shuffled)
 	return t, nil
 }
 

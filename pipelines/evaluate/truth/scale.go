@@ -27,6 +27,20 @@ func (to *judged) summary(bound float64) TrueErrors {
 	return s
 }
 
+// wholly judges the episodes of a source by their worst transitions.
+func wholly(all []worst, source string, bound float64) *Episodes {
+	var truth []float64
+	for _, w := range all {
+		if w.source == source && !math.IsInf(w.truth, 0) {
+			truth = append(truth, w.truth)
+		}
+	}
+	if len(truth) == 0 {
+		return nil
+	}
+	return &Episodes{Count: int64(len(truth)), True: below(truth, bound), Worst: quantileOf(truth, 0.5)}
+}
+
 func below(values []float64, bound float64) float64 {
 	n := 0
 	for _, v := range values {

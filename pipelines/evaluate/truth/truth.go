@@ -19,9 +19,10 @@ import (
 
 // Options configure the judgement of a D* by a simulator.
 type Options struct {
-	Data   input.Data
-	Env    string
-	Python string // interpreter that runs Gymnasium, "" for the usual one
+	Data       input.Data
+	Env        string
+	EnvOptions env.Options
+	Python     string // interpreter that runs Gymnasium, "" for the usual one
 	// Dimensions are those of the observation that errors are taken over; all
 	// where there are none.
 	Dimensions []int
@@ -64,6 +65,18 @@ type TrueErrors struct {
 	Max    float64 `json:"max"`
 	// True is the share whose error is below the bound.
 	True float64 `json:"true"`
+	// Episodes are those that were generated, wholly or in part; nil of real
+	// transitions, which are a sample.
+	Episodes *Episodes `json:"episodes,omitempty"`
+}
+
+// Episodes are judged by all their generated transitions that could be replayed.
+type Episodes struct {
+	Count int64 `json:"count"` // those without such a transition left out
+	// True is the share of them every one of whose errors is below the bound, and Worst
+	// the median of their largest errors.
+	True  float64 `json:"true"`
+	Worst float64 `json:"worst"`
 }
 
 // Filter is what the qualification error tells of the true error.
@@ -88,7 +101,7 @@ func Judge(ctx context.Context, o Options, progress func(observe.Progress)) (t T
 	if err != nil {
 		return t, err
 	}
-	sim, err := environment.OpenSimulator(ctx, o.Python, o.Env)
+	sim, err := environment.OpenSimulator(ctx, o.Python, o.Env, o.EnvOptions)
 	if err != nil {
 		return t, err
 	}

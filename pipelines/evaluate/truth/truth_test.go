@@ -29,7 +29,7 @@ func offBy(t *testing.T, distances ...float32) string {
 		e.ID = int64(100 + i)
 		e.NextObservations = append(e.Observations[e.ObservationDim:len(e.Observations):len(e.Observations)], e.FinalObservation...)
 		e.FinalObservation = nil
-		p := &trajectory.Provenance{Source: trajectory.Stitched, LowID: 1, HighID: 2, BridgeStart: 3}
+		p := &trajectory.Provenance{Source: trajectory.Stitched, LowID: 1, HighID: 2, Bridges: []trajectory.Range{{From: 3, To: 8}}}
 		for step := 3; step < 8; step++ {
 			e.NextObservations[step*e.ObservationDim] += off
 			p.Errors = append(p.Errors, off)
@@ -60,6 +60,9 @@ func TestTruth(t *testing.T) {
 	if got := found.Generated[trajectory.Stitched]; got.Rows != 20 || got.Unset != 0 || got.True != 0.5 || math.Abs(got.Max-20) > 1e-5 {
 		t.Errorf("stitched %+v", got)
 	}
+	if got := found.Generated[trajectory.Stitched].Episodes; got == nil || got.Count != 4 || got.True != 0.5 || math.Abs(got.Worst-0.002) > 1e-5 {
+		t.Errorf("stitched episodes %+v", got)
+	}
 	for what, f := range map[string]*truth.Filter{"transitions": found.Transitions, "episodes": found.Episodes} {
 		last := f.Levels[len(f.Levels)-1]
 		if f.Spearman < 0.9 || last.Delta != 20 || last.Precision != 0.5 || f.Levels[3].Precision != 1 {
@@ -72,7 +75,7 @@ func TestTruth(t *testing.T) {
 	if got := judge(t, path, 1, 2, 3).Generated[trajectory.Stitched]; got.Max != 0 {
 		t.Errorf("but for the first dimension all is true: %+v", got)
 	}
-	if text := found.Text(); !strings.Contains(text, "stitched") || !strings.Contains(text, "4 episodes") {
+	if text := found.Text(); !strings.Contains(text, "stitched") || !strings.Contains(text, "50.0 % of 4 episodes are true") {
 		t.Errorf("text:\n%s", text)
 	}
 }
@@ -94,7 +97,7 @@ func TestTruthIsWritten(t *testing.T) {
 		t.Errorf("truth.json (-judged +read):\n%s", d)
 	}
 	page, err := os.ReadFile(filepath.Join(dir, "truth.html"))
-	if err != nil || !strings.Contains(string(page), "True one-step error") || !strings.Contains(string(page), "Judged by the simulator") {
+	if err != nil || !strings.Contains(string(page), "True one-step error") || !strings.Contains(string(page), "Judged by the simulator") || !strings.Contains(string(page), "of the stitched episodes are true in every transition") {
 		t.Errorf("the page has %d bytes, and lacks a section: %v", len(page), err)
 	}
 }

@@ -1,0 +1,206 @@
+package datasetio
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+
+	"diffstitch/io/dataset"
+	"diffstitch/io/trajectory"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+)
+
+func init() {
+	beam.RegisterDoFn(&anchorsFn{})
+	beam.RegisterDoFn(&crossingsFn{})
+	registerRecords[Surveyed]()
+}
+
+var (
+	anchorsFound   = beam.NewCounter("survey", "anchors")
+	statesSearched = beam.NewCounter("survey", "states")
+	crossingsFound = beam.NewCounter("survey", "crossings")
+)
+
+// Survey says where the data is looked through for crossings: states near which an
+// episode may be left for another one.
+type Survey struct {
+	Dir string `json:"dir"` // of what is found
+	// Scale is what a difference of states is divided by before it is measured, [S]: what
+	// one step changes, so that distances are in steps.
+	Scale []float32 `json:"scale"`
+	// Reach is the largest distance of a crossing.
+	Reach float64 `json:"reach"`
+	// Lead is how many steps before an anchor a bridge to it begins: the first anchor of
+	// an episode.
+	Lead int `json:"lead"`
+	// Stride is how far apart the anchors of an episode lie.
+	Stride   int     `json:"stride"`
+	Discount float64 `json:"discount"`
+}
+
+// Surveyed is a split whose anchors, or crossings into whose episodes, lie in a file.
+type Surveyed struct {
+	Split
+	Found int64
+}
+
+// Crossings gives a PCollection<Surveyed> of the crossings into each split's episodes, for
+// LoadAnchors and LoadCrossings. A worker holds the states of a split, indexed, and
+// all anchors, of which the stride leaves a bounded number.
+func Crossings(s beam.Scope, in Input, shape Shape, survey Survey) beam.PCollection {
+	s = s.Scope("datasetio.Crossings")
+	splits, _ := beam.ParDo2(s, &splitFn{Input: in, Shape: shape, Bytes: splitBytes}, fileIndices(s, in))
+	splits = beam.Reshuffle(s, splits)
+	anchors := WriteRecords[Surveyed](s, survey.anchorsList(), beam.ParDo(s, &anchorsFn{Input: in, Survey: survey}, splits))
+	found := beam.ParDo(s, &crossingsFn{Input: in, Survey: survey}, splits, beam.SideInput{Input: anchors})
+	return WriteRecords[Surveyed](s, survey.crossingsList(), found)
+}
+
+func (v Survey) anchorsList() string   { return filepath.Join(v.Dir, "anchors.parquet") }
+func (v Survey) crossingsList() string { return filepath.Join(v.Dir, "crossings.parquet") }
+
+// file is where what was found in a split lies.
+func (v Survey) file(what string, s Split) string {
+	return filepath.Join(v.Dir, fmt.Sprintf("%s-%05d-%06d.parquet", what, s.File, s.Groups.From))
+}
+
+// LoadAnchors gives the anchors, in the data's order.
+func (v Survey) LoadAnchors() ([]trajectory.Anchor, error) {
+	var anchors []trajectory.Anchor
+	err := v.each(v.anchorsList(), func(s Split) error {
+		some, err := LoadRecords[trajectory.Anchor](v.file("anchors", s))
+		anchors = append(anchors, some...)
+		return err
+	})
+	return anchors, err
+}
+
+// LoadCrossings hands out the crossings, those into a split's episodes at a time.
+func (v Survey) LoadCrossings(use func([]trajectory.Crossing)) error {
+	return v.each(v.crossingsList(), func(s Split) error {
+		some, err := LoadRecords[trajectory.Crossing](v.file("crossings", s))
+		use(some)
+		return err
+	})
+}
+
+// each goes through the splits of a list in which something was found, in the data's
+// order.
+func (v Survey) each(list string, use func(Split) error) error {
+	splits, err := LoadRecords[Surveyed](list)
+	if errors.Is(err, fs.ErrNotExist) { // there is none
+		return nil
+	}
+	slices.SortFunc(splits, func(a, b Surveyed) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Groups.From, b.Groups.From))
+	})
+	for _, s := range splits {
+		if s.Found > 0 {
+			err = errors.Join(err, use(s.Split))
+		}
+	}
+	return err
+}
+
+// rests are the discounted sums of an episode's rewards from each step on, [T+1].
+func (v Survey) rests(e *trajectory.Episode) []float64 {
+	rests := make([]float64, e.Len()+1)
+	for step := e.Len() - 1; step >= 0; step-- {
+		rests[step] = float64(e.Rewards[step]) + v.Discount*rests[step+1]
+	}
+	return rests
+}
+
+type anchorsFn struct {
+	Input  Input  `json:"input"`
+	Survey Survey `json:"survey"`
+}
+
+func (fn *anchorsFn) ProcessElement(ctx context.Context, split Split) (Surveyed, error) {
+	var anchors []trajectory.Anchor
+	err := fn.Input.usable(ctx, split, func(e *trajectory.Episode, m trajectory.Meta) {
+		anchors = fn.Survey.appendAnchors(anchors, e, m)
+	})
+	if err == nil {
+		err = SaveRecords(ctx, fn.Survey.file("anchors", split), anchors)
+	}
+	anchorsFound.Inc(ctx, int64(len(anchors)))
+	return Surveyed{split, int64(len(anchors))}, err
+}
+
+func (v Survey) appendAnchors(anchors []trajectory.Anchor, e *trajectory.Episode, m trajectory.Meta) []trajectory.Anchor {
+	rests := v.rests(e)
+	for step := v.Lead; step <= e.Len(); step += v.Stride {
+		state, known := stateAt(e, step)
+		if !known {
+			break
+		}
+		anchors = append(anchors, trajectory.Anchor{File: m.Location.File, Row: m.Location.Row, Step: int32(step), Rest: rests[step], State: state})
+	}
+	return anchors
+}
+
+// stateAt is an episode's state before a step, or after the last, where it is known.
+func stateAt(e *trajectory.Episode, step int) ([]float32, bool) {
+	if step < e.Len() {
+		return e.Observation(step), true
+	}
+	return e.NextObservation(step - 1)
+}
+
+// usable hands out the episodes of a split that reading found usable.
+func (in Input) usable(ctx context.Context, split Split, use func(*trajectory.Episode, trajectory.Meta)) error {
+	return in.scan(ctx, split, use, func(dataset.Reject) {})
+}
+
+type crossingsFn struct {
+	Input  Input  `json:"input"`
+	Survey Survey `json:"survey"`
+}
+
+// anchorsAtOnce is how many anchors one goroutine looks around at a time.
+const anchorsAtOnce = 1024
+
+func (fn *crossingsFn) ProcessElement(ctx context.Context, split Split, _ string) (Surveyed, error) {
+	anchors, err := fn.Survey.LoadAnchors()
+	if err != nil {
+		return Surveyed{}, err
+	}
+	index, err := fn.index(ctx, split)
+	if err != nil {
+		return Surveyed{}, err
+	}
+	blocks := make([][]trajectory.Crossing, (len(anchors)+anchorsAtOnce-1)/anchorsAtOnce)
+	var work sync.WaitGroup
+	turns := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i := range blocks {
+		turns <- struct{}{}
+		work.Go(func() {
+			blocks[i] = index.around(anchors, i*anchorsAtOnce, min((i+1)*anchorsAtOnce, len(anchors)))
+			<-turns
+		})
+	}
+	work.Wait()
+	found := slices.Concat(blocks...)
+	crossingsFound.Inc(ctx, int64(len(found)))
+	return Surveyed{split, int64(len(found))}, SaveRecords(ctx, fn.Survey.file("crossings", split), found)
+}
+
+// index is that of the states of a split's episodes at which these can be entered.
+func (fn *crossingsFn) index(ctx context.Context, split Split) (*stateIndex, error) {
+	index := newStateIndex(fn.Survey)
+	err := fn.Input.usable(ctx, split, func(e *trajectory.Episode, m trajectory.Meta) {
+		index.add(e, m, fn.Survey.rests(e))
+	})
+	index.build()
+	statesSearched.Inc(ctx, int64(len(index.entries)))
+	return index, err
+}

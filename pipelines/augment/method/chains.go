@@ -1,0 +1,198 @@
+package method
+
+import (
+	"cmp"
+	"slices"
+
+	"diffstitch/io/datasetio"
+	"diffstitch/io/trajectory"
+	"diffstitch/modelops/diffusion"
+	"diffstitch/pipelines/observe"
+	"diffstitch/transforms/mix"
+	"diffstitch/transforms/pair"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+)
+
+const (
+	// lead is how many transitions a bridge to a crossing has, where the horizon allows:
+	// it begins as many steps before its episode comes near the other one.
+	lead = 8
+	// reachPerStep is how far from where an episode comes another may be entered, for
+	// each step of the bridge, in what one step changes.
+	reachPerStep = 0.5
+	// discount of rewards where ranking has none.
+	discount = 0.99
+)
+
+// literal is whether the models are the paper's, or the authors'.
+func (w *Work) literal() bool { return w.Models.Conditioning == string(diffusion.ConditionZeros) }
+
+// lead is how many transitions a bridge to a crossing has.
+func (s StitchingSettings) lead(horizon int) int {
+	e := s.Estimate
+	if e.Constant > 0 {
+		return min(e.Constant, horizon-2) + 1
+	}
+	steps := max(lead-1, e.MinSteps)
+	if e.MaxSteps > 0 {
+		steps = min(steps, e.MaxSteps)
+	}
+	return min(steps, horizon-2) + 1
+}
+
+func (s StitchingSettings) crossings(horizon int) pair.GraphConfig {
+	c := pair.GraphConfig{Lead: s.lead(horizon), Hops: s.Hops, Discount: discount}
+	if s.Scoring.Kind == trajectory.ScoreDiscounted {
+		c.Discount = s.Scoring.Discount
+	}
+	return c
+}
+
+// survey is where crossings are looked for.
+func survey(w *Work) datasetio.Survey {
+	c := w.Settings.crossings(w.Models.Horizon)
+	steps := int64(0)
+	for _, m := range w.Metas {
+		steps += int64(m.Steps)
+	}
+	return datasetio.Survey{
+		Dir: w.Dir, Scale: w.Models.DeltaScale, Reach: reachPerStep * float64(c.Lead),
+		Lead: c.Lead, Stride: pair.Stride(steps), Discount: c.Discount,
+	}
+}
+
+// Survey looks through the data for crossings.
+func (stitching) Survey(w *Work) *Survey {
+	if w.Settings.Pairing != pair.Crossings {
+		return nil
+	}
+	return &Survey{
+		Build: func(s beam.Scope, job *observe.Job) {
+			datasetio.Crossings(s, w.Input, w.Shape, survey(w))
+		},
+		Load: w.loadCrossings,
+	}
+}
+
+// loadCrossings works out what the crossings are worth.
+func (w *Work) loadCrossings() error {
+	v := survey(w)
+	anchors, err := v.LoadAnchors()
+	if err != nil {
+		return err
+	}
+	w.crossings = pair.NewGraph(w.Settings.crossings(w.Models.Horizon), w.Metas, anchors)
+	if err := v.LoadCrossings(w.crossings.Add); err != nil {
+		return err
+	}
+	w.crossings.Solve()
+	return nil
+}
+
+// leaps plans the crossings of a round: as many as there are.
+func (w *Work) leaps(r Round) []trajectory.PairBatch {
+	plan := w.Settings.plan(w.Seed, w.Batch, r)
+	plan.FirstBatch = w.firstBatch(r)
+	batches, order := plan.Leaps(w.crossings.Take(w.Pools.Low, r.Count), w.Settings.lead(w.Models.Horizon)-1)
+	w.planned = append(w.planned, order...)
+	return batches
+}
+
+// firstBatch is that of a round, in each of which one may be begun twice: by crossings
+// and by what is imagined.
+func (w *Work) firstBatch(r Round) int64 {
+	first := r.First / int64(w.Batch)
+	if w.crossings != nil {
+		first += int64(r.Number)
+	}
+	return first
+}
+
+// Stitches are the episodes of D_aug: accepted attempts, those of a chain joined as far
+// as they follow each other. What no episode holds then begins one of its own.
+func (w *Work) Stitches() []trajectory.Outcome {
+	accepted := w.accepted()
+	if w.crossings == nil || w.Mix.Emit == mix.EmitBridge {
+		return accepted
+	}
+	byIndex := map[int64]int{}
+	for i, o := range accepted {
+		byIndex[o.Index] = i
+	}
+	held := make([]bool, len(accepted))
+	stitches := make([]trajectory.Outcome, 0, len(accepted))
+	begin := func(run []int) {
+		o := accepted[run[0]]
+		for _, i := range run {
+			held[i] = true
+		}
+		for _, i := range run[1:] {
+			hop := accepted[i]
+			o.Onward = append(o.Onward, trajectory.Hop{Pair: hop.Pair, BridgeReturn: hop.BridgeReturn, Staged: hop.Staged})
+		}
+		stitches = append(stitches, o)
+	}
+	var rest [][]int
+	for _, chain := range w.crossings.Chains() {
+		for i, run := range w.runs(chain, byIndex) {
+			switch {
+			case len(run) == 0:
+			case i == 0:
+				begin(run)
+			default:
+				rest = append(rest, run)
+			}
+		}
+	}
+	for _, run := range rest {
+		if !held[run[0]] {
+			begin(run)
+		}
+	}
+	for i := range accepted {
+		if !held[i] {
+			begin([]int{i})
+		}
+	}
+	slices.SortFunc(stitches, func(a, b trajectory.Outcome) int { return cmp.Compare(a.Index, b.Index) })
+	return stitches
+}
+
+// Kinds counts outcomes by how their entries were chosen; nil where there is one way.
+func (w *Work) Kinds(of func(trajectory.Outcome) bool) map[string]int64 {
+	if w.crossings == nil {
+		return nil
+	}
+	kinds := map[string]int64{"crossings": 0, "imagined": 0}
+	for _, o := range w.Outcomes {
+		switch {
+		case !of(o):
+		case o.Crossing:
+			kinds["crossings"]++
+		default:
+			kinds["imagined"]++
+		}
+	}
+	return kinds
+}
+
+// runs are the parts of a chain that were accepted, by places of outcomes: the first may
+// be empty, where the first bridge was not.
+func (w *Work) runs(chain []int32, byIndex map[int64]int) [][]int {
+	runs := [][]int{{}}
+	for _, number := range chain {
+		place, there := 0, int(number) < len(w.planned)
+		if there {
+			place, there = byIndex[w.planned[number]]
+		}
+		last := len(runs) - 1
+		switch {
+		case there:
+			runs[last] = append(runs[last], place)
+		case last == 0 || len(runs[last]) > 0:
+			runs = append(runs, nil)
+		}
+	}
+	return runs
+}

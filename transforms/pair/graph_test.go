@@ -1,0 +1,239 @@
+package pair
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"diffstitch/io/trajectory"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// line is a world of episodes along a line: episode e goes from state 10·e to 10·e+12,
+// a state per step, so that its last states are near the first ones of the next, and
+// the last episode alone earns something, 1 in its last step.
+func line(episodes int) (metas []trajectory.Meta, anchors []trajectory.Anchor, rests func(e, step int) float64) {
+	const steps, lead = 12, 4
+	rests = func(e, step int) float64 {
+		if e < episodes-1 || step == steps {
+			return 0
+		}
+		return math.Pow(0.9, float64(steps-1-step))
+	}
+	for e := range episodes {
+		metas = append(metas, trajectory.Meta{ID: int64(e), Location: trajectory.Location{Row: int64(e) * steps, Rows: steps}, Steps: steps})
+		for step := lead; step <= steps; step++ {
+			anchors = append(anchors, trajectory.Anchor{Row: int64(e) * steps, Step: int32(step), Rest: rests(e, step)})
+		}
+	}
+	return metas, anchors, rests
+}
+
+// crossed is the line's crossings, solved.
+func crossed(episodes, hops int) (*Graph, []*trajectory.Meta) {
+	metas, anchors, rests := line(episodes)
+	c := NewGraph(GraphConfig{Lead: 4, Hops: hops, Discount: 0.9}, metas, anchors)
+	var crossings []trajectory.Crossing
+	for place, a := range anchors {
+		e := int(a.Row) / 12
+		if at := 10*e + int(a.Step); e+1 < episodes && at >= 10*(e+1) { // the next one's first states are there too
+			crossings = append(crossings, trajectory.Crossing{Anchor: int32(place), Row: int64(e+1) * 12, Step: int32(at - 10*(e+1)), Rest: rests(e+1, at-10*(e+1))})
+		}
+	}
+	c.Add(crossings)
+	c.Solve()
+	var low []*trajectory.Meta
+	for i := range metas[:len(metas)-1] {
+		low = append(low, &metas[i])
+	}
+	return c, low
+}
+
+// TestHops: with as many bridges as there are episodes between, and no fewer, a chain
+// leads from the first episode to what the last one earns.
+func TestHops(t *testing.T) {
+	for hops, want := range map[int]int{1: 1, 2: 2, 3: 3, 5: 3} {
+		c, low := crossed(4, hops)
+		c.Take(low, 100)
+		longest := 0
+		for _, chain := range c.Chains() {
+			longest = max(longest, len(chain))
+		}
+		if longest != want {
+			t.Errorf("with %d hops the longest chain has %d bridges, want %d", hops, longest, want)
+		}
+		first := c.gainOf(int(c.first[0])+6, 0, hops-1) // of state 10, two steps before the end
+		if gains := hops >= 3; gains != (first > 0) {
+			t.Errorf("with %d hops the first episode gains %v", hops, first)
+		}
+	}
+}
+
+// TestLeaps meet where episodes are near, and leave an episode after it was entered.
+func TestLeaps(t *testing.T) {
+	c, low := crossed(4, 3)
+	leaps := c.Take(low, 100)
+	for _, chain := range c.Chains() {
+		at := trajectory.StateRef{}
+		for i, number := range chain {
+			l := leaps[number]
+			if from, to := 10*l.Low.Episode.ID+int64(l.Low.Step)+4, 10*l.High.Episode.ID+int64(l.High.Step); from != to {
+				t.Errorf("a bridge of 4 steps makes for state %d, and enters at %d", from, to)
+			}
+			if i > 0 && (l.Low.Episode.ID != at.Episode.ID || l.Low.Step <= at.Step) {
+				t.Errorf("bridge %d leaves episode %d at step %d, entered was %d at %d", i, l.Low.Episode.ID, l.Low.Step, at.Episode.ID, at.Step)
+			}
+			at = l.High
+		}
+		if at.Episode.ID != 3 {
+			t.Errorf("chain %v ends in episode %d", chain, at.Episode.ID)
+		}
+	}
+}
+
+// TestTakeInParts plans the same as at once.
+func TestTakeInParts(t *testing.T) {
+	c, low := crossed(4, 3)
+	want := c.Take(low, 100)
+	if len(want) == 0 || len(want) == 100 {
+		t.Fatalf("%d bridges", len(want))
+	}
+	parts, _ := crossed(4, 3)
+	var got []Leap
+	for n := int64(1); ; n++ {
+		some := parts.Take(low, n)
+		got = append(got, some...)
+		if len(some) == 0 {
+			break
+		}
+	}
+	if d := cmp.Diff(want, got) + cmp.Diff(c.Chains(), parts.Chains()); d != "" {
+		t.Errorf("(-at once +in parts):\n%s", d)
+	}
+}
+
+// TestSolve holds the sweeps to plain recursion over random crossings.
+func TestSolve(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const lead = 2
+		cfg := GraphConfig{Lead: lead, Hops: rapid.IntRange(1, 4).Draw(t, "hops"), Discount: 0.9}
+		var metas []trajectory.Meta
+		var anchors []trajectory.Anchor
+		row := int64(0)
+		for e := range rapid.IntRange(2, 5).Draw(t, "episodes") {
+			steps := rapid.IntRange(2, 8).Draw(t, fmt.Sprint("steps of ", e))
+			metas = append(metas, trajectory.Meta{ID: int64(e), Location: trajectory.Location{Row: row}, Steps: int32(steps)})
+			for step := lead; step <= steps; step++ {
+				anchors = append(anchors, trajectory.Anchor{Row: row, Step: int32(step), Rest: float64(rapid.IntRange(0, 9).Draw(t, "rest"))})
+			}
+			row += int64(steps)
+		}
+		var crossings []trajectory.Crossing
+		for place := range anchors {
+			for range rapid.IntRange(0, 3).Draw(t, "ways") {
+				m := rapid.SampledFrom(metas).Draw(t, "entered")
+				crossings = append(crossings, trajectory.Crossing{
+					Anchor: int32(place), Row: m.Location.Row, Step: rapid.Int32Range(0, m.Steps-1).Draw(t, "at"),
+					Rest: float64(rapid.IntRange(0, 9).Draw(t, "its rest")), Distance: rapid.Float32Range(0, 4).Draw(t, "distance"),
+				})
+			}
+		}
+		c := NewGraph(cfg, metas, anchors)
+		c.Add(crossings)
+		c.Solve()
+		// enter is the most that can be earned from a step of an episode on.
+		var enter func(x trajectory.Crossing, hops int) float64
+		enter = func(x trajectory.Crossing, hops int) float64 {
+			most := x.Rest
+			for place, a := range anchors {
+				if hops == 0 || a.Row != x.Row || a.Step < x.Step+1+lead {
+					continue
+				}
+				for _, y := range crossings {
+					if int(y.Anchor) == place {
+						most = max(most, x.Rest+math.Pow(0.9, float64(a.Step-x.Step))*(enter(y, hops-1)-a.Rest))
+					}
+				}
+			}
+			return most
+		}
+		for place, a := range anchors {
+			want := 0.0
+			for _, y := range crossings {
+				if int(y.Anchor) == place {
+					want = max(want, enter(y, cfg.Hops-1)-a.Rest)
+				}
+			}
+			if got := max(0, c.gainOf(place, c.best(place, cfg.Hops-1, nil), cfg.Hops-1)); math.Abs(got-want) > 1e-9 {
+				t.Fatalf("anchor %d gains %v, want %v", place, got, want)
+			}
+		}
+	})
+}
+
+// TestEntriesAreBounded: no stretch of an episode is entered by more chains than its
+// share.
+func TestEntriesAreBounded(t *testing.T) {
+	const episodes = 300
+	var metas []trajectory.Meta
+	var anchors []trajectory.Anchor
+	var crossings []trajectory.Crossing
+	for e := range episodes {
+		metas = append(metas, trajectory.Meta{ID: int64(e), Location: trajectory.Location{Row: int64(10 * e)}, Steps: 10})
+		anchors = append(anchors, trajectory.Anchor{Row: int64(10 * e), Step: 4})
+		for high := range 3 { // all see the same three
+			crossings = append(crossings, trajectory.Crossing{Anchor: int32(e), Row: int64(10 * (episodes + high)), Step: 1, Rest: float64(1 + high)})
+		}
+	}
+	for high := range 3 {
+		metas = append(metas, trajectory.Meta{ID: int64(episodes + high), Location: trajectory.Location{Row: int64(10 * (episodes + high))}, Steps: 10})
+	}
+	c := NewGraph(GraphConfig{Lead: 4, Hops: 2, Discount: 0.99}, metas, anchors)
+	c.Add(crossings)
+	c.Solve()
+	var low []*trajectory.Meta
+	for i := range episodes {
+		low = append(low, &metas[i])
+	}
+	uses := map[int64]int{}
+	for _, l := range c.Take(low, episodes) {
+		uses[l.High.Episode.ID]++
+	}
+	if d := cmp.Diff(map[int64]int{300: leastUses, 301: leastUses, 302: leastUses}, uses); d != "" {
+		t.Errorf("chains by entry (-want +got):\n%s", d)
+	}
+}
+
+// TestLeapsAreCut into batches in the order in which the data has their low ends.
+func TestLeapsAreCut(t *testing.T) {
+	metas, _, _ := line(5)
+	var leaps []Leap
+	for _, e := range []int{3, 0, 2, 1, 0} {
+		leaps = append(leaps, Leap{Low: trajectory.StateRef{Episode: metas[e], Step: int32(10 - len(leaps))}, High: trajectory.StateRef{Episode: metas[4]}})
+	}
+	batches, order := Config{First: 7, FirstBatch: 3, BatchSize: 2}.Leaps(leaps, 6)
+	if d := cmp.Diff([]int64{11, 8, 10, 9, 7}, order); d != "" {
+		t.Errorf("indices (-want +got):\n%s", d)
+	}
+	next := int64(7)
+	for i, b := range batches {
+		if b.Index != int64(3+i) || len(b.Pairs) > 2 {
+			t.Errorf("batch %d of %d pairs", b.Index, len(b.Pairs))
+		}
+		for _, p := range b.Pairs {
+			if p.Index != next || p.Steps != 6 || !p.Crossing || p.High.Episode.ID != 4 {
+				t.Errorf("pair %+v, due is %d", p, next)
+			}
+			if l := leaps[slices.Index(order, p.Index)]; l.Low != p.Low {
+				t.Errorf("pair %d leaves %+v, its leap %+v", p.Index, p.Low, l.Low)
+			}
+			next++
+		}
+	}
+	if next != 12 {
+		t.Errorf("%d pairs", next-7)
+	}
+}
