@@ -127,6 +127,9 @@ func (r *refiner) take(s *stretch, flat []float32, row int) {
 		next := s.states[(step+1)*stateDim : (step+2)*stateDim]
 		for d := range next {
 			value := at[d]*stats.ObservationScale[d] + stats.ObservationMean[d]
+			if r.nets.Still[d] {
+				value = s.states[d] // as in s_T, to the bit
+			}
 			if step < n-1 {
 				next[d] = value
 				continue

@@ -13,6 +13,8 @@ import (
 // Refining are the nets of a dynamics model that refine bridges.
 type Refining struct {
 	Statistics Statistics
+	// Still is which dimensions of the states no step changes, [S].
+	Still []bool
 	// Error is theirs on held-out transitions.
 	Error ErrorQuantiles
 
@@ -27,7 +29,7 @@ func NewRefining(m checkpoint.Model) (Refining, error) {
 	if err := m.Decode(&cfg, &details); err != nil {
 		return Refining{}, fmt.Errorf("training: %w", err)
 	}
-	r := Refining{Statistics: details.Statistics, config: cfg, members: cfg.refining(details.Elites)}
+	r := Refining{Statistics: details.Statistics, Still: details.Statistics.still(), config: cfg, members: cfg.refining(details.Elites)}
 	switch {
 	case details.RefinerError != nil:
 		r.Error = *details.RefinerError
@@ -48,9 +50,8 @@ func (r Refining) Dynamics(scope *model.Scope) refinement.Dynamics {
 	for _, m := range r.members {
 		d.Nets = append(d.Nets, memberScope(scope.At(execution.WeightsScope), m))
 	}
-	still := stats.still()
 	for i := range d.Ratio {
-		if !still[i] {
+		if !r.Still[i] {
 			d.Ratio[i] = stats.DeltaScale[i] / stats.ObservationScale[i]
 		}
 	}
