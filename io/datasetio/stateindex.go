@@ -161,9 +161,13 @@ func (n *nearby) begin(own entry) { n.own, n.found = own, n.found[:0] }
 
 // Keep takes up a state if it is among the best so far.
 func (n *nearby) Keep(c kdtree.ComparableDist) {
+	reach := n.index.survey.Reach
+	if c.Dist > reach*reach { // most states on the way are too far
+		return
+	}
 	f := found{at: c.Comparable.(point).at, distance: math.Sqrt(c.Dist)}
 	e := n.index.entries[f.at]
-	if f.worth = trajectory.Worth(e.value, n.own.rest, f.distance, n.index.survey.Reach); f.distance > n.index.survey.Reach || f.worth <= 0 || e.sameEpisode(n.own) {
+	if f.worth = trajectory.Worth(e.value, n.own.rest, f.distance, reach); f.worth <= 0 || e.sameEpisode(n.own) {
 		return
 	}
 	at := slices.IndexFunc(n.found, func(o found) bool { return n.index.entries[o.at].sameEpisode(e) })

@@ -17,6 +17,9 @@ const (
 	// waysEach is how many crossings of each pass an anchor keeps: those that are worth
 	// most.
 	waysEach = 4
+	// leastRise is by what share another bridge must raise what is gained somewhere, for
+	// a pass to be worth it.
+	leastRise = 0.05
 	// MostHops bounds what a driver holds of each anchor.
 	MostHops = 16
 )
@@ -50,9 +53,12 @@ func (c GraphConfig) Validate() error {
 	return nil
 }
 
-// Stride is how far apart the anchors of episodes of so many steps in all should lie,
-// so that a driver can hold them.
-func Stride(steps int64) int { return int(max(1, (steps+mostAnchors-1)/mostAnchors)) }
+// Stride is how far apart the anchors of episodes of so many steps in all should lie: half
+// a bridge, since from nearer ones the same is near, or more, so that a driver can hold
+// them.
+func (c GraphConfig) Stride(steps int64) int {
+	return max(1, c.Lead/2, int((steps+mostAnchors-1)/mostAnchors))
+}
 
 // Graph is the states at which an episode can be left for another, what is
 // earned that way, and the chains that this makes.
@@ -198,7 +204,7 @@ func (g *Graph) Solve() (more bool) {
 		return false
 	}
 	for at, gain := range g.left[hops].gain {
-		if hops == 0 && gain > 0 || hops > 0 && gain > g.left[hops-1].gain[at] {
+		if hops == 0 && gain > 0 || hops > 0 && gain > (1+leastRise)*g.left[hops-1].gain[at] {
 			return true
 		}
 	}

@@ -21,7 +21,7 @@ const (
 	lead = 8
 	// reachPerStep is how far from where an episode comes another may be entered, for
 	// each step of the bridge, in what one step changes.
-	reachPerStep = 1
+	reachPerStep = 0.75
 	// discount of rewards where ranking has none.
 	discount = 0.99
 )
@@ -60,7 +60,7 @@ func survey(w *Work, pass int) datasetio.Survey {
 	}
 	return datasetio.Survey{
 		Dir: w.Dir, Pass: pass, Scale: w.Models.DeltaScale, Reach: c.Reach,
-		Lead: c.Lead, Stride: pair.Stride(steps), Discount: c.Discount,
+		Lead: c.Lead, Stride: c.Stride(steps), Discount: c.Discount,
 	}
 }
 
