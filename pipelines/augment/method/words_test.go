@@ -57,6 +57,15 @@ func TestRefinementByTheModels(t *testing.T) {
 	}
 }
 
+// TestRolloutsInOneNet have none to disagree with.
+func TestRolloutsInOneNet(t *testing.T) {
+	w := &Work{}
+	w.Models.DynamicsNets = 1
+	if err := (rolling{}).Settle(w); err == nil || !strings.Contains(err.Error(), "is one net") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // TestDisagreementOfOneNet is asked for in vain.
 func TestDisagreementOfOneNet(t *testing.T) {
 	w := &Work{Settings: DefaultSettings()}
