@@ -27,6 +27,7 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{"generate", []string{"generate", "pointmaze", "--out", maze, "--episodes", "5"}, exitDone},
 		{"inspect", []string{"inspect", maze}, exitDone},
+		{"generate corridors", []string{"generate", "pointmaze", "--out", filepath.Join(filepath.Dir(maze), "corridors.parquet"), "--episodes", "5", "--stitch"}, exitDone},
 		{"verify", []string{"inspect", "--verify", maze}, exitDone},
 		{"help", []string{"--help"}, exitDone},
 		{"backends", []string{"backends"}, exitDone},
@@ -65,6 +66,8 @@ func TestExitCodes(t *testing.T) {
 		{"a learner for what is trained", []string{"evaluate", "--env", "pointmaze", "--policy", "p", "--learner", "iql"}, exitUsage},
 		{"episodes of a D*", []string{"evaluate", "--env", "pointmaze", "--truth", maze, "--episodes", "3"}, exitUsage},
 		{"settings of no environment", []string{"evaluate", "--env", "pointmaze", "--data", maze, "--learner", "iql", "--out", "o", "--preset", "hoper"}, exitUsage},
+		{"an option that is no JSON", []string{"evaluate", "--env", "Hopper-v5", "--policy", "p", "--env-option", "reset.goal_cell=one"}, exitUsage},
+		{"an option of the built-in maze", []string{"evaluate", "--env", "pointmaze", "--truth", maze, "--env-option", "reset.goal_cell=[1,1]"}, exitUsage},
 		{"the truth of what is no D*", []string{"evaluate", "--env", "pointmaze", "--truth", maze}, exitRejected},
 		{"unknown plugin", []string{"backends", "install", "tpu"}, exitUsage},
 		{"export", []string{"export", "--layout", "minari-arrow", "--data", maze, "--out", filepath.Join(filepath.Dir(maze), "maze-v0")}, exitDone},

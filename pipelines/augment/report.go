@@ -35,6 +35,9 @@ type Verdict struct {
 	Maze  *report.Maze
 }
 
+// unjudged is said where no simulator looked at what was made.
+const unjudged = "How true the generated transitions are was not measured; where the environment has a simulator, diffstitch evaluate --truth does."
+
 // report gathers what the page shows. Figures of single transitions are drawn
 // from a sample.
 func (r *run) report(judge Judge) (report.Report, error) {
@@ -65,6 +68,7 @@ func (r *run) report(judge Judge) (report.Report, error) {
 		return page, err
 	}
 	if judge == nil {
+		page.Notices = append(page.Notices, unjudged)
 		return page, nil
 	}
 	verdict, err := judge(Judged{

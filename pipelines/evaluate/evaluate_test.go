@@ -67,6 +67,14 @@ func TestEvaluate(t *testing.T) {
 		if d := cmp.Diff([]int{200, 200, 200}, s.Lengths); d != "" || len(s.Returns) != 3 {
 			t.Errorf("%d returns, lengths (-want +got):\n%s", len(s.Returns), d)
 		}
+		for i, achieved := range s.Successes {
+			if achieved != (s.Returns[i] > 0) { // only the goal rewards
+				t.Errorf("episode %d returns %v, success %v", i, s.Returns[i], achieved)
+			}
+		}
+		if len(s.Successes) != 3 {
+			t.Errorf("successes %v of 3 episodes", s.Successes)
+		}
 		if want := e.Env.Reference.Score(s.Return); s.Score != want {
 			t.Errorf("a return of %v scores %v, want %v", s.Return, s.Score, want)
 		}
@@ -74,7 +82,7 @@ func TestEvaluate(t *testing.T) {
 	if want := (e.Seeds[0].Score + e.Seeds[1].Score) / 2; e.Score != want {
 		t.Errorf("the mean score is %v, want %v", e.Score, want)
 	}
-	if text := e.Text(); !strings.Contains(text, "td3bc in pointmaze, 8 updates") || !strings.Contains(text, "over 2 seeds") {
+	if text := e.Text(); !strings.Contains(text, "td3bc in pointmaze, 8 updates") || !strings.Contains(text, "over 2 seeds") || !strings.Contains(text, "\nsuccess ") {
 		t.Errorf("text:\n%s", text)
 	}
 

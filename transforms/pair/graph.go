@@ -17,6 +17,9 @@ const (
 	// waysEach is how many crossings an anchor keeps: half of them the nearest, half
 	// those that earn most.
 	waysEach = 8
+	// leastGain is the share by which a bridge must raise what is earned: one to a state
+	// that is hardly better is not worth its risk.
+	leastGain = 0.2
 )
 
 // GraphConfig says how crossings are made chains of.
@@ -28,6 +31,9 @@ type GraphConfig struct {
 	Hops int
 	// Discount of rewards per step: what comes later is worth less.
 	Discount float64
+	// Reach is the distance of the farthest crossings.
+	Reach float64
+	Seed  uint64
 }
 
 // Validate reports settings that make no chain.
@@ -37,6 +43,8 @@ func (c GraphConfig) Validate() error {
 		return fmt.Errorf("--hops %d: a stitched episode has at least one bridge", c.Hops)
 	case c.Lead < 1:
 		return fmt.Errorf("pair: bridges of %d transitions", c.Lead)
+	case !(c.Reach > 0):
+		return fmt.Errorf("pair: crossings within a reach of %v", c.Reach)
 	case !(c.Discount > 0 && c.Discount <= 1):
 		return fmt.Errorf("pair: a discount of %v is not in (0, 1]", c.Discount)
 	}
@@ -199,22 +207,34 @@ func (g *Graph) sweep(hops int) layer {
 // that open lets pass; -1 of none.
 func (g *Graph) best(at, hops int, open func(way) bool) (best int) {
 	best = -1
-	most := math.Inf(-1)
+	most := 0.0
 	for i, w := range g.waysOf(at) {
-		if value := g.value(w, hops); value > most && (open == nil || open(w)) {
-			best, most = i, value
+		if gain := g.worth(w, g.anchors[at].rest, hops); gain > most && (open == nil || open(w)) {
+			best, most = i, gain
 		}
 	}
 	return best
 }
 
 // gainOf is what is earned by a way from an anchor in the place of what the episode
-// earns itself, seen from the anchor.
+// earns itself, seen from the anchor; 0 where that is not worth a bridge.
 func (g *Graph) gainOf(at, which, hops int) float64 {
 	if which < 0 {
 		return 0
 	}
-	return g.value(g.waysOf(at)[which], hops) - g.anchors[at].rest
+	return g.worth(g.waysOf(at)[which], g.anchors[at].rest, hops)
+}
+
+// worth is the gain of a way in the place of what is earned otherwise, with so many bridges
+// after it. It counts for less the farther its states are, since fewer bridges are true:
+// half at the end of the reach.
+func (g *Graph) worth(w way, rest float64, hops int) float64 {
+	value := g.value(w, hops)
+	gain := value - rest
+	if gain < leastGain*max(math.Abs(value), math.Abs(rest)) {
+		return 0
+	}
+	return gain * (1 - 0.5*float64(w.distance)/g.config.Reach)
 }
 
 // value is what can be earned from where a way enters its episode, with so many bridges
@@ -296,10 +316,11 @@ func (g *Graph) open(w way) bool {
 type root struct {
 	anchor int32
 	gain   float64
+	order  uint64
 }
 
-// roots are the best anchor of each low episode that none was chosen near so far, those
-// that gain most first.
+// roots are the best anchor of each low episode that none was chosen near so far. Episodes
+// come in an order drawn by the seed, so that few bridges are spread over all of them.
 func (g *Graph) roots(low []*trajectory.Meta) (roots []root) {
 	last := len(g.left) - 1
 	for _, m := range low {
@@ -313,14 +334,14 @@ func (g *Graph) roots(low []*trajectory.Meta) (roots []root) {
 				continue
 			}
 			if gain := g.gainOf(int(at), int(g.left[last].way[at]), last); gain > best.gain {
-				best = root{at, gain}
+				best = root{at, gain, trajectory.StreamSeed(g.config.Seed, int64(e), trajectory.StagePair)}
 			}
 		}
 		if best.anchor >= 0 {
 			roots = append(roots, best)
 		}
 	}
-	slices.SortFunc(roots, func(a, b root) int { return cmp.Or(cmp.Compare(b.gain, a.gain), cmp.Compare(a.anchor, b.anchor)) })
+	slices.SortFunc(roots, func(a, b root) int { return cmp.Compare(a.order, b.order) })
 	return roots
 }
 

@@ -35,7 +35,7 @@ func line(episodes int) (metas []trajectory.Meta, anchors []trajectory.Anchor, r
 // crossed is the line's crossings, solved.
 func crossed(episodes, hops int) (*Graph, []*trajectory.Meta) {
 	metas, anchors, rests := line(episodes)
-	c := NewGraph(GraphConfig{Lead: 4, Hops: hops, Discount: 0.9}, metas, anchors)
+	c := NewGraph(GraphConfig{Lead: 4, Hops: hops, Discount: 0.9, Reach: 4}, metas, anchors)
 	var crossings []trajectory.Crossing
 	for place, a := range anchors {
 		e := int(a.Row) / 12
@@ -119,7 +119,7 @@ func TestTakeInParts(t *testing.T) {
 func TestSolve(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const lead = 2
-		cfg := GraphConfig{Lead: lead, Hops: rapid.IntRange(1, 4).Draw(t, "hops"), Discount: 0.9}
+		cfg := GraphConfig{Lead: lead, Hops: rapid.IntRange(1, 4).Draw(t, "hops"), Discount: 0.9, Reach: 4}
 		var metas []trajectory.Meta
 		var anchors []trajectory.Anchor
 		row := int64(0)
@@ -154,7 +154,7 @@ func TestSolve(t *testing.T) {
 				}
 				for _, y := range crossings {
 					if int(y.Anchor) == place {
-						most = max(most, x.Rest+math.Pow(0.9, float64(a.Step-x.Step))*(enter(y, hops-1)-a.Rest))
+						most = max(most, x.Rest+math.Pow(0.9, float64(a.Step-x.Step))*worth(enter(y, hops-1), a.Rest, y.Distance))
 					}
 				}
 			}
@@ -164,7 +164,7 @@ func TestSolve(t *testing.T) {
 			want := 0.0
 			for _, y := range crossings {
 				if int(y.Anchor) == place {
-					want = max(want, enter(y, cfg.Hops-1)-a.Rest)
+					want = max(want, worth(enter(y, cfg.Hops-1), a.Rest, y.Distance))
 				}
 			}
 			if got := max(0, c.gainOf(place, c.best(place, cfg.Hops-1, nil), cfg.Hops-1)); math.Abs(got-want) > 1e-9 {
@@ -172,6 +172,14 @@ func TestSolve(t *testing.T) {
 			}
 		}
 	})
+}
+
+// worth is a gain that is large enough, by how far it is.
+func worth(value, rest float64, distance float32) float64 {
+	if value-rest < leastGain*max(math.Abs(value), math.Abs(rest)) {
+		return 0
+	}
+	return (value - rest) * (1 - 0.5*float64(distance)/4)
 }
 
 // TestEntriesAreBounded: no stretch of an episode is entered by more chains than its
@@ -191,7 +199,7 @@ func TestEntriesAreBounded(t *testing.T) {
 	for high := range 3 {
 		metas = append(metas, trajectory.Meta{ID: int64(episodes + high), Location: trajectory.Location{Row: int64(10 * (episodes + high))}, Steps: 10})
 	}
-	c := NewGraph(GraphConfig{Lead: 4, Hops: 2, Discount: 0.99}, metas, anchors)
+	c := NewGraph(GraphConfig{Lead: 4, Hops: 2, Discount: 0.99, Reach: 4}, metas, anchors)
 	c.Add(crossings)
 	c.Solve()
 	var low []*trajectory.Meta

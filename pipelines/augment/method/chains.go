@@ -20,7 +20,7 @@ const (
 	lead = 8
 	// reachPerStep is how far from where an episode comes another may be entered, for
 	// each step of the bridge, in what one step changes.
-	reachPerStep = 0.5
+	reachPerStep = 1
 	// discount of rewards where ranking has none.
 	discount = 0.99
 )
@@ -41,8 +41,9 @@ func (s StitchingSettings) lead(horizon int) int {
 	return min(steps, horizon-2) + 1
 }
 
-func (s StitchingSettings) crossings(horizon int) pair.GraphConfig {
-	c := pair.GraphConfig{Lead: s.lead(horizon), Hops: s.Hops, Discount: discount}
+func (s StitchingSettings) crossings(horizon int, seed uint64) pair.GraphConfig {
+	c := pair.GraphConfig{Lead: s.lead(horizon), Hops: s.Hops, Discount: discount, Seed: seed}
+	c.Reach = reachPerStep * float64(c.Lead)
 	if s.Scoring.Kind == trajectory.ScoreDiscounted {
 		c.Discount = s.Scoring.Discount
 	}
@@ -51,13 +52,13 @@ func (s StitchingSettings) crossings(horizon int) pair.GraphConfig {
 
 // survey is where crossings are looked for.
 func survey(w *Work) datasetio.Survey {
-	c := w.Settings.crossings(w.Models.Horizon)
+	c := w.Settings.crossings(w.Models.Horizon, w.Seed)
 	steps := int64(0)
 	for _, m := range w.Metas {
 		steps += int64(m.Steps)
 	}
 	return datasetio.Survey{
-		Dir: w.Dir, Scale: w.Models.DeltaScale, Reach: reachPerStep * float64(c.Lead),
+		Dir: w.Dir, Scale: w.Models.DeltaScale, Reach: c.Reach,
 		Lead: c.Lead, Stride: pair.Stride(steps), Discount: c.Discount,
 	}
 }
@@ -82,7 +83,7 @@ func (w *Work) loadCrossings() error {
 	if err != nil {
 		return err
 	}
-	w.crossings = pair.NewGraph(w.Settings.crossings(w.Models.Horizon), w.Metas, anchors)
+	w.crossings = pair.NewGraph(w.Settings.crossings(w.Models.Horizon, w.Seed), w.Metas, anchors)
 	if err := v.LoadCrossings(w.crossings.Add); err != nil {
 		return err
 	}

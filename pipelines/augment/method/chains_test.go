@@ -32,7 +32,7 @@ func chained(t *testing.T, rejected ...int64) *Work {
 	for i := range w.Metas[:1] {
 		w.Pools.Low = append(w.Pools.Low, &w.Metas[i])
 	}
-	w.crossings = pair.NewGraph(w.Settings.crossings(w.Models.Horizon), w.Metas, anchors)
+	w.crossings = pair.NewGraph(w.Settings.crossings(w.Models.Horizon, 1), w.Metas, anchors)
 	w.crossings.Add(crossings)
 	w.crossings.Solve()
 	gone := map[int64]bool{}

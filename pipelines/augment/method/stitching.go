@@ -39,7 +39,7 @@ func (stitching) Validate(s Settings, seed uint64, batch int) error {
 		}
 	}
 	one := s.plan(seed, batch, Round{Count: 1})
-	return errors.Join(s.Scoring.Validate(), s.Pools.Validate(), one.Validate(), s.Estimate.Validate(), s.guides(), s.refines(), s.crossings(lead+1).Validate())
+	return errors.Join(s.Scoring.Validate(), s.Pools.Validate(), one.Validate(), s.Estimate.Validate(), s.guides(), s.refines(), s.crossings(lead+1, seed).Validate())
 }
 
 // guides reports a return that is none to aim at.
