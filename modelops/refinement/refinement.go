@@ -117,7 +117,7 @@ func (r Row) Settled(before float32) bool {
 
 const (
 	leastGain = 0.3 // of the cost, for further steps
-	hopeless  = 1e3  // as a damping
+	hopeless  = 1e3 // as a damping
 )
 
 // problem is a task with what follows from it.
