@@ -4,10 +4,12 @@ import (
 	"math"
 	"strings"
 
+	"diffstitch/modelops/diffusion"
 	"diffstitch/modelops/learners"
 	"diffstitch/modelops/training"
 	"diffstitch/pipelines/augment/method"
 	"diffstitch/transforms/mix"
+	"diffstitch/transforms/pair"
 )
 
 // Whose settings DiffStitch has in a study.
@@ -27,6 +29,12 @@ type Stitching struct {
 func stitchingOf(s Settings, models training.Config) Stitching {
 	usual := method.DefaultSettings().StitchingSettings
 	usual.Delta = thresholdsOf(s.Env).usual
+	if usual.Pairing = pair.Crossings; models.Denoiser.Diffusion.Conditioning == diffusion.ConditionZeros {
+		usual.Pairing = pair.Reference // as augment has it with such models
+	}
+	if s.Study == Stitch { // what is accepted is to be true
+		usual.Delta = method.Delta{Quantile: method.DefaultQuantile}
+	}
 	switch s.Scale.Stitching {
 	case asPaper:
 		return Stitching{usual.AsPaper(), mix.EmitTrajectory}
@@ -72,6 +80,19 @@ func deltasOf(s Settings) (deltas []method.Delta) {
 		deltas = append(deltas, method.Delta{Value: math.Sqrt(square), Normalised: true})
 	}
 	return deltas
+}
+
+// parts are what DiffStitch has beyond the paper, each alone and together.
+var parts = []struct {
+	name, pairing string
+	hops          bool // several
+	refine        string
+}{
+	{"crossings", pair.Crossings, false, method.RefineOff},
+	{"crossings, hops", pair.Crossings, true, method.RefineOff},
+	{"refinement", pair.Reference, false, method.RefineOn},
+	{"crossings, refinement", pair.Crossings, false, method.RefineOn},
+	{"crossings, hops, refinement", pair.Crossings, true, method.RefineOn},
 }
 
 // paperConstant is the constant Δ of the paper's ablation; horizons other than the
