@@ -222,20 +222,11 @@ func (p *planner) pairings(data string) {
 	}
 }
 
-// parts compares the parts of DiffStitch, each alone and together, and the baselines.
+// parts compares the parts of DiffStitch, alone and together, and the baselines.
 func (p *planner) parts(data string) {
-	usual := p.Settings.Stitching
 	p.row(Original, methodNames[Original], data, allOriginal)
-	literal := usual
-	literal.StitchingSettings = usual.AsPaper()
-	p.row("paper", "as the paper has it", p.stitched(data, "as the paper has it", literal), stitchRatio)
-	for _, part := range parts {
-		settings := usual
-		settings.Pairing, settings.Refine = part.pairing, part.refine
-		if !part.hops {
-			settings.Hops = 1
-		}
-		p.row(part.name, part.name, p.stitched(data, part.name, settings), stitchRatio)
+	for _, part := range partsOf(p.Settings.Stitching) {
+		p.row(part.name, part.name, p.stitched(data, part.name, part.settings), stitchRatio)
 	}
 	for _, method := range []string{SynthER, TATU} {
 		p.row(method, methodNames[method], p.generated(data, method), stitchRatio)

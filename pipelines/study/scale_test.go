@@ -163,27 +163,31 @@ func TestSettingsAreTaken(t *testing.T) {
 
 // TestParts has each D* of the stitch maze made with the parts that its row names.
 func TestParts(t *testing.T) {
+	auto, usual := method.Delta{Quantile: method.DefaultQuantile}, method.Delta{Value: 0.37}
 	want := []struct {
 		pairing string
 		hops    int
 		refine  string
+		delta   method.Delta
 	}{
-		{pair.Uniform, 4, method.RefineOff}, // uniform pairs have no hops
-		{pair.Crossings, 1, method.RefineOff},
-		{pair.Crossings, 4, method.RefineOff},
-		{pair.Reference, 1, method.RefineOn},
-		{pair.Crossings, 1, method.RefineOn},
-		{pair.Crossings, 4, method.RefineOn},
+		{pair.Uniform, 4, method.RefineOff, auto}, // uniform pairs have no hops
+		{pair.Uniform, 4, method.RefineOff, usual},
+		{pair.Crossings, 1, method.RefineOff, auto},
+		{pair.Crossings, 4, method.RefineOff, auto},
+		{pair.Crossings, 4, method.RefineOff, usual},
+		{pair.Reference, 1, method.RefineOn, auto},
+		{pair.Crossings, 1, method.RefineOn, auto},
+		{pair.Crossings, 4, method.RefineOn, auto},
 	}
 	augmented := askBuiltIn(t, onGo(t, Stitch)).augmented
 	if len(augmented) != len(want) {
 		t.Fatalf("%d augmentations, want %d", len(augmented), len(want))
 	}
 	for i, o := range augmented {
-		if o.Pairing != want[i].pairing || o.Hops != want[i].hops || o.Refine != want[i].refine || o.Delta != (method.Delta{Quantile: method.DefaultQuantile}) {
+		if o.Pairing != want[i].pairing || o.Hops != want[i].hops || o.Refine != want[i].refine || o.Delta != want[i].delta {
 			t.Errorf("augmentation %d: pairing %s, %d hops, refine %s, δ %v", i, o.Pairing, o.Hops, o.Refine, o.Delta)
 		}
-		if literal := o.Sampler == paperSampler; literal != (i == 0) {
+		if literal := o.Sampler == paperSampler; literal != (o.Pairing == pair.Uniform) {
 			t.Errorf("augmentation %d: sampler %+v", i, o.Sampler)
 		}
 	}

@@ -82,17 +82,38 @@ func deltasOf(s Settings) (deltas []method.Delta) {
 	return deltas
 }
 
-// parts are what DiffStitch has beyond the paper, each alone and together.
-var parts = []struct {
-	name, pairing string
-	hops          bool // several
-	refine        string
-}{
-	{"crossings", pair.Crossings, false, method.RefineOff},
-	{"crossings, hops", pair.Crossings, true, method.RefineOff},
-	{"refinement", pair.Reference, false, method.RefineOn},
-	{"crossings, refinement", pair.Crossings, false, method.RefineOn},
-	{"crossings, hops, refinement", pair.Crossings, true, method.RefineOn},
+// part is DiffStitch with some of what it has beyond the paper.
+type part struct {
+	name     string
+	settings Stitching
+}
+
+// partsOf are the paper's way and its changes, alone and together. Where nothing is
+// refined, so little passes a δ that asks for truth that the usual one has a row, too.
+func partsOf(all Stitching) []part {
+	with := func(pairing string, hops int, refine string) Stitching {
+		s := all
+		s.Pairing, s.Hops, s.Refine = pairing, hops, refine
+		return s
+	}
+	literal, unrefined := all, with(pair.Crossings, all.Hops, method.RefineOff)
+	literal.StitchingSettings = all.AsPaper()
+	return []part{
+		{"as the paper has it", literal},
+		loose("as the paper has it", literal),
+		{"crossings", with(pair.Crossings, 1, method.RefineOff)},
+		{"crossings, hops", unrefined},
+		loose("crossings, hops", unrefined),
+		{"refinement", with(pair.Reference, 1, method.RefineOn)},
+		{"crossings, refinement", with(pair.Crossings, 1, method.RefineOn)},
+		{"crossings, hops, refinement", with(pair.Crossings, all.Hops, method.RefineOn)},
+	}
+}
+
+// loose is a part at the δ that other studies of the maze have.
+func loose(name string, s Stitching) part {
+	s.Delta = thresholdsOf(Maze).usual
+	return part{name + ", " + deltaLabel(s.Delta), s}
 }
 
 // paperConstant is the constant Δ of the paper's ablation; horizons other than the
