@@ -76,7 +76,7 @@ func addStudySizes(flags *pflag.FlagSet, o *study.Options) {
 	flags.IntVar(&o.Seeds, "seeds", 0, "policies of each learner")
 	flags.IntVar(&o.Episodes, "episodes", 0, "episodes that each policy is scored over")
 	flags.Int64Var(&o.Stitches, "stitches", 0, "stitches that DiffStitch attempts")
-	if o.Study == study.Main || o.Study == study.Small {
+	if o.Study == study.Main || o.Study == study.Small || o.Study == study.Stitch {
 		flags.Int64Var(&o.Transitions, "transitions", 0, "transitions that each baseline adds")
 	}
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
@@ -57,7 +58,27 @@ func (s Score) String() string {
 	if s.Missing != "" {
 		return "– " + s.Missing
 	}
-	return minus(fmt.Sprintf("%.1f", s.Mean)) + fmt.Sprintf(" ± %.1f", s.SD)
+	text := minus(fmt.Sprintf("%.1f", s.Mean)) + fmt.Sprintf(" ± %.1f", s.SD)
+	if beside := s.beside(); beside != "" {
+		text += " (" + beside + ")"
+	}
+	return text
+}
+
+// beside is what stands in brackets.
+func (s Score) beside() string {
+	var parts []string
+	if s.Success != nil {
+		parts = append(parts, fmt.Sprintf("%.0f %%", 100**s.Success))
+	}
+	switch {
+	case s.P == nil:
+	case *s.P < 0.001:
+		parts = append(parts, "p < 0.001")
+	default:
+		parts = append(parts, fmt.Sprintf("p = %.3f", *s.P))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // plot shows a learner's scores, a row each, the first on top; nil where it has

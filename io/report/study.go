@@ -48,6 +48,9 @@ type ScoreRow struct {
 type Score struct {
 	Seeds    []float64
 	Mean, SD float64
+	// Success is the share of all episodes that achieve the task, and P that of Welch's
+	// t-test against the data alone; nil where they are not known.
+	Success, P *float64
 	// Missing says why there is none.
 	Missing string
 }

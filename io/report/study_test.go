@@ -20,6 +20,7 @@ func sampleStudy() Study {
 			{Seeds: []float64{iql - 3, iql, iql + 3}, Mean: iql, SD: 3}, {Seeds: []float64{td3bc - 5, td3bc + 1, td3bc + 4}, Mean: td3bc, SD: 4.6},
 		}}
 	}
+	half, p, small := 0.5, 0.0314, 0.00004
 	s := Study{
 		Title:    "Original data, baselines and DiffStitch",
 		Created:  time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC),
@@ -57,6 +58,9 @@ func sampleStudy() Study {
 		Command:       "diffstitch study main",
 		Configuration: json.RawMessage(`{"study": "main", "scale": {"name": "small"}}`),
 	}
+	rows := s.Scores.Rows
+	rows[0].Scores[1].Success, rows[1].Scores[0].P = &half, &small
+	rows[1].Scores[1].Success, rows[1].Scores[1].P = &half, &p
 	for _, title := range []string{"IQL, actor loss", "TD3+BC, critic loss"} {
 		f := CurveFigure{Title: title, Label: "loss"}
 		for i := range 3 {
@@ -93,6 +97,7 @@ func TestStudyPage(t *testing.T) {
 	}
 	for _, want := range []string{
 		`<td class="number">42.0 ± 3.0</td><td class="paper">92.7</td>`, `<th>paper, halfcheetah-medium-expert</th>`, "−4.0 ± 4.6",
+		"37.0 ± 4.6 (50 %)<", "31.0 ± 3.0 (p &lt; 0.001)<", "30.0 ± 4.6 (50 %, p = 0.031)<",
 		"– nothing was accepted", "Table 1 of Li et al., ICML 2024", "115 (22.5 %)", "diffstitch study main", "scale.name", "it diverged",
 		"<td>DiffStitch</td><td>uniform</td><td>cosine of raw states</td><td>ddpm, all steps</td><td>estimated</td><td>2</td><td>none</td>",
 		"<td>SynthER</td><td>–</td><td>–</td><td>–</td><td>–</td><td>–</td><td>–</td>",

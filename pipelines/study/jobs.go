@@ -91,7 +91,7 @@ func (a augmentJob) title() string {
 func (a augmentJob) work() Work {
 	alike := fmt.Sprintf("D* %s %s", a.Method, a.Backend)
 	if a.Stitching != nil {
-		alike += fmt.Sprintf(" %s %v", a.Stitching.Pairing, a.Stitching.Sampler)
+		alike += fmt.Sprintf(" %s %v %s", a.Stitching.Pairing, a.Stitching.Sampler, a.Stitching.Refine)
 	}
 	if a.Stitches > 0 {
 		return Work{Amount: a.Stitches, Unit: "stitches", Alike: alike}

@@ -60,7 +60,8 @@ func (r Result) summary() []report.Fact {
 func (r Result) scores() report.Scores {
 	s := r.Settings
 	out := report.Scores{
-		Text: fmt.Sprintf("Normalised scores: 0 is a random policy, 100 an expert. Mean ± standard deviation over %d seeds, each of which is scored over %d episodes at the end of its training.",
+		Text: fmt.Sprintf("Normalised scores: 0 is a random policy, 100 an expert. Mean ± standard deviation over %d seeds, each of which is scored over %d episodes at the end of its training. "+
+			"In brackets, where they are known: the share of all episodes that achieve the task, and p of Welch’s t-test against the scores on the data alone.",
 			s.Scale.Seeds, s.Scale.Episodes),
 	}
 	beside := ""
@@ -72,15 +73,26 @@ func (r Result) scores() report.Scores {
 	for _, learner := range s.Learners {
 		out.Learners = append(out.Learners, learnerNames[learner])
 	}
+	alone := r.alone()
 	for _, row := range r.Rows {
 		line := report.ScoreRow{Label: row.Label}
 		for _, learner := range s.Learners {
-			line.Scores = append(line.Scores, r.score(row.Cells[learner]))
+			line.Scores = append(line.Scores, r.score(row.Cells[learner], alone[learner]))
 			line.Paper = append(line.Paper, r.paperScore(beside, row, learner))
 		}
 		out.Rows = append(out.Rows, line)
 	}
 	return out
+}
+
+// alone are the keys of the cells that learn from the data alone, by learner; none
+// where the study has no such row.
+func (r Result) alone() map[string]string {
+	i := slices.IndexFunc(r.Rows, func(row Row) bool { return row.Ratio == allOriginal })
+	if i < 0 {
+		return nil
+	}
+	return r.Rows[i].Cells
 }
 
 // paperScore is what the paper reports for a row; "" for nothing. Its thresholds

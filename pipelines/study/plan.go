@@ -32,6 +32,8 @@ type Row struct {
 	Label string `json:"label"`
 	// Data is the key of the dataset that its cells learn from.
 	Data string `json:"data"`
+	// Ratio of original to augmented rows at which they do.
+	Ratio string `json:"ratio"`
 	// Cells are the keys of its cells, by learner.
 	Cells map[string]string `json:"cells"`
 }
@@ -49,7 +51,7 @@ func plan(s Settings, given string) (Plan, error) {
 	p := &planner{Plan: Plan{Settings: s}, titles: map[string]string{given: "the data"}}
 	data := given
 	if given == "" {
-		data = p.add(mazeJob{Episodes: s.Scale.MazeEpisodes, Seed: s.Seed})
+		data = p.add(mazeJob{Episodes: s.Scale.MazeEpisodes, Seed: s.Seed, Stitch: s.Study == Stitch})
 		p.titles[data] = "the data"
 	}
 	switch s.Study {
@@ -67,6 +69,8 @@ func plan(s Settings, given string) (Plan, error) {
 		p.ablations(data)
 	case Pairing:
 		p.pairings(data)
+	case Stitch:
+		p.parts(data)
 	}
 	order := func(a, b Step) int { return slices.Index(Kinds, a.Kind) - slices.Index(Kinds, b.Kind) }
 	slices.SortStableFunc(p.Steps, order)
@@ -88,7 +92,7 @@ func (p *planner) add(j job) string {
 // row adds a row whose learners draw from a dataset at a ratio.
 func (p *planner) row(id, label, data, ratio string) {
 	s := p.Settings
-	r := Row{ID: id, Label: label, Data: data, Cells: map[string]string{}}
+	r := Row{ID: id, Label: label, Data: data, Ratio: ratio, Cells: map[string]string{}}
 	for _, learner := range s.Learners {
 		r.Cells[learner] = p.add(evaluateJob{
 			Data: data, Learner: learner, Settings: s.LearnerSettings, Tiny: s.Scale.TinyLearners, Ratio: ratio, Env: s.Env, Seeds: s.seeds(),
@@ -215,5 +219,16 @@ func (p *planner) pairings(data string) {
 		settings := p.Settings.Stitching
 		settings.StitchingSettings = settings.WithPairing(pairing)
 		p.row(pairing, pairing, p.stitched(data, pairing+" pairs", settings), usualRatio)
+	}
+}
+
+// parts compares the parts of DiffStitch, alone and together, and the baselines.
+func (p *planner) parts(data string) {
+	p.row(Original, methodNames[Original], data, allOriginal)
+	for _, part := range partsOf(p.Settings.Stitching) {
+		p.row(part.name, part.name, p.stitched(data, part.name, part.settings), stitchRatio)
+	}
+	for _, method := range []string{SynthER, TATU} {
+		p.row(method, methodNames[method], p.generated(data, method), stitchRatio)
 	}
 }

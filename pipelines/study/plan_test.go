@@ -160,6 +160,7 @@ func TestWrongUsage(t *testing.T) {
 		"env without data":  func(o *Options) { o.Env = "Hopper-v5" },
 		"runner":            func(o *Options) { o.Runner = "heron" },
 		"a negative amount": func(o *Options) { o.Updates = -1 },
+		"data of its own":   func(o *Options) { o.Study, o.Data.Path, o.Env = Stitch, "data.parquet", Maze },
 		"a short horizon":   func(o *Options) { o.Horizon = 3 },
 		"no windows":        func(o *Options) { o.Horizon, o.Methods = 55, []string{Original, SynthER} },
 	}

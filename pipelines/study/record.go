@@ -96,6 +96,17 @@ type Scores struct {
 	Curves []Curve `json:"curves,omitempty"`
 }
 
+// bySeed are the scores of the policies; none of nil.
+func (s *Scores) bySeed() (scores []float64) {
+	if s == nil {
+		return nil
+	}
+	for _, seed := range s.Seeds {
+		scores = append(scores, seed.Score)
+	}
+	return scores
+}
+
 // Curve is a metric of the training, mean over the seeds.
 type Curve struct {
 	Metric string  `json:"metric"`

@@ -60,8 +60,8 @@ func (r Result) write(command string) error {
 	return storage.WriteWhole(r.Page, func(w io.Writer) error { return report.WriteStudy(w, r.page(command)) })
 }
 
-// score is a cell's, and why there is none.
-func (r Result) score(key string) report.Score {
+// score is a cell's against that of the data alone, and why there is none.
+func (r Result) score(key, alone string) report.Score {
 	record, done := r.Records[key]
 	switch {
 	case r.Failed[key] != "":
@@ -72,9 +72,11 @@ func (r Result) score(key string) report.Score {
 		return report.Score{Missing: record.Outcome.Nothing}
 	}
 	s := record.Outcome.Scores
-	score := report.Score{Mean: s.Score, SD: s.ScoreSD}
-	for _, seed := range s.Seeds {
-		score.Seeds = append(score.Seeds, seed.Score)
+	score := report.Score{Mean: s.Score, SD: s.ScoreSD, Seeds: s.bySeed(), Success: s.Success}
+	if key != alone {
+		if p, ok := welch(score.Seeds, r.Records[alone].Outcome.Scores.bySeed()); ok {
+			score.P = &p
+		}
 	}
 	return score
 }

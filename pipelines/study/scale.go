@@ -67,6 +67,8 @@ const (
 	allOriginal = "1:0"
 	// usualRatio is that at which the paper's Table 2 has the scores of its Table 1.
 	usualRatio = "4:1"
+	// stitchRatio has most of what is learnt lead from one corridor of the maze to another.
+	stitchRatio = "1:4"
 )
 
 // ratioOf is the ratio at which a method's data is learnt from: TATU's authors

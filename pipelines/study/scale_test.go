@@ -41,6 +41,12 @@ func ask(t *testing.T, o Options, data, environment string) asked {
 	if err := os.WriteFile(o.Data.Path, []byte("data"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	return askBuiltIn(t, o)
+}
+
+// askBuiltIn does a study, of the maze where no data is given, by such tools.
+func askBuiltIn(t *testing.T, o Options) asked {
+	t.Helper()
 	a := asked{trained: map[string]train.Options{}, updates: map[string]int{}}
 	tools := (&fakes{}).tools()
 	tools.Train = func(_ context.Context, o train.Options, _ func(observe.Progress)) (session.Info, error) {
@@ -136,17 +142,53 @@ func TestReferenceScale(t *testing.T) {
 
 // TestSettingsAreTaken has augment accept what the scales ask of it.
 func TestSettingsAreTaken(t *testing.T) {
+	check := func(study, scale string, augmented []augment.Options) {
+		for i, o := range augmented {
+			m, err := method.Find(o.Method)
+			if err == nil {
+				err = m.Validate(o.Settings, 1, 64)
+			}
+			if err != nil {
+				t.Errorf("%s at scale %s, augmentation %d: %v", study, scale, i, err)
+			}
+		}
+	}
 	for _, scale := range Scales {
 		for _, study := range []string{Ablation, Delta, Pairing} {
-			for i, o := range ask(t, scaled(t, study, scale.Name), "walker2d-medium-v2.parquet", "Walker2d-v5").augmented {
-				m, err := method.Find(o.Method)
-				if err == nil {
-					err = m.Validate(o.Settings, 1, 64)
-				}
-				if err != nil {
-					t.Errorf("%s at scale %s, augmentation %d: %v", study, scale.Name, i, err)
-				}
-			}
+			check(study, scale.Name, ask(t, scaled(t, study, scale.Name), "walker2d-medium-v2.parquet", "Walker2d-v5").augmented)
+		}
+		check(Stitch, scale.Name, askBuiltIn(t, scaled(t, Stitch, scale.Name)).augmented)
+	}
+}
+
+// TestParts has each D* of the stitch maze made with the parts that its row names.
+func TestParts(t *testing.T) {
+	auto, usual := method.Delta{Quantile: method.DefaultQuantile}, method.Delta{Value: 0.37}
+	want := []struct {
+		pairing string
+		hops    int
+		refine  string
+		delta   method.Delta
+	}{
+		{pair.Uniform, 4, method.RefineOff, auto}, // uniform pairs have no hops
+		{pair.Uniform, 4, method.RefineOff, usual},
+		{pair.Crossings, 1, method.RefineOff, auto},
+		{pair.Crossings, 4, method.RefineOff, auto},
+		{pair.Crossings, 4, method.RefineOff, usual},
+		{pair.Reference, 1, method.RefineOn, auto},
+		{pair.Crossings, 1, method.RefineOn, auto},
+		{pair.Crossings, 4, method.RefineOn, auto},
+	}
+	augmented := askBuiltIn(t, onGo(t, Stitch)).augmented
+	if len(augmented) != len(want) {
+		t.Fatalf("%d augmentations, want %d", len(augmented), len(want))
+	}
+	for i, o := range augmented {
+		if o.Pairing != want[i].pairing || o.Hops != want[i].hops || o.Refine != want[i].refine || o.Delta != want[i].delta {
+			t.Errorf("augmentation %d: pairing %s, %d hops, refine %s, δ %v", i, o.Pairing, o.Hops, o.Refine, o.Delta)
+		}
+		if literal := o.Sampler == paperSampler; literal != (o.Pairing == pair.Uniform) {
+			t.Errorf("augmentation %d: sampler %+v", i, o.Sampler)
 		}
 	}
 }

@@ -78,17 +78,23 @@ func output(dir, key string) string {
 type mazeJob struct {
 	Episodes int    `json:"episodes"`
 	Seed     uint64 `json:"seed"`
+	Stitch   bool   `json:"stitch,omitempty"` // no episode leads from the start to the goal
 }
 
 func (mazeJob) kind() Kind      { return DataStep }
-func (m mazeJob) title() string { return fmt.Sprintf("the built-in maze, %d episodes", m.Episodes) }
 func (mazeJob) needs() []string { return nil }
+func (m mazeJob) title() string {
+	if m.Stitch {
+		return fmt.Sprintf("the built-in maze, %d episodes, each in one corridor", m.Episodes)
+	}
+	return fmt.Sprintf("the built-in maze, %d episodes", m.Episodes)
+}
 func (m mazeJob) work() Work {
 	return Work{Amount: int64(m.Episodes), Unit: "episodes", Alike: "maze"}
 }
 
 func (m mazeJob) do(ctx context.Context, r *run, dir string) (Outcome, error) {
-	rows, err := r.tools.Generate(ctx, exchange.GenerateOptions{Out: output(dir, string(DataStep)), Episodes: m.Episodes, Seed: m.Seed})
+	rows, err := r.tools.Generate(ctx, exchange.GenerateOptions{Out: output(dir, string(DataStep)), Episodes: m.Episodes, Seed: m.Seed, Stitch: m.Stitch})
 	return Outcome{Dataset: &Dataset{Episodes: int64(m.Episodes), Transitions: rows}}, err
 }
 

@@ -4,10 +4,12 @@ import (
 	"math"
 	"strings"
 
+	"diffstitch/modelops/diffusion"
 	"diffstitch/modelops/learners"
 	"diffstitch/modelops/training"
 	"diffstitch/pipelines/augment/method"
 	"diffstitch/transforms/mix"
+	"diffstitch/transforms/pair"
 )
 
 // Whose settings DiffStitch has in a study.
@@ -27,6 +29,12 @@ type Stitching struct {
 func stitchingOf(s Settings, models training.Config) Stitching {
 	usual := method.DefaultSettings().StitchingSettings
 	usual.Delta = thresholdsOf(s.Env).usual
+	if usual.Pairing = pair.Crossings; models.Denoiser.Diffusion.Conditioning == diffusion.ConditionZeros {
+		usual.Pairing = pair.Reference // as augment has it with such models
+	}
+	if s.Study == Stitch { // what is accepted is to be true
+		usual.Delta = method.Delta{Quantile: method.DefaultQuantile}
+	}
 	switch s.Scale.Stitching {
 	case asPaper:
 		return Stitching{usual.AsPaper(), mix.EmitTrajectory}
@@ -72,6 +80,40 @@ func deltasOf(s Settings) (deltas []method.Delta) {
 		deltas = append(deltas, method.Delta{Value: math.Sqrt(square), Normalised: true})
 	}
 	return deltas
+}
+
+// part is DiffStitch with some of what it has beyond the paper.
+type part struct {
+	name     string
+	settings Stitching
+}
+
+// partsOf are the paper's way and its changes, alone and together. Where nothing is
+// refined, so little passes a δ that asks for truth that the usual one has a row, too.
+func partsOf(all Stitching) []part {
+	with := func(pairing string, hops int, refine string) Stitching {
+		s := all
+		s.Pairing, s.Hops, s.Refine = pairing, hops, refine
+		return s
+	}
+	literal, unrefined := all, with(pair.Crossings, all.Hops, method.RefineOff)
+	literal.StitchingSettings = all.AsPaper()
+	return []part{
+		{"as the paper has it", literal},
+		loose("as the paper has it", literal),
+		{"crossings", with(pair.Crossings, 1, method.RefineOff)},
+		{"crossings, hops", unrefined},
+		loose("crossings, hops", unrefined),
+		{"refinement", with(pair.Reference, 1, method.RefineOn)},
+		{"crossings, refinement", with(pair.Crossings, 1, method.RefineOn)},
+		{"crossings, hops, refinement", with(pair.Crossings, all.Hops, method.RefineOn)},
+	}
+}
+
+// loose is a part at the δ that other studies of the maze have.
+func loose(name string, s Stitching) part {
+	s.Delta = thresholdsOf(Maze).usual
+	return part{name + ", " + deltaLabel(s.Delta), s}
 }
 
 // paperConstant is the constant Δ of the paper's ablation; horizons other than the

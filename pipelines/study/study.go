@@ -36,10 +36,11 @@ const (
 	Small    = "small"    // methods on a fifth of the episodes (Table 4)
 	Ablation = "ablation" // DiffStitch without a part of it (Figure 5)
 	Pairing  = "pairing"  // how pairs are chosen
+	Stitch   = "stitch"   // parts of DiffStitch and baselines where no episode leads to the goal
 )
 
 // Names lists the studies in the order of the paper.
-var Names = []string{Main, Ratio, Delta, Small, Ablation, Pairing}
+var Names = []string{Main, Ratio, Delta, Small, Ablation, Pairing, Stitch}
 
 // Titles say what each study compares.
 var Titles = map[string]string{
@@ -49,6 +50,7 @@ var Titles = map[string]string{
 	Small:    "A fifth of the episodes",
 	Ablation: "DiffStitch without its parts",
 	Pairing:  "Pairing strategies",
+	Stitch:   "The maze in which no episode leads from the start to the goal",
 }
 
 // The learners.
@@ -193,6 +195,9 @@ func (o Options) scale(of Settings) (Scale, error) {
 	if err != nil {
 		return s, err
 	}
+	if of.Study == Stitch {
+		s.Stitching = ours // its rows are parts of that
+	}
 	if of.Backend == backend.Go && s.GoUpdates != nil {
 		s.Updates = s.GoUpdates
 	}
@@ -223,6 +228,8 @@ func (o Options) validate() error {
 		return errors.New("--data needs --env, the environment that it is of, such as Hopper-v5")
 	case o.Data.Path == "" && o.Env != "" && o.Env != Maze:
 		return fmt.Errorf("--env %s needs --data: %s alone is built in", o.Env, Maze)
+	case o.Data.Path != "" && o.Study == Stitch:
+		return fmt.Errorf("the study %s is of a dataset of its own: leave --data out", Stitch)
 	case !slices.Contains(engine.Runners, o.Runner):
 		return fmt.Errorf("no runner %q: it is one of %s", o.Runner, strings.Join(engine.Runners, ", "))
 	case o.Horizon != 0 && !o.stitches():

@@ -26,7 +26,7 @@ func TestFinishedStepsAreKept(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "D* by DiffStitch") || errors.Is(err, errFake) {
 		t.Fatalf("error %v, want the augmentation's in words", err)
 	}
-	want := []string{"generate 500 episodes", "train tiny [diffstitch]", "augment diffstitch δ 0.37 constant 0 reference", "evaluate iql 1:0"}
+	want := []string{"generate 500 episodes", "train tiny [diffstitch]", "augment diffstitch δ 0.37 constant 0 crossings", "evaluate iql 1:0"}
 	if d := cmp.Diff(want, f.done); d != "" {
 		t.Errorf("the first run (-want +got):\n%s", d)
 	}
@@ -38,7 +38,7 @@ func TestFinishedStepsAreKept(t *testing.T) {
 	if _, err = doStudy(t, o, f); err != nil {
 		t.Fatal(err)
 	}
-	want = []string{"augment diffstitch δ 0.37 constant 0 reference", "evaluate iql 4:1"}
+	want = []string{"augment diffstitch δ 0.37 constant 0 crossings", "evaluate iql 4:1"}
 	if d := cmp.Diff(want, f.done); d != "" {
 		t.Errorf("the second run (-want +got):\n%s", d)
 	}
@@ -56,7 +56,7 @@ func TestFinishedStepsAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	want = []string{
-		"augment diffstitch δ 0.37 constant 6 uniform", "augment diffstitch δ off constant 0 reference",
+		"augment diffstitch δ 0.37 constant 6 uniform", "augment diffstitch δ off constant 0 crossings",
 		"evaluate iql 4:1", "evaluate dt 4:1", "evaluate iql 4:1", "evaluate dt 4:1",
 	}
 	if d := cmp.Diff(want, f.done); d != "" {
@@ -132,6 +132,33 @@ func TestNothingAccepted(t *testing.T) {
 	}
 	lines := strings.Split(result.Text(), "\n")
 	if !strings.Contains(lines[1], "nothing was accepted") || strings.Contains(lines[2], "nothing was accepted") {
+		t.Errorf("the table:\n%s", result.Text())
+	}
+}
+
+// TestAgainstTheDataAlone has each score beside the success and p, but for the data's own.
+func TestAgainstTheDataAlone(t *testing.T) {
+	o := onGo(t, Main)
+	o.Methods, o.Learners = []string{Original, DiffStitch}, []string{IQL}
+	tools := (&fakes{}).tools()
+	tools.Evaluate = func(_ context.Context, o evaluate.Options, _ func(observe.Progress)) (evaluate.Evaluation, error) {
+		e := evaluate.Evaluation{Success: new(float64)}
+		for i := range o.Seeds {
+			score := float64(i)
+			if o.Ratio.Augmented > 0 {
+				score += 50
+				*e.Success = 0.9
+			}
+			e.Seeds = append(e.Seeds, evaluate.SeedEvaluation{Score: score})
+		}
+		return e, nil
+	}
+	result, err := Run(t.Context(), o, tools, Watch{}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(result.Text(), "\n")
+	if !strings.Contains(lines[1], "(0 %)") || !strings.Contains(lines[2], "(90 %, p < 0.001)") {
 		t.Errorf("the table:\n%s", result.Text())
 	}
 }
