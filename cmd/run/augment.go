@@ -223,7 +223,7 @@ func addStitching(flags *pflag.FlagSet, o *augment.Options) {
 	flags.StringVar(&o.Sampler.Variance, "ddpm-variance", "", "of the noise that ddpm adds in a step: "+diffusion.VariancePosterior+" (the default, and the authors' code) or "+diffusion.VarianceBeta+" (the paper)")
 	flags.Float64Var(&o.GuidedReturn, "guided-return", o.GuidedReturn, "return that guides the denoiser, from 0 to 1, the data's highest (models of --preset reference; 0.85 or so in the authors' code)")
 	flags.StringVar(&o.Refine, "refine", "", "roll bridges out through the dynamics model under optimised actions: "+method.RefineOn+" or "+method.RefineOff+"; by default "+method.RefineOn+" where the models have nets for it (--preset tiny and small)")
-	flags.Float64Var(&o.MaxDisagreement, "max-disagreement", 0, "drop stitches on which a net of the dynamics ensemble strays farther than this from the nets' mean, in the units of the observations; 0 to keep them (models of --preset reference)")
+	flags.Float64Var(&o.MaxDisagreement, "max-disagreement", 0, "drop stitches on which a net of the dynamics ensemble strays farther than this from the nets' mean, in the units of the observations; 0 to keep them (models of --preset tiny, small and reference)")
 	flags.BoolVar(&o.RejectTerminal, "reject-terminal", false, "drop stitches of which a generated state is predicted to be terminal (models of --preset reference)")
 	flags.BoolVar(&o.RequireGain, "require-gain", false, "drop stitches that earn no more than what they replace")
 	flags.BoolVar(&o.AcceptTies, "accept-ties", false, "with --require-gain, keep those that earn as much (the authors' code)")

@@ -10,22 +10,21 @@ import (
 	"gonum.org/v1/gonum/spatial/kdtree"
 )
 
-const (
-	// mostEpisodes is how many of the nearest episodes around an anchor are looked at.
-	mostEpisodes = 32
-	// MostCrossings is how many of these are kept: half of them the nearest, half those
-	// that earn most.
-	MostCrossings = 8
-)
+// mostWays is how many crossings are kept of each anchor in a pass: those that are worth
+// most, of different episodes.
+const mostWays = 4
 
 // stateIndex finds the states of some episodes near others. Distances are small beside
 // the spread of the data, so that a k-d tree leaves out most of it also in the dozen
 // dimensions of a state.
 type stateIndex struct {
-	survey  Survey
-	entries []entry
-	states  []float32 // [entries, S], scaled
-	tree    *kdtree.Tree
+	survey Survey
+	// least is what every anchor earns without crossing, and most the largest value of an
+	// entry.
+	least, most float64
+	entries     []entry
+	states      []float32 // [entries, S], scaled
+	tree        *kdtree.Tree
 }
 
 // entry is a state at which an episode can be entered.
@@ -33,18 +32,30 @@ type entry struct {
 	row  int64
 	file int32
 	step int32
-	rest float64
+	// rest is what its own episode earns from there on, and value what can be earned.
+	rest, value float64
 }
 
 func (e entry) sameEpisode(o entry) bool { return e.row == o.row && e.file == o.file }
 
-func newStateIndex(survey Survey) *stateIndex { return &stateIndex{survey: survey} }
+func newStateIndex(survey Survey, anchors []trajectory.Anchor) *stateIndex {
+	x := &stateIndex{survey: survey, least: math.Inf(1), most: math.Inf(-1)}
+	for _, a := range anchors {
+		x.least = min(x.least, a.Rest)
+	}
+	return x
+}
 
-// add takes up the states of an episode, of which there is a step to take from.
-func (x *stateIndex) add(e *trajectory.Episode, m trajectory.Meta, rests []float64) {
+// add takes up the states of an episode at which an anchor could gain, of which there is a
+// step to take from.
+func (x *stateIndex) add(e *trajectory.Episode, m trajectory.Meta, rests, values []float64) {
 	for step := range e.Len() {
-		x.entries = append(x.entries, entry{m.Location.Row, m.Location.File, int32(step), rests[step]})
+		if trajectory.Worth(values[step], x.least, 0, x.survey.Reach) <= 0 {
+			continue
+		}
+		x.entries = append(x.entries, entry{m.Location.Row, m.Location.File, int32(step), rests[step], values[step]})
 		x.states = x.appendScaled(x.states, e.Observation(step))
+		x.most = max(x.most, values[step])
 	}
 }
 
@@ -72,12 +83,13 @@ func (x *stateIndex) around(anchors []trajectory.Anchor, from, to int) (crossing
 	for i := from; i < to; i++ {
 		a := anchors[i]
 		query = x.appendScaled(query[:0], a.State)
-		near.begin(entry{row: a.Row, file: a.File})
+		near.begin(entry{row: a.Row, file: a.File, rest: a.Rest})
 		x.tree.NearestSet(near, point{query, -1})
-		for _, f := range near.kept() {
+		slices.SortFunc(near.found, better)
+		for _, f := range near.found {
 			e := x.entries[f.at]
 			crossings = append(crossings, trajectory.Crossing{
-				Anchor: int32(i), File: e.file, Row: e.row, Step: e.step, Rest: e.rest, Distance: float32(f.distance()),
+				Anchor: int32(i), File: e.file, Row: e.row, Step: e.step, Rest: e.rest, Distance: float32(f.distance),
 			})
 		}
 	}
@@ -127,82 +139,75 @@ func (p plane) Less(i, j int) bool {
 func (p plane) Swap(i, j int)                        { p.points[i], p.points[j] = p.points[j], p.points[i] }
 func (p plane) Slice(from, to int) kdtree.SortSlicer { return plane{p.points[from:to], p.d} }
 
-// nearby gathers the nearest state of each episode around an anchor: of all but the
-// anchor's own, and of no more than mostEpisodes, the nearest. It is a kdtree.Keeper.
+// nearby gathers what is worth most around an anchor: the best state of each of mostWays
+// episodes other than the anchor's own. It is a kdtree.Keeper.
 type nearby struct {
 	index *stateIndex
 	own   entry
 	found []found
 }
 
-// found is a state by its place among the entries, and its squared distance.
+// found is a state by its place among the entries, with its distance.
 type found struct {
-	at   int32
-	dist float64
+	at              int32
+	distance, worth float64
 }
 
-func (f found) distance() float64 { return math.Sqrt(f.dist) }
-
-// nearest orders states by their distance, those as far by their places.
-func nearest(a, b found) int { return cmp.Or(cmp.Compare(a.dist, b.dist), cmp.Compare(a.at, b.at)) }
+// better orders states by what they are worth, those worth the same by their places.
+func better(a, b found) int { return cmp.Or(cmp.Compare(b.worth, a.worth), cmp.Compare(a.at, b.at)) }
 
 // begin forgets what was found around another anchor.
 func (n *nearby) begin(own entry) { n.own, n.found = own, n.found[:0] }
 
-// Keep takes up a state if it is among the nearest so far.
+// Keep takes up a state if it is among the best so far.
 func (n *nearby) Keep(c kdtree.ComparableDist) {
-	f := found{c.Comparable.(point).at, c.Dist}
+	reach := n.index.survey.Reach
+	if c.Dist > reach*reach { // most states on the way are too far
+		return
+	}
+	f := found{at: c.Comparable.(point).at, distance: math.Sqrt(c.Dist)}
 	e := n.index.entries[f.at]
-	if f.dist > n.Max().Dist || e.sameEpisode(n.own) {
+	if f.worth = trajectory.Worth(e.value, n.own.rest, f.distance, reach); f.worth <= 0 || e.sameEpisode(n.own) {
 		return
 	}
 	at := slices.IndexFunc(n.found, func(o found) bool { return n.index.entries[o.at].sameEpisode(e) })
 	switch {
 	case at < 0:
 		n.found = append(n.found, f)
-	case nearest(f, n.found[at]) < 0:
+	case better(f, n.found[at]) < 0:
 		n.found[at] = f
 	}
-	if len(n.found) > mostEpisodes {
-		last := n.farthest()
+	if len(n.found) > mostWays {
+		last := n.worst()
 		n.found = slices.Delete(n.found, last, last+1)
 	}
 }
 
-func (n *nearby) farthest() (at int) {
+func (n *nearby) worst() (at int) {
 	for i := range n.found {
-		if nearest(n.found[at], n.found[i]) < 0 {
+		if better(n.found[at], n.found[i]) < 0 {
 			at = i
 		}
 	}
 	return at
 }
 
-// Max is how far a state may be to be among the nearest.
+// Max is how far a state may be to be among the best: where none can be worth as much as
+// those that were found, there is nothing to look for.
 func (n *nearby) Max() kdtree.ComparableDist {
-	most := n.index.survey.Reach * n.index.survey.Reach
-	if len(n.found) == mostEpisodes {
-		most = n.found[n.farthest()].dist
+	reach := n.index.survey.Reach
+	farthest := reach
+	if len(n.found) == mostWays {
+		if most := n.index.most - n.own.rest; most > 0 {
+			farthest = min(reach, 2*reach*(1-n.found[n.worst()].worth/most))
+		}
 	}
-	return kdtree.ComparableDist{Comparable: point{}, Dist: most} // one of nil would be taken out again
-}
-
-// kept are MostCrossings of what was found: half of them the nearest, half those of
-// the others that earn most.
-func (n *nearby) kept() []found {
-	slices.SortFunc(n.found, nearest)
-	if len(n.found) <= MostCrossings {
-		return n.found
-	}
-	slices.SortFunc(n.found[MostCrossings/2:], func(a, b found) int {
-		return cmp.Or(cmp.Compare(n.index.entries[b.at].rest, n.index.entries[a.at].rest), nearest(a, b))
-	})
-	return n.found[:MostCrossings]
+	return kdtree.ComparableDist{Comparable: point{}, Dist: farthest * farthest} // one of nil would be taken out again
 }
 
 // What a heap has; a few states need none.
 func (n *nearby) Len() int           { return len(n.found) }
-func (n *nearby) Less(i, j int) bool { return nearest(n.found[i], n.found[j]) < 0 }
+func (n *nearby) Less(i, j int) bool { return better(n.found[i], n.found[j]) < 0 }
 func (n *nearby) Swap(i, j int)      { n.found[i], n.found[j] = n.found[j], n.found[i] }
 func (n *nearby) Push(f any)         { n.found = append(n.found, f.(found)) }
 

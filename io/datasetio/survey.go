@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sort"
 	"sync"
 
 	"diffstitch/io/dataset"
@@ -30,9 +32,11 @@ var (
 )
 
 // Survey says where the data is looked through for crossings: states near which an
-// episode may be left for another one.
+// episode may be left for another one. It goes in passes, of which each looks for what is
+// worth most if one bridge more may follow than in the pass before.
 type Survey struct {
-	Dir string `json:"dir"` // of what is found
+	Dir  string `json:"dir"` // of what is found
+	Pass int    `json:"pass"`
 	// Scale is what a difference of states is divided by before it is measured, [S]: what
 	// one step changes, so that distances are in steps.
 	Scale []float32 `json:"scale"`
@@ -53,19 +57,43 @@ type Surveyed struct {
 }
 
 // Crossings gives a PCollection<Surveyed> of the crossings into each split's episodes, for
-// LoadAnchors and LoadCrossings. A worker holds the states of a split, indexed, and
+// LoadAnchors, after the first pass, and LoadCrossings. Later ones need SaveGains. A worker holds the states of a split, indexed, and
 // all anchors, of which the stride leaves a bounded number.
 func Crossings(s beam.Scope, in Input, shape Shape, survey Survey) beam.PCollection {
 	s = s.Scope("datasetio.Crossings")
 	splits, _ := beam.ParDo2(s, &splitFn{Input: in, Shape: shape, Bytes: splitBytes}, fileIndices(s, in))
 	splits = beam.Reshuffle(s, splits)
-	anchors := WriteRecords[Surveyed](s, survey.anchorsList(), beam.ParDo(s, &anchorsFn{Input: in, Survey: survey}, splits))
+	var anchors beam.PCollection
+	if survey.Pass > 0 {
+		anchors = beam.Create(s, survey.anchorsList())
+	} else {
+		anchors = WriteRecords[Surveyed](s, survey.anchorsList(), beam.ParDo(s, &anchorsFn{Input: in, Survey: survey}, splits))
+	}
 	found := beam.ParDo(s, &crossingsFn{Input: in, Survey: survey}, splits, beam.SideInput{Input: anchors})
 	return WriteRecords[Surveyed](s, survey.crossingsList(), found)
 }
 
 func (v Survey) anchorsList() string   { return filepath.Join(v.Dir, "anchors.parquet") }
-func (v Survey) crossingsList() string { return filepath.Join(v.Dir, "crossings.parquet") }
+func (v Survey) crossingsList() string { return filepath.Join(v.Dir, v.crossings()+".parquet") }
+func (v Survey) gains() string {
+	return filepath.Join(v.Dir, fmt.Sprintf("gains-%02d.parquet", v.Pass))
+}
+
+// crossings is the prefix of what a pass found.
+func (v Survey) crossings() string { return fmt.Sprintf("crossings-%02d", v.Pass) }
+
+// SaveGains leaves what can be gained at each anchor to the workers of the pass.
+func (v Survey) SaveGains(ctx context.Context, gains []trajectory.Gain) error {
+	return SaveRecords(ctx, v.gains(), gains)
+}
+
+// loadGains gives what SaveGains left; nothing in the first pass.
+func (v Survey) loadGains() ([]trajectory.Gain, error) {
+	if v.Pass == 0 {
+		return nil, nil
+	}
+	return LoadRecords[trajectory.Gain](v.gains())
+}
 
 // file is where what was found in a split lies.
 func (v Survey) file(what string, s Split) string {
@@ -86,7 +114,7 @@ func (v Survey) LoadAnchors() ([]trajectory.Anchor, error) {
 // LoadCrossings hands out the crossings, those into a split's episodes at a time.
 func (v Survey) LoadCrossings(use func([]trajectory.Crossing)) error {
 	return v.each(v.crossingsList(), func(s Split) error {
-		some, err := LoadRecords[trajectory.Crossing](v.file("crossings", s))
+		some, err := LoadRecords[trajectory.Crossing](v.file(v.crossings(), s))
 		use(some)
 		return err
 	})
@@ -174,7 +202,7 @@ func (fn *crossingsFn) ProcessElement(ctx context.Context, split Split, _ string
 	if err != nil {
 		return Surveyed{}, err
 	}
-	index, err := fn.index(ctx, split)
+	index, err := fn.index(ctx, split, anchors)
 	if err != nil {
 		return Surveyed{}, err
 	}
@@ -191,16 +219,48 @@ func (fn *crossingsFn) ProcessElement(ctx context.Context, split Split, _ string
 	work.Wait()
 	found := slices.Concat(blocks...)
 	crossingsFound.Inc(ctx, int64(len(found)))
-	return Surveyed{split, int64(len(found))}, SaveRecords(ctx, fn.Survey.file("crossings", split), found)
+	return Surveyed{split, int64(len(found))}, SaveRecords(ctx, fn.Survey.file(fn.Survey.crossings(), split), found)
 }
 
 // index is that of the states of a split's episodes at which these can be entered.
-func (fn *crossingsFn) index(ctx context.Context, split Split) (*stateIndex, error) {
-	index := newStateIndex(fn.Survey)
-	err := fn.Input.usable(ctx, split, func(e *trajectory.Episode, m trajectory.Meta) {
-		index.add(e, m, fn.Survey.rests(e))
+func (fn *crossingsFn) index(ctx context.Context, split Split, anchors []trajectory.Anchor) (*stateIndex, error) {
+	gains, err := fn.Survey.loadGains()
+	if err != nil {
+		return nil, err
+	}
+	index := newStateIndex(fn.Survey, anchors)
+	err = fn.Input.usable(ctx, split, func(e *trajectory.Episode, m trajectory.Meta) {
+		rests := fn.Survey.rests(e)
+		index.add(e, m, rests, fn.Survey.values(rests, m, anchors, gains))
 	})
 	index.build()
 	statesSearched.Inc(ctx, int64(len(index.entries)))
 	return index, err
+}
+
+// values are what can be earned from each step of an episode on, [T+1]: its own rewards
+// alone in the first pass, and then what is gained by leaving it too, at least one step
+// after it was entered.
+func (v Survey) values(rests []float64, m trajectory.Meta, anchors []trajectory.Anchor, gains []trajectory.Gain) []float64 {
+	if len(gains) == 0 {
+		return rests
+	}
+	at := sort.Search(len(anchors), func(i int) bool {
+		return cmp.Or(cmp.Compare(anchors[i].File, m.Location.File), cmp.Compare(anchors[i].Row, m.Location.Row)) >= 0
+	})
+	values := slices.Clone(rests)
+	for step := range values {
+		for at < len(anchors) && ofEpisode(anchors[at], m) && int(anchors[at].Step) < step+1+v.Lead {
+			at++
+		}
+		if at == len(anchors) || !ofEpisode(anchors[at], m) {
+			break
+		}
+		values[step] += math.Pow(v.Discount, float64(int(anchors[at].Step)-step)) * gains[at].Gain
+	}
+	return values
+}
+
+func ofEpisode(a trajectory.Anchor, m trajectory.Meta) bool {
+	return a.File == m.Location.File && a.Row == m.Location.Row
 }

@@ -1,5 +1,7 @@
 package trajectory
 
+import "math"
+
 // Location is where an episode's rows lie: enough to fetch it again without
 // reading what comes before it.
 type Location struct {
@@ -166,6 +168,25 @@ type Anchor struct {
 	// Rest is the discounted sum of the episode's rewards from that step on.
 	Rest  float64
 	State []float32 // [S]
+}
+
+// Gain is what can be gained by leaving an episode at an anchor or a later one, seen from
+// that anchor.
+type Gain struct{ Gain float64 }
+
+// leastGain is the share by which a bridge must raise what is earned: one to a state that
+// is hardly better is not worth its risk.
+const leastGain = 0.2
+
+// Worth is the gain of a bridge to a state from which value is earned, in the place of
+// rest; 0 of one that is not worth it. It counts for less the farther its states are,
+// since fewer bridges are true: half at the end of the reach.
+func Worth(value, rest, distance, reach float64) float64 {
+	gain := value - rest
+	if gain <= 0 || gain < leastGain*max(math.Abs(value), math.Abs(rest)) {
+		return 0
+	}
+	return gain * (1 - 0.5*distance/reach)
 }
 
 // Crossing is a state of another episode near an anchor, at which that may be entered.

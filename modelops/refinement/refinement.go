@@ -33,7 +33,7 @@ const (
 
 // The damping of a row, as a weight of the controls' squared change.
 const (
-	firstDamping = 0.01
+	FirstDamping = 0.01
 	leastDamping = 1e-4
 	mostDamping  = 1e6
 	dampingFalls = 0.25 // where a step was taken
@@ -43,9 +43,8 @@ const (
 // mostControl bounds the controls: there an action is within 0.04 % of the range's end.
 const mostControl = 4
 
-// iterations are the steps that the optimiser takes. More change little: the linearised
-// problem is solved whole in each.
-const iterations = 6
+// iterations are the steps that the optimiser takes in a call.
+const iterations = 2
 
 // Dynamics are the nets that predict a state's change. States and actions are
 // standardised: (x − mean)/σ.
@@ -63,23 +62,63 @@ type Task struct {
 	Start    *Node // [rows, S], s_T
 	Goal     *Node // [rows, S], s′_1
 	Plan     *Node // [N, rows, S], the state after each transition
-	Controls *Node // [N, rows, A], that the actions begin as: see Dynamics.Controls
+	Controls *Node // [N, rows, A], where the optimiser stands: see Control
+	Damping  *Node // [rows, 1], FirstDamping at first
 	Steps    *Node // [rows] int32, transitions of each row; 0 of padding
 }
 
-// Refine gives the roll-out's states after each transition and the actions, standardised.
-// Past a row's transitions they are the last state, and anything.
+// Refine takes some steps of the optimiser. It gives the roll-out, for each transition
+// the state after it, the action, both standardised, and the control; and repeated at each
+// transition the row's cost before the steps, after them, and its damping. Past a row's
+// transitions they are the last state, and anything. See Width and Row.
 //
-//	result: [N, rows, S+A]
+//	result: [N, rows, S+2·A+3]
 func Refine(scope *model.Scope, d Dynamics, task Task) *Node {
 	p := newProblem(scope, d, task)
-	best := p.roll(p.standing())
-	best.damping = full(best.cost, firstDamping)
+	first := p.roll(p.standing())
+	first.damping = task.Damping
+	best := first
 	for range iterations {
 		best = p.better(best, p.roll(p.step(best)))
 	}
-	return Concatenate([]*Node{best.after, p.actions(best.controls)}, -1)
+	repeated := func(x *Node) *Node { return BroadcastToDims(Reshape(x, 1, p.rows, 1), p.steps, p.rows, 1) }
+	return Concatenate([]*Node{
+		best.after, p.actions(best.controls), best.controls, repeated(first.cost), repeated(best.cost), repeated(best.damping),
+	}, -1)
 }
+
+// Width is how many values Refine gives at a transition.
+func Width(stateDim, actionDim int) int { return stateDim + 2*actionDim + 3 }
+
+// Row is what Refine gives of a row at a transition.
+type Row struct {
+	State, Action, Control []float32
+	// Before and After are the row's cost before and after the optimiser's steps.
+	Before, After, Damping float32
+}
+
+// RowOf reads the values at a transition.
+func RowOf(values []float32, stateDim, actionDim int) Row {
+	rest := values[stateDim+2*actionDim:]
+	return Row{
+		State: values[:stateDim], Action: values[stateDim : stateDim+actionDim], Control: values[stateDim+actionDim : stateDim+2*actionDim],
+		Before: rest[0], After: rest[1], Damping: rest[2],
+	}
+}
+
+// Settled is whether further steps would change little: those that were taken gained
+// little, or none can be found any more.
+func (r Row) Settled(before float32) bool {
+	if r.Damping > hopeless {
+		return true
+	}
+	return r.Damping <= before && r.After >= (1-leastGain)*r.Before
+}
+
+const (
+	leastGain = 0.3 // of the cost, for further steps
+	hopeless  = 1e3 // as a damping
+)
 
 // problem is a task with what follows from it.
 type problem struct {

@@ -2,13 +2,13 @@ package refinement
 
 import (
 	"math"
-	"slices"
 	"testing"
 
 	"github.com/gomlx/compute"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
+	"github.com/google/go-cmp/cmp"
 
 	"diffstitch/modelops/backend/backendtest"
 	"diffstitch/modelops/checkpoint"
@@ -29,10 +29,10 @@ type row struct {
 	steps       int
 }
 
-const horizon = 12
+const horizon, rounds = 12, 4
 
-// refined gives the states after each transition and the pushes, [rows][horizon][3].
-func refined(t *testing.T, engine compute.Backend, rows []row) [][][]float32 {
+// refined gives what some calls make of rows, [rows][horizon].
+func refined(t *testing.T, engine compute.Backend, rows []row) [][]Row {
 	t.Helper()
 	n := len(rows)
 	start, goal, plan := make([]float32, n*2), make([]float32, n*2), make([]float32, horizon*n*2)
@@ -54,24 +54,35 @@ func refined(t *testing.T, engine compute.Backend, rows []row) [][][]float32 {
 			Net:  nets.MLPConfig{Inputs: 3, Hidden: 1, Layers: 1, Outputs: 2, Activation: "relu"},
 			Nets: []*model.Scope{weights}, Ratio: []float32{0.1, 0.1}, Middle: []float32{0}, Half: []float32{1},
 		}
-		return Refine(weights, d, Task{Start: in[0], Goal: in[1], Plan: in[2], Controls: in[3], Steps: in[4]})
+		return Refine(weights, d, Task{Start: in[0], Goal: in[1], Plan: in[2], Controls: in[3], Damping: in[4], Steps: in[5]})
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer net.Finalize()
-	flat, err := net.Call(
-		tensors.FromFlatDataAndDimensions(start, n, 2), tensors.FromFlatDataAndDimensions(goal, n, 2),
-		tensors.FromFlatDataAndDimensions(plan, horizon, n, 2), tensors.FromFlatDataAndDimensions(make([]float32, horizon*n), horizon, n, 1),
-		tensors.FromFlatDataAndDimensions(steps, n))
-	if err != nil {
-		t.Fatal(err)
+	controls, damping := make([]float32, horizon*n), make([]float32, n)
+	for i := range damping {
+		damping[i] = FirstDamping
 	}
-	result := make([][][]float32, n)
-	for i := range result {
-		for step := range horizon {
-			at := (step*n + i) * 3
-			result[i] = append(result[i], flat[at:at+3])
+	var result [][]Row
+	for range rounds {
+		flat, err := net.Call(
+			tensors.FromFlatDataAndDimensions(start, n, 2), tensors.FromFlatDataAndDimensions(goal, n, 2),
+			tensors.FromFlatDataAndDimensions(plan, horizon, n, 2), tensors.FromFlatDataAndDimensions(controls, horizon, n, 1),
+			tensors.FromFlatDataAndDimensions(damping, n, 1), tensors.FromFlatDataAndDimensions(steps, n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		result = make([][]Row, n)
+		for i := range result {
+			for step := range horizon {
+				row := RowOf(flat[(step*n+i)*Width(2, 1):][:Width(2, 1)], 2, 1)
+				result[i] = append(result[i], row)
+				controls[step*n+i], damping[i] = row.Control[0], row.Damping
+			}
+			if last := result[i][horizon-1]; last.After > last.Before {
+				t.Errorf("row %d cost %g and then %g", i, last.Before, last.After)
+			}
 		}
 	}
 	return result
@@ -89,9 +100,9 @@ func TestCartArrives(t *testing.T) {
 			r := rows[i]
 			place, speed := float64(r.start[0]), float64(r.start[1])
 			for step, s := range states[:r.steps] {
-				push := float64(s[2])
+				push := float64(s.Action[0])
 				place, speed = place+speed/10, speed+push/10
-				if math.Abs(push) > 1 || math.Abs(place-float64(s[0])) > 1e-5 || math.Abs(speed-float64(s[1])) > 1e-5 {
+				if math.Abs(push) > 1 || math.Abs(place-float64(s.State[0])) > 1e-5 || math.Abs(speed-float64(s.State[1])) > 1e-5 {
 					t.Errorf("row %d step %d: %v, want the cart at %g, %g", i, step, s, place, speed)
 				}
 			}
@@ -108,11 +119,11 @@ func TestOutOfReach(t *testing.T) {
 	backendtest.ForEach(t, func(t *testing.T, engine compute.Backend) {
 		states := refined(t, engine, []row{far})[0]
 		for step, s := range states[:far.steps] {
-			if !(math.Abs(float64(s[2])) <= 1) {
-				t.Errorf("step %d pushes by %g", step, s[2])
+			if !(math.Abs(float64(s.Action[0])) <= 1) {
+				t.Errorf("step %d pushes by %g", step, s.Action[0])
 			}
 		}
-		if end := states[far.steps-1]; !(end[0] > 0.2 && end[0] < 1) {
+		if end := states[far.steps-1].State; !(end[0] > 0.2 && end[0] < 1) {
 			t.Errorf("it ends at %v", end)
 		}
 	})
@@ -125,7 +136,7 @@ func TestRowsAreAlone(t *testing.T) {
 	backendtest.ForEach(t, func(t *testing.T, engine compute.Backend) {
 		among := refined(t, engine, []row{other, {}, one})[2]
 		for step, s := range refined(t, engine, []row{one, {}, {}})[0][:one.steps] {
-			if !slices.Equal(s, among[step]) {
+			if !cmp.Equal(s, among[step]) {
 				t.Errorf("step %d: %v alone, %v among others", step, s, among[step])
 			}
 		}

@@ -2,7 +2,6 @@ package session
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/gomlx/compute/dtypes"
@@ -18,13 +17,16 @@ import (
 	"diffstitch/modelops/training/execution"
 )
 
+// mostRounds is how many calls of the optimiser a stretch gets.
+const mostRounds = 4
+
 // refineRows is how many stretches one run of the graph refines; the last run is padded.
 const refineRows = 64
 
 // shortStretch is the most transitions of a short bridge.
 const shortStretch = 12
 
-// refiner is the nets of f_ω that refine, with the whole optimiser compiled for
+// refiner is the nets of f_ω that refine, with some steps of the optimiser compiled for
 // stretches of up to so many transitions.
 type refiner struct {
 	*execution.Net
@@ -38,9 +40,9 @@ func newRefiner(k key, m checkpoint.Model, weights []checkpoint.Tensor, transiti
 		return nil, err
 	}
 	r := &refiner{nets: nets, transitions: transitions}
-	// start, goal: [rows, S], plan: [N, rows, S], controls: [N, rows, A], steps: [rows]
+	// start, goal: [rows, S], plan: [N, rows, S], controls: [N, rows, A], damping: [rows, 1], steps: [rows]
 	r.Net, err = execution.NewNet(k.engine, weights, func(scope *model.Scope, in []*Node) *Node {
-		task := refinement.Task{Start: in[0], Goal: in[1], Plan: in[2], Controls: in[3], Steps: in[4]}
+		task := refinement.Task{Start: in[0], Goal: in[1], Plan: in[2], Controls: in[3], Damping: in[4], Steps: in[5]}
 		return refinement.Refine(scope.At(execution.WeightsScope), nets.Dynamics(scope), task)
 	})
 	return r, err
@@ -54,7 +56,7 @@ func (r *refiner) actionDim() int { return len(r.nets.Statistics.ActionMean) }
 func (r *refiner) prepare() error {
 	ends := shapes.Make(dtypes.Float32, refineRows, r.stateDim())
 	err := r.Compile(ends, ends, shapes.Make(dtypes.Float32, r.transitions, refineRows, r.stateDim()),
-		shapes.Make(dtypes.Float32, r.transitions, refineRows, r.actionDim()), shapes.Make(dtypes.Int32, refineRows))
+		shapes.Make(dtypes.Float32, r.transitions, refineRows, r.actionDim()), shapes.Make(dtypes.Float32, refineRows, 1), shapes.Make(dtypes.Int32, refineRows))
 	if err != nil || backend.IsGo(r.Engine) {
 		return err
 	}
@@ -63,20 +65,38 @@ func (r *refiner) prepare() error {
 
 // stretch is a way from s_T to s′_1 in so many transitions.
 type stretch struct {
-	plan    int       // the bridge that it is of
+	of      int       // the bridge that it is of
 	extra   int       // transitions beyond the bridge's
-	states  []float32 // [n+1, S], its first and last are s_T and s′_1; the roll-out's once refined
+	plan    []float32 // [n+1, S], its first and last are s_T and s′_1
+	states  []float32 // [n+1, S], the roll-out's, with the same ends
 	actions []float32 // [n, A]
+	// Where the optimiser stands, and whether further steps would change little.
+	controls []float32 // [n, A]
+	damping  float32
+	settled  bool
 	// residual is the distance of the roll-out's end from s′_1.
 	residual float32
 }
 
-func (s *stretch) transitions(stateDim int) int { return len(s.states)/stateDim - 1 }
+func (s *stretch) transitions(stateDim int) int { return len(s.plan)/stateDim - 1 }
 
-// run refines at most refineRows stretches of at most r.transitions.
+// refine takes the optimiser's steps with stretches of at most r.transitions until all
+// are settled. What becomes of one does not depend on the others.
+func (r *refiner) refine(rows []*stretch) error {
+	for range mostRounds {
+		for some := range slices.Chunk(rows, refineRows) {
+			if err := r.run(some); err != nil {
+				return fmt.Errorf("refining %d bridges: %w", len(some), err)
+			}
+		}
+		rows = slices.DeleteFunc(rows, func(s *stretch) bool { return s.settled })
+	}
+	return nil
+}
+
+// run takes some steps with at most refineRows stretches.
 func (r *refiner) run(rows []*stretch) error {
-	inputs := r.inputs(rows)
-	flat, err := r.Call(inputs...)
+	flat, err := r.Call(r.inputs(rows)...)
 	if err != nil {
 		return err
 	}
@@ -91,7 +111,7 @@ func (r *refiner) inputs(rows []*stretch) []*tensors.Tensor {
 	stateDim, actionDim, stats := r.stateDim(), r.actionDim(), r.nets.Statistics
 	start, goal := make([]float32, refineRows*stateDim), make([]float32, refineRows*stateDim)
 	plan, controls := make([]float32, r.transitions*refineRows*stateDim), make([]float32, r.transitions*refineRows*actionDim)
-	steps := make([]int32, refineRows)
+	damping, steps := make([]float32, refineRows), make([]int32, refineRows)
 	scaled := func(dst, state []float32) {
 		for d := range stateDim {
 			dst[d] = (state[d] - stats.ObservationMean[d]) / stats.ObservationScale[d]
@@ -99,50 +119,51 @@ func (r *refiner) inputs(rows []*stretch) []*tensors.Tensor {
 	}
 	for row, s := range rows {
 		n := s.transitions(stateDim)
-		steps[row] = int32(n)
-		scaled(start[row*stateDim:], s.states)
-		scaled(goal[row*stateDim:], s.states[n*stateDim:])
+		steps[row], damping[row] = int32(n), s.damping
+		scaled(start[row*stateDim:], s.plan)
+		scaled(goal[row*stateDim:], s.plan[n*stateDim:])
 		for step := range n {
 			at := step*refineRows + row
-			scaled(plan[at*stateDim:], s.states[(step+1)*stateDim:])
-			for d, a := range s.actions[step*actionDim : (step+1)*actionDim] {
-				controls[at*actionDim+d] = refinement.Control(a, stats.ActionLow[d], stats.ActionHigh[d])
-			}
+			scaled(plan[at*stateDim:], s.plan[(step+1)*stateDim:])
+			copy(controls[at*actionDim:(at+1)*actionDim], s.controls[step*actionDim:])
 		}
 	}
 	return []*tensors.Tensor{
 		tensors.FromFlatDataAndDimensions(start, refineRows, stateDim), tensors.FromFlatDataAndDimensions(goal, refineRows, stateDim),
 		tensors.FromFlatDataAndDimensions(plan, r.transitions, refineRows, stateDim),
-		tensors.FromFlatDataAndDimensions(controls, r.transitions, refineRows, actionDim), tensors.FromFlatDataAndDimensions(steps, refineRows),
+		tensors.FromFlatDataAndDimensions(controls, r.transitions, refineRows, actionDim),
+		tensors.FromFlatDataAndDimensions(damping, refineRows, 1), tensors.FromFlatDataAndDimensions(steps, refineRows),
 	}
 }
 
-// take reads a row of the graph's result into its stretch, whose ends stay as they are.
+// take reads a row of the graph's result into its stretch.
 func (r *refiner) take(s *stretch, flat []float32, row int) {
 	stateDim, actionDim, stats := r.stateDim(), r.actionDim(), r.nets.Statistics
-	width, n := stateDim+actionDim, s.transitions(stateDim)
-	squares := 0.0
+	width, n := refinement.Width(stateDim, actionDim), s.transitions(stateDim)
+	s.states = append(s.states[:0], s.plan[:stateDim]...)
+	s.actions, s.controls = s.actions[:0], s.controls[:0]
 	for step := range n {
-		at := flat[(step*refineRows+row)*width:]
-		next := s.states[(step+1)*stateDim : (step+2)*stateDim]
-		for d := range next {
-			value := at[d]*stats.ObservationScale[d] + stats.ObservationMean[d]
+		at := refinement.RowOf(flat[(step*refineRows+row)*width:][:width], stateDim, actionDim)
+		for d, value := range at.State {
 			if r.nets.Still[d] {
-				value = s.states[d] // as in s_T, to the bit
-			}
-			if step < n-1 {
-				next[d] = value
+				s.states = append(s.states, s.plan[d]) // as in s_T, to the bit
 				continue
 			}
-			difference := float64(value) - float64(next[d])
-			squares += difference * difference
+			s.states = append(s.states, value*stats.ObservationScale[d]+stats.ObservationMean[d])
 		}
-		for d := range actionDim {
-			action := at[stateDim+d]*stats.ActionScale[d] + stats.ActionMean[d]
-			s.actions[step*actionDim+d] = min(max(action, stats.ActionLow[d]), stats.ActionHigh[d])
+		for d, value := range at.Action {
+			action := value*stats.ActionScale[d] + stats.ActionMean[d]
+			s.actions = append(s.actions, min(max(action, stats.ActionLow[d]), stats.ActionHigh[d]))
+		}
+		s.controls = append(s.controls, at.Control...)
+		if step == n-1 {
+			s.settled = at.Settled(s.damping)
+			s.damping = at.Damping
 		}
 	}
-	s.residual = float32(math.Sqrt(squares))
+	goal := s.plan[n*stateDim:]
+	s.residual = training.Distances(s.states[n*stateDim:], goal, stateDim)[0]
+	copy(s.states[n*stateDim:], goal)
 }
 
 // Refined is a bridge whose states f_ω leads through.
@@ -199,15 +220,15 @@ func (m *modelSet) refine(plans [][]float32) ([]Refined, error) {
 				return nil, fmt.Errorf("refining a bridge of %d transitions: from 1 to %d can be", n, longest.transitions-Extras[len(Extras)-1])
 			}
 			for _, extra := range extras {
-				tried = append(tried, &stretch{plan: i, extra: extra, states: resample(plan, stateDim, n+extra)})
+				tried = append(tried, &stretch{of: i, extra: extra, plan: resample(plan, stateDim, n+extra)})
 			}
 		}
 		if err := m.optimise(tried); err != nil {
 			return nil, err
 		}
 		for _, s := range tried { // of a plan the shortest first
-			if old := best[s.plan]; old == nil || old.residual > pass && s.residual < old.residual {
-				best[s.plan] = s
+			if old := best[s.of]; old == nil || old.residual > pass && s.residual < old.residual {
+				best[s.of] = s
 			}
 		}
 	}
@@ -233,23 +254,21 @@ func (m *modelSet) optimise(all []*stretch) error {
 				rows = append(rows, s)
 			}
 		}
-		for some := range slices.Chunk(rows, refineRows) {
-			if err := r.run(some); err != nil {
-				return fmt.Errorf("refining %d bridges: %w", len(some), err)
-			}
+		if err := r.refine(rows); err != nil {
+			return err
 		}
 		shorter = r.transitions
 	}
 	return nil
 }
 
-// infer gives stretches the actions that f_ψ finds between their states.
+// infer begins with the actions that f_ψ finds between the plan's states.
 func (m *modelSet) infer(all []*stretch) error {
-	stateDim, actionDim := m.refiners[0].stateDim(), m.refiners[0].actionDim()
+	stateDim, actionDim, stats := m.refiners[0].stateDim(), m.refiners[0].actionDim(), m.refiners[0].nets.Statistics
 	var states, next []float32
 	for _, s := range all {
-		states = append(states, s.states[:len(s.states)-stateDim]...)
-		next = append(next, s.states[stateDim:]...)
+		states = append(states, s.plan[:len(s.plan)-stateDim]...)
+		next = append(next, s.plan[stateDim:]...)
 	}
 	actions, _, err := m.regressors[training.InverseDynamics].Predict(states, next)
 	if err != nil {
@@ -257,7 +276,11 @@ func (m *modelSet) infer(all []*stretch) error {
 	}
 	for _, s := range all {
 		n := s.transitions(stateDim) * actionDim
-		s.actions, actions = actions[:n:n], actions[n:]
+		s.damping, s.controls = refinement.FirstDamping, make([]float32, n)
+		for i, a := range actions[:n] {
+			s.controls[i] = refinement.Control(a, stats.ActionLow[i%actionDim], stats.ActionHigh[i%actionDim])
+		}
+		actions = actions[n:]
 	}
 	return nil
 }

@@ -48,6 +48,7 @@ func walkConfig(t *testing.T) training.Config {
 	for _, c := range []*training.RegressorConfig{&cfg.Inverse, &cfg.Reward, &cfg.Dynamics} {
 		c.Steps, c.Batch, c.Hidden = 300, 64, 32
 	}
+	cfg.Dynamics.Members, cfg.Dynamics.Elites = 1, 1 // that judges, beside those that refine
 	cfg.SynthER.Steps, cfg.SynthER.Batch, cfg.SynthER.Diffusion.Net.Width = 1500, 128, 64
 	cfg.Policy.Steps, cfg.Policy.Batch, cfg.Policy.Net.Hidden = 300, 64, 32
 	if testing.Short() {

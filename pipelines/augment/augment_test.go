@@ -74,13 +74,14 @@ func training(data, models string) train.Options {
 	}
 }
 
-// augmenting is an augmentation of the world that keeps every stitch.
+// augmenting is an augmentation of the world that keeps every stitch, as it was
+// inpainted: to refine it takes longer than all the rest.
 func augmenting(t *testing.T) augment.Options {
 	o := augment.DefaultOptions()
 	o.Data = input.Data{Path: world.data, MaxRejectShare: 0.01}
 	o.Models, o.Out = world.models, filepath.Join(t.TempDir(), "out")
 	o.Stitches, o.Batch, o.Candidates, o.Seed = 40, 16, 64, 7
-	o.Sampler.Steps = 4
+	o.Sampler.Steps, o.Refine = 4, method.RefineOff
 	o.Delta, o.Refine = method.Delta{Off: true}, method.RefineOff // as quick as can be
 	o.Mix.RowGroupRows, o.Mix.PartRows = 500, 3000
 	o.Backend = "go"
@@ -266,6 +267,31 @@ func TestInterruptionLeavesTheCurrentSnapshot(t *testing.T) {
 	}
 }
 
+// TestRefine leaves it to the models, which have nets that refine.
+func TestRefine(t *testing.T) {
+	o := augmenting(t)
+	o.Refine, o.Stitches, o.Batch = "", 8, 4
+	published := run(t, o)
+	checked, err := exchange.Inspect(t.Context(), o.Out, dataset.Options{}, true)
+	if err != nil || checked.Err() != nil {
+		t.Fatal(err, checked.Err(), checked.Violations)
+	}
+	var made *snapshot.Stage
+	for i, s := range published.Manifest.Stages {
+		if s.Stage == "refine" {
+			made = &published.Manifest.Stages[i]
+		}
+	}
+	if made == nil || made.In != o.Stitches || made.Out != o.Stitches {
+		t.Errorf("the stage of the refinement: %+v", made)
+	}
+	for _, e := range fixture.Episodes(t, o.Out) {
+		if p := e.Provenance; p != nil && len(p.Residuals) != len(p.Errors) {
+			t.Errorf("episode %d: %d residuals of %d generated transitions", e.ID, len(p.Residuals), len(p.Errors))
+		}
+	}
+}
+
 func TestWrongUsage(t *testing.T) {
 	for name, change := range map[string]func(*augment.Options){
 		"stitches and transitions": func(o *augment.Options) { o.Transitions = 5 },
@@ -282,7 +308,7 @@ func TestWrongUsage(t *testing.T) {
 		"more steps than the model has": func(o *augment.Options) {
 			o.Sampler.Steps = 1000
 		},
-		"disagreement of one net": func(o *augment.Options) { o.MaxDisagreement = 0.1 },
+		"refinement":              func(o *augment.Options) { o.Refine = "perhaps" },
 		"terminal states":         func(o *augment.Options) { o.RejectTerminal = true },
 		"negative disagreement":   func(o *augment.Options) { o.MaxDisagreement = -1 },
 		"among the data": func(o *augment.Options) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -215,16 +214,6 @@ func TestWrongUsageOfBaselines(t *testing.T) {
 				t.Errorf("error %v", err)
 			}
 		})
-	}
-	single := generating(t, modeltraining.MethodTATU)
-	single.Models = t.TempDir()
-	for kind, from := range map[string]string{"reward": world.models, "dynamics": world.models, "policy": world.rollouts} {
-		if err := os.CopyFS(filepath.Join(single.Models, kind), os.DirFS(filepath.Join(from, kind))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := augment.Run(t.Context(), single, nil, nil); !errors.Is(err, failure.ErrUsage) || !strings.Contains(err.Error(), "is one net") {
-		t.Errorf("rollouts in one net: error %v", err)
 	}
 }
 

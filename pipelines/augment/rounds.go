@@ -47,14 +47,18 @@ func (r *run) attempt(ctx context.Context) error {
 
 // survey looks through the data for what planning needs, if it needs any.
 func (r *run) survey(ctx context.Context) error {
-	survey := r.method.Survey(&r.work)
-	if survey == nil {
-		return nil
+	for pass := 0; ; pass++ {
+		survey, err := r.method.Survey(ctx, &r.work, pass)
+		if err != nil || survey == nil {
+			return err
+		}
+		if err := r.execute(ctx, surveying, surveyingTasks, survey.Build); err != nil {
+			return err
+		}
+		if err := survey.Load(); err != nil {
+			return err
+		}
 	}
-	if err := r.execute(ctx, surveying, surveyingTasks, survey.Build); err != nil {
-		return err
-	}
-	return survey.Load()
 }
 
 // wanted is how many transitions D_aug must hold.

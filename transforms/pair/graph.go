@@ -14,9 +14,14 @@ const (
 	// mostAnchors is how many anchors a run has, at most: a driver and each worker hold
 	// them all.
 	mostAnchors = 1 << 17
-	// waysEach is how many crossings an anchor keeps: half of them the nearest, half
-	// those that earn most.
-	waysEach = 8
+	// waysEach is how many crossings of each pass an anchor keeps: those that are worth
+	// most.
+	waysEach = 4
+	// leastRise is by what share another bridge must raise what is gained somewhere, for
+	// a pass to be worth it.
+	leastRise = 0.05
+	// MostHops bounds what a driver holds of each anchor.
+	MostHops = 16
 )
 
 // GraphConfig says how crossings are made chains of.
@@ -28,24 +33,32 @@ type GraphConfig struct {
 	Hops int
 	// Discount of rewards per step: what comes later is worth less.
 	Discount float64
+	// Reach is the distance of the farthest crossings.
+	Reach float64
+	Seed  uint64
 }
 
 // Validate reports settings that make no chain.
 func (c GraphConfig) Validate() error {
 	switch {
-	case c.Hops < 1:
-		return fmt.Errorf("--hops %d: a stitched episode has at least one bridge", c.Hops)
+	case c.Hops < 1 || c.Hops > MostHops:
+		return fmt.Errorf("--hops %d: a stitched episode has 1 to %d bridges", c.Hops, MostHops)
 	case c.Lead < 1:
 		return fmt.Errorf("pair: bridges of %d transitions", c.Lead)
+	case !(c.Reach > 0):
+		return fmt.Errorf("pair: crossings within a reach of %v", c.Reach)
 	case !(c.Discount > 0 && c.Discount <= 1):
 		return fmt.Errorf("pair: a discount of %v is not in (0, 1]", c.Discount)
 	}
 	return nil
 }
 
-// Stride is how far apart the anchors of episodes of so many steps in all should lie,
-// so that a driver can hold them.
-func Stride(steps int64) int { return int(max(1, (steps+mostAnchors-1)/mostAnchors)) }
+// Stride is how far apart the anchors of episodes of so many steps in all should lie: half
+// a bridge, since from nearer ones the same is near, or more, so that a driver can hold
+// them.
+func (c GraphConfig) Stride(steps int64) int {
+	return max(1, c.Lead/2, int((steps+mostAnchors-1)/mostAnchors))
+}
 
 // Graph is the states at which an episode can be left for another, what is
 // earned that way, and the chains that this makes.
@@ -54,7 +67,9 @@ type Graph struct {
 	episodes []trajectory.Meta // in the data's order
 	anchors  []anchor          // in the order of the episodes
 	first    []int32           // [episodes+1], the first anchor of each
-	ways     []way             // [anchors, waysEach]
+	places   int               // anchors of the survey
+	ways     []way             // [anchors, Hops·waysEach]
+	fresh    []way             // [anchors, waysEach], of the pass that is on
 	left     []layer           // [Hops], by how many more bridges there may be
 	planned  planned
 }
@@ -63,7 +78,7 @@ type Graph struct {
 type anchor struct {
 	episode, step int32
 	place         int32 // of the survey's
-	ways          int32 // how many it has
+	ways, fresh   int32 // how many it has
 	rest          float64
 }
 
@@ -88,7 +103,7 @@ type layer struct {
 // NewGraph begins with the anchors of a survey, of the episodes of metas. Both are
 // in the data's order; anchors of other episodes are left out.
 func NewGraph(cfg GraphConfig, metas []trajectory.Meta, found []trajectory.Anchor) *Graph {
-	g := &Graph{config: cfg, episodes: metas, first: make([]int32, len(metas)+1)}
+	g := &Graph{config: cfg, episodes: metas, first: make([]int32, len(metas)+1), places: len(found)}
 	e := 0
 	for place, a := range found {
 		for ; e < len(metas) && byPlace(metas[e].Location, a.File, a.Row) < 0; e++ {
@@ -101,7 +116,7 @@ func NewGraph(cfg GraphConfig, metas []trajectory.Meta, found []trajectory.Ancho
 	for ; e < len(metas); e++ {
 		g.first[e+1] = int32(len(g.anchors))
 	}
-	g.ways = make([]way, len(g.anchors)*waysEach)
+	g.ways, g.fresh = make([]way, len(g.anchors)*g.room()), make([]way, len(g.anchors)*waysEach)
 	return g
 }
 
@@ -109,8 +124,12 @@ func byPlace(at trajectory.Location, file int32, row int64) int {
 	return cmp.Or(cmp.Compare(at.File, file), cmp.Compare(at.Row, row))
 }
 
-// Add takes up crossings, those of an anchor one after the other. Of each anchor's so
-// far the nearest and those that earn most are kept.
+// room is how many ways an anchor may have.
+func (g *Graph) room() int { return g.config.Hops * waysEach }
+
+// Add takes up crossings of a pass, those of an anchor one after the other. Of each
+// anchor's the ones are kept that are worth most with as many bridges after them as
+// there were passes.
 func (g *Graph) Add(crossings []trajectory.Crossing) {
 	var both []way
 	for len(crossings) > 0 {
@@ -120,18 +139,29 @@ func (g *Graph) Add(crossings []trajectory.Crossing) {
 		}
 		at, known := slices.BinarySearchFunc(g.anchors, crossings[0].Anchor, func(a anchor, place int32) int { return cmp.Compare(a.place, place) })
 		if known {
-			both = append(both[:0], g.waysOf(at)...)
+			a := &g.anchors[at]
+			both = append(both[:0], g.fresh[at*waysEach:at*waysEach+int(a.fresh)]...)
 			for _, x := range crossings[:n] {
 				both = g.appendWay(both, x)
 			}
-			g.anchors[at].ways = int32(copy(g.ways[at*waysEach:(at+1)*waysEach], kept(both)))
+			g.sort(both, a.rest)
+			a.fresh = int32(copy(g.fresh[at*waysEach:(at+1)*waysEach], both))
 		}
 		crossings = crossings[n:]
 	}
 }
 
+// sort puts first what is worth most in place of rest.
+func (g *Graph) sort(ways []way, rest float64) {
+	hops := len(g.left)
+	slices.SortFunc(ways, func(a, b way) int {
+		return cmp.Or(cmp.Compare(g.worth(b, rest, hops), g.worth(a, rest, hops)),
+			cmp.Compare(a.distance, b.distance), cmp.Compare(a.episode, b.episode), cmp.Compare(a.step, b.step))
+	})
+}
+
 func (g *Graph) waysOf(at int) []way {
-	return g.ways[at*waysEach : at*waysEach+int(g.anchors[at].ways)]
+	return g.ways[at*g.room() : at*g.room()+int(g.anchors[at].ways)]
 }
 
 // appendWay adds a crossing, unless its episode is none of those that can be used.
@@ -154,28 +184,40 @@ func (g *Graph) onward(episode, step int32) int32 {
 	return from + int32(at)
 }
 
-// kept are waysEach of the ways: half of them the nearest, half those of the others that
-// earn most.
-func kept(ways []way) []way {
-	byDistance := func(a, b way) int {
-		return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.episode, b.episode), cmp.Compare(a.step, b.step))
+// Solve ends a pass: it works out what crossings are worth with one bridge more, a sweep of
+// value iteration over the anchors. more is whether another pass could find better ones.
+func (g *Graph) Solve() (more bool) {
+	for at := range g.anchors {
+		a := &g.anchors[at]
+		for _, w := range g.fresh[at*waysEach : at*waysEach+int(a.fresh)] {
+			if !slices.Contains(g.waysOf(at), w) {
+				g.ways[at*g.room()+int(a.ways)] = w
+				a.ways++
+			}
+		}
+		a.fresh = 0
 	}
-	slices.SortFunc(ways, byDistance)
-	if len(ways) <= waysEach {
-		return ways
+	hops := len(g.left)
+	g.left = append(g.left, g.sweep(hops))
+	g.planned = planned{known: map[leap]int32{}, uses: map[[2]int32]int{}, used: make([]bool, len(g.anchors))}
+	if hops+1 == g.config.Hops {
+		return false
 	}
-	slices.SortFunc(ways[waysEach/2:], func(a, b way) int { return cmp.Or(cmp.Compare(b.rest, a.rest), byDistance(a, b)) })
-	return ways[:waysEach]
+	for at, gain := range g.left[hops].gain {
+		if hops == 0 && gain > 0 || hops > 0 && gain > (1+leastRise)*g.left[hops-1].gain[at] {
+			return true
+		}
+	}
+	return false
 }
 
-// Solve works out what crossings are worth, bridge by bridge: value iteration over the
-// anchors, of as many sweeps as a chain has bridges.
-func (g *Graph) Solve() {
-	g.left = nil
-	for range g.config.Hops {
-		g.left = append(g.left, g.sweep(len(g.left)))
+// Gains are what can be gained at each anchor of the survey so far.
+func (g *Graph) Gains() []trajectory.Gain {
+	gains := make([]trajectory.Gain, g.places)
+	for at, gain := range g.left[len(g.left)-1].gain {
+		gains[g.anchors[at].place].Gain = gain
 	}
-	g.planned = planned{known: map[leap]int32{}, uses: map[[2]int32]int{}, used: make([]bool, len(g.anchors))}
+	return gains
 }
 
 // sweep works out the layer of one bridge more than hops.
@@ -199,22 +241,28 @@ func (g *Graph) sweep(hops int) layer {
 // that open lets pass; -1 of none.
 func (g *Graph) best(at, hops int, open func(way) bool) (best int) {
 	best = -1
-	most := math.Inf(-1)
+	most := 0.0
 	for i, w := range g.waysOf(at) {
-		if value := g.value(w, hops); value > most && (open == nil || open(w)) {
-			best, most = i, value
+		if gain := g.worth(w, g.anchors[at].rest, hops); gain > most && (open == nil || open(w)) {
+			best, most = i, gain
 		}
 	}
 	return best
 }
 
 // gainOf is what is earned by a way from an anchor in the place of what the episode
-// earns itself, seen from the anchor.
+// earns itself, seen from the anchor; 0 where that is not worth a bridge.
 func (g *Graph) gainOf(at, which, hops int) float64 {
 	if which < 0 {
 		return 0
 	}
-	return g.value(g.waysOf(at)[which], hops) - g.anchors[at].rest
+	return g.worth(g.waysOf(at)[which], g.anchors[at].rest, hops)
+}
+
+// worth is that of a way in the place of what is earned otherwise, with so many bridges
+// after it.
+func (g *Graph) worth(w way, rest float64, hops int) float64 {
+	return trajectory.Worth(g.value(w, hops), rest, float64(w.distance), g.config.Reach)
 }
 
 // value is what can be earned from where a way enters its episode, with so many bridges
@@ -296,10 +344,11 @@ func (g *Graph) open(w way) bool {
 type root struct {
 	anchor int32
 	gain   float64
+	order  uint64
 }
 
-// roots are the best anchor of each low episode that none was chosen near so far, those
-// that gain most first.
+// roots are the best anchor of each low episode that none was chosen near so far. Episodes
+// come in an order drawn by the seed, so that few bridges are spread over all of them.
 func (g *Graph) roots(low []*trajectory.Meta) (roots []root) {
 	last := len(g.left) - 1
 	for _, m := range low {
@@ -313,14 +362,14 @@ func (g *Graph) roots(low []*trajectory.Meta) (roots []root) {
 				continue
 			}
 			if gain := g.gainOf(int(at), int(g.left[last].way[at]), last); gain > best.gain {
-				best = root{at, gain}
+				best = root{at, gain, trajectory.StreamSeed(g.config.Seed, int64(e), trajectory.StagePair)}
 			}
 		}
 		if best.anchor >= 0 {
 			roots = append(roots, best)
 		}
 	}
-	slices.SortFunc(roots, func(a, b root) int { return cmp.Or(cmp.Compare(b.gain, a.gain), cmp.Compare(a.anchor, b.anchor)) })
+	slices.SortFunc(roots, func(a, b root) int { return cmp.Compare(a.order, b.order) })
 	return roots
 }
 
@@ -339,14 +388,14 @@ func (g *Graph) use(at int32) {
 func (g *Graph) chain(at int32) {
 	g.use(at)
 	var chain []int32
-	for hops := g.config.Hops - 1; hops >= 0; hops-- {
+	for hops := len(g.left) - 1; hops >= 0; hops-- {
 		which := g.best(int(at), hops, g.open)
 		if which < 0 || g.gainOf(int(at), which, hops) <= 0 {
 			break
 		}
 		w := g.waysOf(int(at))[which]
 		g.planned.uses[g.stretch(w)]++
-		chain = append(chain, g.leap(leap{at, at*waysEach + int32(which)}))
+		chain = append(chain, g.leap(leap{at, at*int32(g.room()) + int32(which)}))
 		if hops == 0 || w.onward < 0 || g.left[hops-1].gain[w.onward] <= 0 {
 			break
 		}

@@ -32,10 +32,17 @@ func line(episodes int) (metas []trajectory.Meta, anchors []trajectory.Anchor, r
 	return metas, anchors, rests
 }
 
+// solve makes as many passes as find more, each of which finds all crossings.
+func solve(g *Graph, crossings []trajectory.Crossing) {
+	for more := true; more; more = g.Solve() {
+		g.Add(crossings)
+	}
+}
+
 // crossed is the line's crossings, solved.
 func crossed(episodes, hops int) (*Graph, []*trajectory.Meta) {
 	metas, anchors, rests := line(episodes)
-	c := NewGraph(GraphConfig{Lead: 4, Hops: hops, Discount: 0.9}, metas, anchors)
+	c := NewGraph(GraphConfig{Lead: 4, Hops: hops, Discount: 0.9, Reach: 4}, metas, anchors)
 	var crossings []trajectory.Crossing
 	for place, a := range anchors {
 		e := int(a.Row) / 12
@@ -43,8 +50,7 @@ func crossed(episodes, hops int) (*Graph, []*trajectory.Meta) {
 			crossings = append(crossings, trajectory.Crossing{Anchor: int32(place), Row: int64(e+1) * 12, Step: int32(at - 10*(e+1)), Rest: rests(e+1, at-10*(e+1))})
 		}
 	}
-	c.Add(crossings)
-	c.Solve()
+	solve(c, crossings)
 	var low []*trajectory.Meta
 	for i := range metas[:len(metas)-1] {
 		low = append(low, &metas[i])
@@ -65,7 +71,7 @@ func TestHops(t *testing.T) {
 		if longest != want {
 			t.Errorf("with %d hops the longest chain has %d bridges, want %d", hops, longest, want)
 		}
-		first := c.gainOf(int(c.first[0])+6, 0, hops-1) // of state 10, two steps before the end
+		first := c.left[len(c.left)-1].gain[c.first[0]]
 		if gains := hops >= 3; gains != (first > 0) {
 			t.Errorf("with %d hops the first episode gains %v", hops, first)
 		}
@@ -119,7 +125,7 @@ func TestTakeInParts(t *testing.T) {
 func TestSolve(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const lead = 2
-		cfg := GraphConfig{Lead: lead, Hops: rapid.IntRange(1, 4).Draw(t, "hops"), Discount: 0.9}
+		cfg := GraphConfig{Lead: lead, Hops: rapid.IntRange(1, 4).Draw(t, "hops"), Discount: 0.9, Reach: 4}
 		var metas []trajectory.Meta
 		var anchors []trajectory.Anchor
 		row := int64(0)
@@ -142,8 +148,7 @@ func TestSolve(t *testing.T) {
 			}
 		}
 		c := NewGraph(cfg, metas, anchors)
-		c.Add(crossings)
-		c.Solve()
+		solve(c, crossings)
 		// enter is the most that can be earned from a step of an episode on.
 		var enter func(x trajectory.Crossing, hops int) float64
 		enter = func(x trajectory.Crossing, hops int) float64 {
@@ -154,7 +159,7 @@ func TestSolve(t *testing.T) {
 				}
 				for _, y := range crossings {
 					if int(y.Anchor) == place {
-						most = max(most, x.Rest+math.Pow(0.9, float64(a.Step-x.Step))*(enter(y, hops-1)-a.Rest))
+						most = max(most, x.Rest+math.Pow(0.9, float64(a.Step-x.Step))*trajectory.Worth(enter(y, hops-1), a.Rest, float64(y.Distance), 4))
 					}
 				}
 			}
@@ -164,10 +169,10 @@ func TestSolve(t *testing.T) {
 			want := 0.0
 			for _, y := range crossings {
 				if int(y.Anchor) == place {
-					want = max(want, enter(y, cfg.Hops-1)-a.Rest)
+					want = max(want, trajectory.Worth(enter(y, cfg.Hops-1), a.Rest, float64(y.Distance), 4))
 				}
 			}
-			if got := max(0, c.gainOf(place, c.best(place, cfg.Hops-1, nil), cfg.Hops-1)); math.Abs(got-want) > 1e-9 {
+			if got := max(0, c.gainOf(place, c.best(place, len(c.left)-1, nil), len(c.left)-1)); math.Abs(got-want) > 1e-9 {
 				t.Fatalf("anchor %d gains %v, want %v", place, got, want)
 			}
 		}
@@ -191,9 +196,8 @@ func TestEntriesAreBounded(t *testing.T) {
 	for high := range 3 {
 		metas = append(metas, trajectory.Meta{ID: int64(episodes + high), Location: trajectory.Location{Row: int64(10 * (episodes + high))}, Steps: 10})
 	}
-	c := NewGraph(GraphConfig{Lead: 4, Hops: 2, Discount: 0.99}, metas, anchors)
-	c.Add(crossings)
-	c.Solve()
+	c := NewGraph(GraphConfig{Lead: 4, Hops: 2, Discount: 0.99, Reach: 4}, metas, anchors)
+	solve(c, crossings)
 	var low []*trajectory.Meta
 	for i := range episodes {
 		low = append(low, &metas[i])

@@ -2,6 +2,7 @@ package method
 
 import (
 	"cmp"
+	"context"
 	"slices"
 
 	"diffstitch/io/datasetio"
@@ -20,7 +21,7 @@ const (
 	lead = 8
 	// reachPerStep is how far from where an episode comes another may be entered, for
 	// each step of the bridge, in what one step changes.
-	reachPerStep = 0.5
+	reachPerStep = 0.75
 	// discount of rewards where ranking has none.
 	discount = 0.99
 )
@@ -41,52 +42,59 @@ func (s StitchingSettings) lead(horizon int) int {
 	return min(steps, horizon-2) + 1
 }
 
-func (s StitchingSettings) crossings(horizon int) pair.GraphConfig {
-	c := pair.GraphConfig{Lead: s.lead(horizon), Hops: s.Hops, Discount: discount}
+func (s StitchingSettings) crossings(horizon int, seed uint64) pair.GraphConfig {
+	c := pair.GraphConfig{Lead: s.lead(horizon), Hops: s.Hops, Discount: discount, Seed: seed}
+	c.Reach = reachPerStep * float64(c.Lead)
 	if s.Scoring.Kind == trajectory.ScoreDiscounted {
 		c.Discount = s.Scoring.Discount
 	}
 	return c
 }
 
-// survey is where crossings are looked for.
-func survey(w *Work) datasetio.Survey {
-	c := w.Settings.crossings(w.Models.Horizon)
+// survey is where crossings are looked for in a pass.
+func survey(w *Work, pass int) datasetio.Survey {
+	c := w.Settings.crossings(w.Models.Horizon, w.Seed)
 	steps := int64(0)
 	for _, m := range w.Metas {
 		steps += int64(m.Steps)
 	}
 	return datasetio.Survey{
-		Dir: w.Dir, Scale: w.Models.DeltaScale, Reach: reachPerStep * float64(c.Lead),
-		Lead: c.Lead, Stride: pair.Stride(steps), Discount: c.Discount,
+		Dir: w.Dir, Pass: pass, Scale: w.Models.DeltaScale, Reach: c.Reach,
+		Lead: c.Lead, Stride: c.Stride(steps), Discount: c.Discount,
 	}
 }
 
-// Survey looks through the data for crossings.
-func (stitching) Survey(w *Work) *Survey {
-	if w.Settings.Pairing != pair.Crossings {
-		return nil
+// Survey looks through the data for crossings, once for each bridge that a chain may have,
+// as long as that finds more.
+func (stitching) Survey(ctx context.Context, w *Work, pass int) (*Survey, error) {
+	if w.Settings.Pairing != pair.Crossings || pass > 0 && w.surveyed {
+		return nil, nil
+	}
+	v := survey(w, pass)
+	if pass > 0 {
+		if err := v.SaveGains(ctx, w.crossings.Gains()); err != nil {
+			return nil, err
+		}
 	}
 	return &Survey{
-		Build: func(s beam.Scope, job *observe.Job) {
-			datasetio.Crossings(s, w.Input, w.Shape, survey(w))
-		},
-		Load: w.loadCrossings,
-	}
+		Build: func(s beam.Scope, _ *observe.Job) { datasetio.Crossings(s, w.Input, w.Shape, v) },
+		Load:  func() error { return w.loadCrossings(v) },
+	}, nil
 }
 
-// loadCrossings works out what the crossings are worth.
-func (w *Work) loadCrossings() error {
-	v := survey(w)
-	anchors, err := v.LoadAnchors()
-	if err != nil {
-		return err
+// loadCrossings works out what the crossings are worth with those of a pass.
+func (w *Work) loadCrossings(v datasetio.Survey) error {
+	if v.Pass == 0 {
+		anchors, err := v.LoadAnchors()
+		if err != nil {
+			return err
+		}
+		w.crossings = pair.NewGraph(w.Settings.crossings(w.Models.Horizon, w.Seed), w.Metas, anchors)
 	}
-	w.crossings = pair.NewGraph(w.Settings.crossings(w.Models.Horizon), w.Metas, anchors)
 	if err := v.LoadCrossings(w.crossings.Add); err != nil {
 		return err
 	}
-	w.crossings.Solve()
+	w.surveyed = !w.crossings.Solve()
 	return nil
 }
 

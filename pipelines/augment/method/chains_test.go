@@ -26,15 +26,16 @@ func chained(t *testing.T, rejected ...int64) *Work {
 		w.Metas = append(w.Metas, m)
 		if e < 3 {
 			anchors = append(anchors, trajectory.Anchor{Row: m.Location.Row, Step: steps})
-			crossings = append(crossings, trajectory.Crossing{Anchor: int32(e), Row: (e + 1) * steps, Step: 1, Rest: float64(e / 2)})
+			crossings = append(crossings, trajectory.Crossing{Anchor: int32(e), Row: (e + 1) * steps, Step: 1, Rest: float64(10 * (e / 2))})
 		}
 	}
 	for i := range w.Metas[:1] {
 		w.Pools.Low = append(w.Pools.Low, &w.Metas[i])
 	}
-	w.crossings = pair.NewGraph(w.Settings.crossings(w.Models.Horizon), w.Metas, anchors)
-	w.crossings.Add(crossings)
-	w.crossings.Solve()
+	w.crossings = pair.NewGraph(w.Settings.crossings(w.Models.Horizon, 1), w.Metas, anchors)
+	for more := true; more; more = w.crossings.Solve() {
+		w.crossings.Add(crossings)
+	}
 	gone := map[int64]bool{}
 	for _, index := range rejected {
 		gone[index] = true

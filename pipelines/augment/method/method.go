@@ -35,9 +35,9 @@ type Method interface {
 	Settle(*Work) error
 	// Prepare looks at the data once it is read.
 	Prepare(*Work) error
-	// Survey is what looks through the data before the first round; nil where planning
-	// needs no more than the metadata.
-	Survey(*Work) *Survey
+	// Survey is what looks through the data before the first round, in passes; nil where
+	// planning needs no more.
+	Survey(ctx context.Context, w *Work, pass int) (*Survey, error)
 	// Guess is how many attempts to begin with for so many transitions.
 	Guess(w *Work, transitions int64) int64
 	// Attempt plans the attempts of a round.
@@ -76,6 +76,7 @@ type Work struct {
 
 	crossings *pair.Graph // nil where entries are chosen otherwise
 	planned   []int64     // the plan's indices of the crossings' bridges, by their number
+	surveyed  bool        // whether another pass would find nothing more
 	pooled    bool        // whether the run's pool of candidates is planned
 }
 

@@ -39,7 +39,7 @@ func (stitching) Validate(s Settings, seed uint64, batch int) error {
 		}
 	}
 	one := s.plan(seed, batch, Round{Count: 1})
-	return errors.Join(s.Scoring.Validate(), s.Pools.Validate(), one.Validate(), s.Estimate.Validate(), s.guides(), s.refines(), s.crossings(lead+1).Validate())
+	return errors.Join(s.Scoring.Validate(), s.Pools.Validate(), one.Validate(), s.Estimate.Validate(), s.guides(), s.refines(), s.crossings(lead+1, seed).Validate())
 }
 
 // guides reports a return that is none to aim at.
@@ -100,7 +100,7 @@ func checkQualification(w *Work) error {
 	s := w.Settings
 	switch {
 	case s.MaxDisagreement > 0 && w.Models.DynamicsNets < 2:
-		return fmt.Errorf("--max-disagreement: the dynamics model in %q is one net, which has none to disagree with: train with --preset reference, or leave the flag out", w.Session.Dir)
+		return fmt.Errorf("--max-disagreement: the dynamics model in %q is one net, which has none to disagree with: train with --preset tiny, small or reference, or leave the flag out", w.Session.Dir)
 	case s.RejectTerminal && !w.Models.Terminals:
 		return fmt.Errorf("--reject-terminal: the reward model in %q does not predict terminal states: train with --preset reference, or leave the flag out", w.Session.Dir)
 	}

@@ -22,7 +22,7 @@ func (synthetic) Batch() int { return 1024 }
 
 func (synthetic) Prepare(*Work) error { return nil }
 
-func (synthetic) Survey(*Work) *Survey { return nil }
+func (synthetic) Survey(context.Context, *Work, int) (*Survey, error) { return nil, nil }
 
 // Rejects are counted by reason alone, in the stages.
 func (synthetic) Rejects(*Work) (file string, lines iter.Seq[any]) { return "", nil }

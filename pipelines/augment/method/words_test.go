@@ -41,6 +41,41 @@ func TestWords(t *testing.T) {
 	}
 }
 
+// TestRefinementByTheModels has them decide where nothing is said.
+func TestRefinementByTheModels(t *testing.T) {
+	for _, test := range []struct {
+		asked    string
+		refiners int
+		want     string
+	}{{"", 0, RefineOff}, {"", 2, RefineOn}, {RefineOff, 2, RefineOff}, {RefineOn, 0, RefineOn}} {
+		w := &Work{Settings: DefaultSettings()}
+		w.Models.Horizon, w.Models.DenoisingSteps, w.Models.Refiners = 8, 100, test.refiners
+		w.Settings.Refine, w.Settings.Delta = test.asked, Delta{Value: 1}
+		if err := (stitching{}).Settle(w); err != nil || w.Settings.Refine != test.want || w.Session.Refine != (test.want == RefineOn) {
+			t.Errorf("%q with %d nets that refine: %q, error %v", test.asked, test.refiners, w.Settings.Refine, err)
+		}
+	}
+}
+
+// TestRolloutsInOneNet have none to disagree with.
+func TestRolloutsInOneNet(t *testing.T) {
+	w := &Work{}
+	w.Models.DynamicsNets = 1
+	if err := (rolling{}).Settle(w); err == nil || !strings.Contains(err.Error(), "is one net") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestDisagreementOfOneNet is asked for in vain.
+func TestDisagreementOfOneNet(t *testing.T) {
+	w := &Work{Settings: DefaultSettings()}
+	w.Models.Horizon, w.Models.DenoisingSteps, w.Models.DynamicsNets = 8, 100, 1
+	w.Settings.Delta, w.Settings.MaxDisagreement = Delta{Value: 1}, 0.1
+	if err := (stitching{}).Settle(w); err == nil || !strings.Contains(err.Error(), "--max-disagreement") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // TestStepsBeyondTheHorizon names the flags that contradict a model.
 func TestStepsBeyondTheHorizon(t *testing.T) {
 	w := &Work{Settings: DefaultSettings()}
