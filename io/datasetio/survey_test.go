@@ -32,7 +32,7 @@ func surveyed(t *testing.T, in Input, shape Shape, v Survey) ([]trajectory.Ancho
 	return anchors, crossings
 }
 
-// TestSurvey holds what is found in several files to a look at all pairs of states.
+// TestSurvey holds what two passes find in several files to a look at all pairs of states.
 func TestSurvey(t *testing.T) {
 	episodes := fixture.Maze(60, 4)
 	dir := t.TempDir()
@@ -48,10 +48,7 @@ func TestSurvey(t *testing.T) {
 		}
 	}
 	v := Survey{Dir: t.TempDir(), Scale: []float32{0.1, 0.2, 0.3, 0.4}, Reach: 2, Lead: 5, Stride: 7, Discount: 0.9}
-	anchors, crossings := surveyed(t, in, Shape{4, 2}, v)
-	if len(crossings) == 0 {
-		t.Fatal("nothing was found")
-	}
+	anchors, first := surveyed(t, in, Shape{4, 2}, v)
 	var want []trajectory.Anchor
 	for i, e := range episodes {
 		rests := v.rests(e)
@@ -64,60 +61,87 @@ func TestSurvey(t *testing.T) {
 	if d := gocmp.Diff(want, anchors); d != "" {
 		t.Fatalf("anchors (-want +got):\n%s", d)
 	}
-	for file := range int32(2) { // files are looked through apart
-		var expected []trajectory.Crossing
-		for place, a := range anchors {
-			expected = append(expected, look(v, a, int32(place), file, episodes, metas)...)
-		}
-		got := slices.DeleteFunc(slices.Clone(crossings), func(x trajectory.Crossing) bool { return x.File != file })
-		if d := gocmp.Diff(expected, got, cmpopts.EquateApprox(1e-6, 0)); d != "" {
-			t.Errorf("crossings into file %d (-want +got):\n%s", file, d)
-		}
+	gains := make([]trajectory.Gain, len(anchors))
+	checkCrossings(t, v, first, anchors, gains, episodes, metas)
+	for i := range gains {
+		gains[i].Gain = float64(i % 7)
 	}
-	_, again := surveyed(t, in, Shape{4, 2}, Survey{Dir: t.TempDir(), Scale: v.Scale, Reach: v.Reach, Lead: v.Lead, Stride: v.Stride, Discount: v.Discount})
-	if d := gocmp.Diff(crossings, again); d != "" {
-		t.Errorf("looked for twice (-first +second):\n%s", d)
+	v.Pass = 1
+	if err := v.SaveGains(t.Context(), gains); err != nil {
+		t.Fatal(err)
+	}
+	_, second := surveyed(t, in, Shape{4, 2}, v)
+	checkCrossings(t, v, second, anchors, gains, episodes, metas)
+	if _, again := surveyed(t, in, Shape{4, 2}, v); gocmp.Diff(second, again) != "" {
+		t.Errorf("looked for twice (-first +second):\n%s", gocmp.Diff(second, again))
 	}
 }
 
-// look goes through all states of a file's episodes for those near an anchor.
-func look(v Survey, a trajectory.Anchor, place, file int32, episodes []*trajectory.Episode, metas []trajectory.Meta) []trajectory.Crossing {
-	var nearest []trajectory.Crossing
+// checkCrossings goes through all states for what is worth most around each anchor.
+func checkCrossings(t *testing.T, v Survey, got []trajectory.Crossing, anchors []trajectory.Anchor, gains []trajectory.Gain, episodes []*trajectory.Episode, metas []trajectory.Meta) {
+	t.Helper()
+	if len(got) < len(anchors)/10 {
+		t.Fatalf("%d crossings at %d anchors", len(got), len(anchors))
+	}
+	for file := range int32(2) { // files are looked through apart
+		var want []trajectory.Crossing
+		for place, a := range anchors {
+			want = append(want, look(v, a, int32(place), file, anchors, gains, episodes, metas)...)
+		}
+		here := slices.DeleteFunc(slices.Clone(got), func(x trajectory.Crossing) bool { return x.File != file })
+		if d := gocmp.Diff(want, here, cmpopts.EquateApprox(1e-6, 0)); d != "" {
+			t.Errorf("crossings into file %d in pass %d (-want +got):\n%s", file, v.Pass, d)
+		}
+	}
+}
+
+// look goes through all states of a file's episodes for what is worth most at an anchor.
+func look(v Survey, a trajectory.Anchor, place, file int32, anchors []trajectory.Anchor, gains []trajectory.Gain, episodes []*trajectory.Episode, metas []trajectory.Meta) []trajectory.Crossing {
+	type worth struct {
+		trajectory.Crossing
+		worth float64
+	}
+	var best []worth
 	for i, e := range episodes {
 		at := metas[i].Location
 		if at.File != file || at.File == a.File && at.Row == a.Row {
 			continue
 		}
-		best := trajectory.Crossing{Distance: float32(math.Inf(1))}
+		var most worth
 		for step, rest := range v.rests(e)[:e.Len()] {
 			sum := 0.0
 			for d, s := range e.Observation(step) {
 				off := float64(s/v.Scale[d] - a.State[d]/v.Scale[d])
 				sum += off * off
 			}
-			if distance := float32(math.Sqrt(sum)); float64(distance) <= v.Reach && distance < best.Distance {
-				best = trajectory.Crossing{Anchor: place, File: at.File, Row: at.Row, Step: int32(step), Rest: rest, Distance: distance}
+			value := rest
+			for i, o := range anchors { // the first that can be made for
+				if o.File == at.File && o.Row == at.Row && int(o.Step) >= step+1+v.Lead {
+					value += math.Pow(v.Discount, float64(int(o.Step)-step)) * gains[i].Gain
+					break
+				}
+			}
+			distance := math.Sqrt(sum)
+			if w := trajectory.Worth(value, a.Rest, distance, v.Reach); distance <= v.Reach && w > most.worth {
+				most = worth{trajectory.Crossing{Anchor: place, File: at.File, Row: at.Row, Step: int32(step), Rest: rest, Distance: float32(distance)}, w}
 			}
 		}
-		if best.Distance < float32(math.Inf(1)) {
-			nearest = append(nearest, best)
+		if most.worth > 0 {
+			best = append(best, most)
 		}
 	}
-	slices.SortFunc(nearest, func(a, b trajectory.Crossing) int { return cmp.Compare(a.Distance, b.Distance) })
-	nearest = nearest[:min(len(nearest), mostEpisodes)]
-	if len(nearest) > MostCrossings {
-		slices.SortFunc(nearest[MostCrossings/2:], func(a, b trajectory.Crossing) int {
-			return cmp.Or(cmp.Compare(b.Rest, a.Rest), cmp.Compare(a.Distance, b.Distance))
-		})
-		nearest = nearest[:MostCrossings]
+	slices.SortStableFunc(best, func(a, b worth) int { return cmp.Compare(b.worth, a.worth) })
+	var found []trajectory.Crossing
+	for _, w := range best[:min(len(best), mostWays)] {
+		found = append(found, w.Crossing)
 	}
-	return nearest
+	return found
 }
 
 // TestStatesThatAreTheSame make no list of the tree.
 func TestStatesThatAreTheSame(t *testing.T) {
 	const n = 1 << 15
-	x := newStateIndex(Survey{Scale: []float32{1, 1}, Reach: 1})
+	x := newStateIndex(Survey{Scale: []float32{1, 1}, Reach: 1}, nil)
 	for i := range n {
 		x.entries = append(x.entries, entry{row: int64(i)})
 	}

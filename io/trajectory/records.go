@@ -174,9 +174,10 @@ type Anchor struct {
 // that anchor.
 type Gain struct{ Gain float64 }
 
-// leastGain is the share by which a bridge must raise what is earned: one to a state that
-// is hardly better is not worth its risk.
-const leastGain = 0.2
+// leastGain is the share of the larger one by which what is earned with a bridge and
+// without must differ: it must double what is earned. Bridges are for where they are
+// needed, and each has its risk.
+const leastGain = 0.5
 
 // Worth is the gain of a bridge to a state from which value is earned, in the place of
 // rest; 0 of one that is not worth it. It counts for less the farther its states are,
