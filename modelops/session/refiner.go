@@ -182,7 +182,7 @@ var Extras = []int{0, 2, 4, 8}
 
 // passQuantile is that of the refining nets' error on held-out transitions which the
 // residual of a bridge must not exceed to pass.
-const passQuantile = 0.5
+const passQuantile = 0.9
 
 // Refine makes trajectories of plans, [Δ+2, S] each, from s_T to s′_1: see package
 // refinement. Each is tried with Δ+1 transitions and, where that does not pass, with some
