@@ -44,6 +44,7 @@ var minariSpellings = map[string][]string{
 	"from_episode_id":     {"infos.from_episode_id"},
 	"from_step":           {"infos.from_step"},
 	"qualification_error": {"infos.qualification_error"},
+	Residual:              {"infos." + Residual},
 }
 
 // vectorColumns may be made of several columns of the file.

@@ -132,13 +132,30 @@ func LastOnly(rows int, flag bool) []bool {
 // those that have one; other stands for the error of the rest.
 func Bridge(e *trajectory.Episode, rows int, other float32) (generated []bool, errors []float32) {
 	generated, errors = append(Generated(e), make([]bool, rows-e.Len())...), Every(rows, other)
-	if p := e.Provenance; p != nil && len(p.Errors) > 0 {
-		left := p.Errors
-		for _, s := range p.Generated(e.Len()) {
-			left = left[copy(errors[s.From:s.To], left):]
-		}
+	if p := e.Provenance; p != nil {
+		onGenerated(errors, e, p.Errors)
 	}
 	return generated, errors
+}
+
+// Residuals spells out those of the rows of refined bridges; other stands for that of the
+// rest.
+func Residuals(e *trajectory.Episode, rows int, other float32) []float32 {
+	residuals := Every(rows, other)
+	if p := e.Provenance; p != nil {
+		onGenerated(residuals, e, p.Residuals)
+	}
+	return residuals
+}
+
+// onGenerated puts values, if there are any, on the generated rows.
+func onGenerated(rows []float32, e *trajectory.Episode, values []float32) {
+	if len(values) == 0 {
+		return
+	}
+	for _, s := range e.Provenance.Generated(e.Len()) {
+		values = values[copy(rows[s.From:s.To], values):]
+	}
 }
 
 // Origins spell out where each row of an episode was taken from; of those for which that

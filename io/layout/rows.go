@@ -150,12 +150,15 @@ func (b *Block) blank() {
 	if b.Generated.Width > 0 && b.Qualification.Width > 0 {
 		b.Qualification.Blank(b.Unjudged)
 	}
-	b.BlankOrigins()
+	b.BlankUnknown()
 }
 
-// BlankOrigins takes out what a layout without nulls has in the place of where a row was
-// taken from: a step below 0.
-func (b *Block) BlankOrigins() {
+// BlankUnknown takes out what a layout without nulls has in the place of where a row was
+// taken from, a step below 0, and of a residual, something that is no distance.
+func (b *Block) BlankUnknown() {
+	if b.Residuals.Width > 0 {
+		b.Residuals.Blank(func(row int) bool { return !(b.Residuals.Values[row] >= 0) })
+	}
 	if b.FromIDs.Width > 0 && b.FromSteps.Width > 0 {
 		unknown := func(row int) bool { return b.FromSteps.Values[row] < 0 }
 		b.FromIDs.Blank(unknown)

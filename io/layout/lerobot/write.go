@@ -137,6 +137,7 @@ func provenance(e *trajectory.Episode) []layout.Series {
 		layout.Single("from_episode_id", ids),
 		layout.Single("from_step", steps),
 		layout.Single("qualification_error", errors),
+		layout.Single(layout.Residual, layout.Residuals(e, rows, absentError)),
 	}
 }
 

@@ -73,6 +73,8 @@ func arrowPlace(b *layout.Block, record arrow.RecordBatch, name string, l parque
 		b.Rewards, err = arrowVectors(record, l, 1, arrowFloat)
 	case "qualification_error":
 		b.Qualification, err = arrowVectors(record, l, 1, arrowFloat)
+	case layout.Residual:
+		b.Residuals, err = arrowVectors(record, l, 1, arrowFloat)
 	case "from_episode_id":
 		b.FromIDs, err = arrowVectors(record, l, 1, arrowWhole)
 	case "from_step":

@@ -214,7 +214,7 @@ func (m episode) fill(b *layout.Block, provenance bool) {
 		b.HighIDs.Lengths = slices.Repeat([]int32{parquet.Absent}, b.Rows)
 	}
 	b.Qualification.Blank(b.Unjudged)
-	b.BlankOrigins()
+	b.BlankUnknown()
 }
 
 func valueOr[V any](value *V, otherwise V) V {

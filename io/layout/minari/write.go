@@ -83,7 +83,7 @@ func (w *writer) columns(e *trajectory.Episode) (columns, infos []layout.Series)
 	ids, from := layout.Origins(e, steps+1)
 	return columns, []layout.Series{
 		layout.Single("generated", generated), layout.Single("from_episode_id", ids), layout.Single("from_step", from),
-		layout.Single("qualification_error", bridgeErrors),
+		layout.Single("qualification_error", bridgeErrors), layout.Single(layout.Residual, layout.Residuals(e, steps+1, float32(math.NaN()))),
 	}
 }
 
