@@ -157,7 +157,7 @@ func measure(cmd *cobra.Command, o augment.Options, show func(observe.Progress),
 		return nil
 	}
 	fmt.Fprintf(out, "pools       %d low and %d high episodes\n", a.LowEpisodes, a.HighEpisodes)
-	fmt.Fprintf(out, "plan        %d pairs in %d batches and %d partitions%s\n", a.Pairs, a.Batches, a.Partitions, round)
+	fmt.Fprintf(out, "plan        %d pairs, %d of them crossings, in %d batches and %d partitions%s\n", a.Pairs, a.Crossings, a.Batches, a.Partitions, round)
 	fmt.Fprintf(out, "candidates  %d states: %d windows, %s\n", a.Candidates.States, a.Candidates.Windows, mib(a.Candidates.Bytes))
 	fmt.Fprintf(out, "low ends    %d states: %d windows, %s\n", a.LowEnds.States, a.LowEnds.Windows, mib(a.LowEnds.Bytes))
 	fmt.Fprintf(out, "entries     of %d states at most: %d windows, %s\n", a.HighPool.States, a.HighPool.Windows, mib(a.HighPool.Bytes))

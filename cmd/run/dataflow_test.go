@@ -180,7 +180,8 @@ func TestDataflowJobs(t *testing.T) {
 			args: []string{"augment", "--data", walks, "--models", models, "--out", out, "--stitches", "200", "--batch", "4", "--sampler-steps", "4", "--backend", "xla"},
 			steps: [][]string{
 				{"datasetio.Scan", "datasetio.Hashes"},
-				{"datasetio.ReadShares", "datasetio.LowEnds", "datasetio.StageCandidates", "datasetio.Choices", "estimate.Steps", "pair.ByEntry", "datasetio.Contexts", "inpaint.Bridges", "wrapup.Transitions", "refine.Bridges", "qualify.Stitches", "datasetio.Stage"},
+				{"datasetio.Crossings"},
+				{"datasetio.ReadShares", "datasetio.LowEnds", "datasetio.StageCandidates", "datasetio.Await", "estimate.Imagine", "datasetio.Nearest", "estimate.Steps", "pair.ByEntry", "datasetio.Contexts", "inpaint.Bridges", "wrapup.Transitions", "refine.Bridges", "qualify.Stitches", "datasetio.Stage"},
 				{"datasetio.Write"},
 			},
 		},

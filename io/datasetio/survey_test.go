@@ -34,11 +34,11 @@ func surveyed(t *testing.T, in Input, shape Shape, v Survey) ([]trajectory.Ancho
 
 // TestSurvey holds what two passes find in several files to a look at all pairs of states.
 func TestSurvey(t *testing.T) {
-	episodes := fixture.Maze(60, 4)
+	episodes := fixture.Maze(16, 4)
 	dir := t.TempDir()
 	var in Input
 	var metas []trajectory.Meta
-	for i, some := range [][]*trajectory.Episode{episodes[:25], episodes[25:]} {
+	for i, some := range [][]*trajectory.Episode{episodes[:7], episodes[7:]} {
 		path := filepath.Join(dir, string(rune('a'+i))+".parquet")
 		fixture.Write(t, path, some...)
 		in.Files = append(in.Files, path)
@@ -47,12 +47,12 @@ func TestSurvey(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	v := Survey{Dir: t.TempDir(), Scale: []float32{0.1, 0.2, 0.3, 0.4}, Reach: 2, Lead: 5, Stride: 7, Discount: 0.9}
+	v := Survey{Dir: t.TempDir(), Scale: []float32{0.1, 0.2, 0.3, 0.4}, Reach: 2, Lead: 5, Stride: 11, Discount: 0.9}
 	anchors, first := surveyed(t, in, Shape{4, 2}, v)
 	var want []trajectory.Anchor
 	for i, e := range episodes {
 		rests := v.rests(e)
-		for step := 5; step <= e.Len(); step += 7 {
+		for step := 5; step <= e.Len(); step += 11 {
 			if state, known := stateAt(e, step); known {
 				want = append(want, trajectory.Anchor{File: metas[i].Location.File, Row: metas[i].Location.Row, Step: int32(step), Rest: rests[step], State: state})
 			}

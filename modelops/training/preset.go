@@ -39,7 +39,7 @@ func Preset(name string) (Config, error) {
 func tiny() Config {
 	unet := nets.UNetConfig{Horizon: 16, Channels: 16, Multipliers: []int{1, 2, 4}, Kernel: 5, Groups: 8}
 	cfg := fourNets(deviating(unet), Schedule{
-		Steps: 3000, Batch: 32, LearningRate: 1e-3, WarmupSteps: 50, Decay: Cosine, EMA: 0.99,
+		Steps: 1500, Batch: 32, LearningRate: 1e-3, WarmupSteps: 50, Decay: Cosine, EMA: 0.99,
 		EvaluateEvery: 300, SaveEvery: 500,
 	}, "swish", 128, Schedule{
 		Steps: 2000, Batch: 256, LearningRate: 2e-3, WarmupSteps: 50, Decay: Cosine, EMA: 0.99,

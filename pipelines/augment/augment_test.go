@@ -308,9 +308,9 @@ func TestWrongUsage(t *testing.T) {
 		"more steps than the model has": func(o *augment.Options) {
 			o.Sampler.Steps = 1000
 		},
-		"refinement":              func(o *augment.Options) { o.Refine = "perhaps" },
-		"terminal states":         func(o *augment.Options) { o.RejectTerminal = true },
-		"negative disagreement":   func(o *augment.Options) { o.MaxDisagreement = -1 },
+		"refinement":            func(o *augment.Options) { o.Refine = "perhaps" },
+		"terminal states":       func(o *augment.Options) { o.RejectTerminal = true },
+		"negative disagreement": func(o *augment.Options) { o.MaxDisagreement = -1 },
 		"among the data": func(o *augment.Options) {
 			o.Data.Path, o.Out = filepath.Dir(world.data), filepath.Join(filepath.Dir(world.data), "out")
 		},

@@ -10,10 +10,12 @@ import (
 
 	"diffstitch/io/datasetio"
 	"diffstitch/pipelines/augment"
+	"diffstitch/transforms/pair"
 )
 
 func TestMeasureAugment(t *testing.T) {
 	o := augmenting(t)
+	o.Pairing = pair.Reference
 	a, err := augment.Measure(t.Context(), o, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -35,6 +37,10 @@ func TestMeasureAugment(t *testing.T) {
 		if w.Windows == 0 || w.Bytes == 0 {
 			t.Errorf("nothing is fetched: %+v", a)
 		}
+	}
+	o.Pairing = pair.Crossings
+	if a, err := augment.Measure(t.Context(), o, nil); err != nil || a.Crossings != 40 || a.LowEnds.States != 40 || a.Batches != 3 {
+		t.Errorf("amounts of crossings %+v: %v", a, err)
 	}
 	if _, err := os.Stat(filepath.Join(o.Out, "CURRENT")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("something was published: %v", err)

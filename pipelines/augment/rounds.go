@@ -3,6 +3,7 @@ package augment
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
 	"diffstitch/io/datasetio"
@@ -10,6 +11,7 @@ import (
 	"diffstitch/modelops/session"
 	"diffstitch/pipelines/augment/method"
 	"diffstitch/pipelines/engine"
+	"diffstitch/pipelines/failure"
 	"diffstitch/pipelines/observe"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -52,7 +54,11 @@ func (r *run) survey(ctx context.Context) error {
 		if err != nil || survey == nil {
 			return err
 		}
-		if err := r.execute(ctx, surveying, surveyingTasks, survey.Build); err != nil {
+		err = r.execute(ctx, surveying, surveyingTasks, survey.Build)
+		if errors.Is(err, failure.ErrNotRun) {
+			return nil // the job of the round tells, which is built all the same
+		}
+		if err != nil {
 			return err
 		}
 		if err := survey.Load(); err != nil {

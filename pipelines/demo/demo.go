@@ -40,8 +40,8 @@ func DefaultOptions() Options {
 	return Options{
 		Dir:      "demo",
 		Episodes: 500,
-		Stitches: 512,
-		Updates:  3000,
+		Stitches: 1024,
+		Updates:  4000,
 		Trials:   100,
 		Seed:     1,
 		Backend:  backend.Auto,
@@ -79,6 +79,7 @@ func Run(ctx context.Context, o Options, progress func(observe.Progress)) (Made,
 	options.Data = input.Data{Path: made.Data}
 	options.Models, options.Out = models, filepath.Join(o.Dir, "dataset")
 	options.Stitches = o.Stitches
+	options.Sampler.Steps = samplerSteps
 	options.Seed, options.Backend, options.Runner = o.Seed, o.Backend, o.Runner
 	judge := func(judged augment.Judged) (*augment.Verdict, error) {
 		j := judge{maze: pointmaze.Default(), before: before}
@@ -98,6 +99,9 @@ func Run(ctx context.Context, o Options, progress func(observe.Progress)) (Made,
 	made.Snapshot, err = augment.Run(ctx, options, judge, progress)
 	return made, err
 }
+
+// samplerSteps are few: what is sampled is a plan, of which refinement makes a trajectory.
+const samplerSteps = 5
 
 // Original to augmented rows in a policy's batches: most of what it learns from D* leads
 // from one corridor to another.

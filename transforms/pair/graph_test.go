@@ -172,7 +172,7 @@ func TestSolve(t *testing.T) {
 					want = max(want, trajectory.Worth(enter(y, cfg.Hops-1), a.Rest, float64(y.Distance), 4))
 				}
 			}
-			if got := max(0, c.gainOf(place, c.best(place, len(c.left)-1, nil), len(c.left)-1)); math.Abs(got-want) > 1e-9 {
+			if got := max(0, c.gainOf(place, c.best(place, len(c.left)-1, nil), len(c.left)-1)); got > want+1e-9 || got < want/(1+leastRise*float64(cfg.Hops))-1e-9 {
 				t.Fatalf("anchor %d gains %v, want %v", place, got, want)
 			}
 		}

@@ -80,7 +80,7 @@ func defaultStitching() StitchingSettings {
 	return StitchingSettings{
 		Scoring:    trajectory.Scoring{Kind: trajectory.ScoreReturn},
 		Pools:      rank.Config{Low: 0.7, High: 0.9},
-		Hops:       4,
+		Hops:       3,
 		Candidates: 2048,
 		Estimate:   estimate.Config{Similarity: estimate.Similarity{Kind: estimate.Distance, Space: estimate.Normalised}},
 		Sampler:    diffusion.Sampler{Kind: diffusion.DDIM, Steps: 20},

@@ -16,7 +16,7 @@ func TestWords(t *testing.T) {
 		want   StitchingWords
 	}{
 		{"defaults", func(*StitchingSettings) {}, StitchingWords{
-			"crossings, at most 4 bridges", "distance of normalised states", "ddim, 20 steps", "i* − 1", "the 0.99 quantile of the worst dynamics error in 10 held-out steps",
+			"crossings, at most 3 bridges", "distance of normalised states", "ddim, 20 steps", "i* − 1", "the 0.99 quantile of the worst dynamics error in 10 held-out steps",
 		}},
 		{"the paper's", func(s *StitchingSettings) { *s = s.AsPaper(); s.Delta = Delta{Value: 2} }, StitchingWords{
 			"uniform", "cosine of raw states", "ddpm, all steps, variance beta", "i*", "2",
@@ -26,7 +26,7 @@ func TestWords(t *testing.T) {
 		}, StitchingWords{"uniform", "none", "ddim, 20 steps", "constant 40", "2"}},
 		{"a constant at an entry that is imagined", func(s *StitchingSettings) {
 			s.Delta, s.Estimate.Constant = Delta{Off: true}, 40
-		}, StitchingWords{"crossings, at most 4 bridges", "distance of normalised states", "ddim, 20 steps", "constant 40", "off"}},
+		}, StitchingWords{"crossings, at most 3 bridges", "distance of normalised states", "ddim, 20 steps", "constant 40", "off"}},
 		{"the authors'", func(s *StitchingSettings) { *s = s.AsReference(Authors{Delta: 2.25, Similarity: 0.9}, 100, true) }, StitchingWords{
 			"reference", "cosine of the denoiser's states, one at random from 0.9 on", "ddpm, all steps, noise × 0.5",
 			"i* − 1, at least 9, at most 38", "1.5 standard deviations",
