@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"math"
-	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
@@ -58,27 +57,22 @@ func (s Score) String() string {
 	if s.Missing != "" {
 		return "– " + s.Missing
 	}
-	text := minus(fmt.Sprintf("%.1f", s.Mean)) + fmt.Sprintf(" ± %.1f", s.SD)
-	if beside := s.beside(); beside != "" {
-		text += " (" + beside + ")"
+	text := minus(fmt.Sprintf("%.1f", s.Mean)) + fmt.Sprintf(" ± %.1f", s.SD) + inBrackets(s.P)
+	if s.Success != nil {
+		text += fmt.Sprintf(", %.0f %%", 100**s.Success) + inBrackets(s.SuccessP)
 	}
 	return text
 }
 
-// beside is what stands in brackets.
-func (s Score) beside() string {
-	var parts []string
-	if s.Success != nil {
-		parts = append(parts, fmt.Sprintf("%.0f %%", 100**s.Success))
-	}
+// inBrackets is a p beside what it is of.
+func inBrackets(p *float64) string {
 	switch {
-	case s.P == nil:
-	case *s.P < 0.001:
-		parts = append(parts, "p < 0.001")
-	default:
-		parts = append(parts, fmt.Sprintf("p = %.3f", *s.P))
+	case p == nil:
+		return ""
+	case *p < 0.001:
+		return " (p < 0.001)"
 	}
-	return strings.Join(parts, ", ")
+	return fmt.Sprintf(" (p = %.3f)", *p)
 }
 
 // plot shows a learner's scores, a row each, the first on top; nil where it has

@@ -48,9 +48,11 @@ type ScoreRow struct {
 type Score struct {
 	Seeds    []float64
 	Mean, SD float64
-	// Success is the share of all episodes that achieve the task, and P that of Welch's
-	// t-test against the data alone; nil where they are not known.
-	Success, P *float64
+	// Success is the share of all episodes that achieve the task; nil where it is not known.
+	Success *float64
+	// P and SuccessP are those of Welch's t-test of the seeds against those on the data
+	// alone; nil where there is none.
+	P, SuccessP *float64
 	// Missing says why there is none.
 	Missing string
 }

@@ -60,7 +60,7 @@ func sampleStudy() Study {
 	}
 	rows := s.Scores.Rows
 	rows[0].Scores[1].Success, rows[1].Scores[0].P = &half, &small
-	rows[1].Scores[1].Success, rows[1].Scores[1].P = &half, &p
+	rows[1].Scores[1].Success, rows[1].Scores[1].P, rows[1].Scores[1].SuccessP = &half, &p, &small
 	for _, title := range []string{"IQL, actor loss", "TD3+BC, critic loss"} {
 		f := CurveFigure{Title: title, Label: "loss"}
 		for i := range 3 {
@@ -97,7 +97,7 @@ func TestStudyPage(t *testing.T) {
 	}
 	for _, want := range []string{
 		`<td class="number">42.0 ± 3.0</td><td class="paper">92.7</td>`, `<th>paper, halfcheetah-medium-expert</th>`, "−4.0 ± 4.6",
-		"37.0 ± 4.6 (50 %)<", "31.0 ± 3.0 (p &lt; 0.001)<", "30.0 ± 4.6 (50 %, p = 0.031)<",
+		"37.0 ± 4.6, 50 %<", "31.0 ± 3.0 (p &lt; 0.001)<", "30.0 ± 4.6 (p = 0.031), 50 % (p &lt; 0.001)<",
 		"– nothing was accepted", "Table 1 of Li et al., ICML 2024", "115 (22.5 %)", "diffstitch study main", "scale.name", "it diverged",
 		"<td>DiffStitch</td><td>uniform</td><td>cosine of raw states</td><td>ddpm, all steps</td><td>estimated</td><td>2</td><td>none</td>",
 		"<td>SynthER</td><td>–</td><td>–</td><td>–</td><td>–</td><td>–</td><td>–</td>",

@@ -61,7 +61,7 @@ func (r Result) scores() report.Scores {
 	s := r.Settings
 	out := report.Scores{
 		Text: fmt.Sprintf("Normalised scores: 0 is a random policy, 100 an expert. Mean ± standard deviation over %d seeds, each of which is scored over %d episodes at the end of its training. "+
-			"In brackets, where they are known: the share of all episodes that achieve the task, and p of Welch’s t-test against the scores on the data alone.",
+			"Then, where it is known, the share of all episodes that achieve the task. p is that of Welch’s t-test of the seeds against those on the data alone.",
 			s.Scale.Seeds, s.Scale.Episodes),
 	}
 	beside := ""

@@ -107,6 +107,24 @@ func (s *Scores) bySeed() (scores []float64) {
 	return scores
 }
 
+// successes are the shares of the policies' episodes that achieve the task; none where
+// the environment does not tell.
+func (s *Scores) successes() (shares []float64) {
+	if s == nil || s.Success == nil {
+		return nil
+	}
+	for _, seed := range s.Seeds {
+		achieved := 0
+		for _, is := range seed.Successes {
+			if is {
+				achieved++
+			}
+		}
+		shares = append(shares, float64(achieved)/float64(len(seed.Successes)))
+	}
+	return shares
+}
+
 // Curve is a metric of the training, mean over the seeds.
 type Curve struct {
 	Metric string  `json:"metric"`

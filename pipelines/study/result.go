@@ -74,9 +74,8 @@ func (r Result) score(key, alone string) report.Score {
 	s := record.Outcome.Scores
 	score := report.Score{Mean: s.Score, SD: s.ScoreSD, Seeds: s.bySeed(), Success: s.Success}
 	if key != alone {
-		if p, ok := welch(score.Seeds, r.Records[alone].Outcome.Scores.bySeed()); ok {
-			score.P = &p
-		}
+		of := r.Records[alone].Outcome.Scores
+		score.P, score.SuccessP = welch(score.Seeds, of.bySeed()), welch(s.successes(), of.successes())
 	}
 	return score
 }

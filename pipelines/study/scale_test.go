@@ -163,6 +163,7 @@ func TestSettingsAreTaken(t *testing.T) {
 
 // TestParts has each D* of the stitch maze made with the parts that its row names.
 func TestParts(t *testing.T) {
+	hops := method.DefaultSettings().Hops
 	auto, usual := method.Delta{Quantile: method.DefaultQuantile}, method.Delta{Value: 0.37}
 	want := []struct {
 		pairing string
@@ -170,14 +171,14 @@ func TestParts(t *testing.T) {
 		refine  string
 		delta   method.Delta
 	}{
-		{pair.Uniform, 4, method.RefineOff, auto}, // uniform pairs have no hops
-		{pair.Uniform, 4, method.RefineOff, usual},
+		{pair.Uniform, hops, method.RefineOff, auto}, // uniform pairs have no hops
+		{pair.Uniform, hops, method.RefineOff, usual},
 		{pair.Crossings, 1, method.RefineOff, auto},
-		{pair.Crossings, 4, method.RefineOff, auto},
-		{pair.Crossings, 4, method.RefineOff, usual},
+		{pair.Crossings, hops, method.RefineOff, auto},
+		{pair.Crossings, hops, method.RefineOff, usual},
 		{pair.Reference, 1, method.RefineOn, auto},
 		{pair.Crossings, 1, method.RefineOn, auto},
-		{pair.Crossings, 4, method.RefineOn, auto},
+		{pair.Crossings, hops, method.RefineOn, auto},
 	}
 	augmented := askBuiltIn(t, onGo(t, Stitch)).augmented
 	if len(augmented) != len(want) {

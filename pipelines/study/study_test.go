@@ -144,12 +144,12 @@ func TestAgainstTheDataAlone(t *testing.T) {
 	tools.Evaluate = func(_ context.Context, o evaluate.Options, _ func(observe.Progress)) (evaluate.Evaluation, error) {
 		e := evaluate.Evaluation{Success: new(float64)}
 		for i := range o.Seeds {
-			score := float64(i)
+			seed := evaluate.SeedEvaluation{Score: float64(i), Successes: []bool{false, i > 0}}
 			if o.Ratio.Augmented > 0 {
-				score += 50
+				seed.Score += 50
 				*e.Success = 0.9
 			}
-			e.Seeds = append(e.Seeds, evaluate.SeedEvaluation{Score: score})
+			e.Seeds = append(e.Seeds, seed)
 		}
 		return e, nil
 	}
@@ -158,7 +158,7 @@ func TestAgainstTheDataAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(result.Text(), "\n")
-	if !strings.Contains(lines[1], "(0 %)") || !strings.Contains(lines[2], "(90 %, p < 0.001)") {
+	if !strings.Contains(lines[1], " 0.0 ± 0.0, 0 %") || !strings.Contains(lines[2], "(p < 0.001), 90 % (p = 1.000)") {
 		t.Errorf("the table:\n%s", result.Text())
 	}
 }

@@ -21,14 +21,14 @@ func TestWelch(t *testing.T) {
 			if swapped {
 				a, b = b, a
 			}
-			if p, ok := welch(a, b); !ok || math.Abs(p-test.p) > 1e-9 {
+			if p := welch(a, b); p == nil || math.Abs(*p-test.p) > 1e-9 {
 				t.Errorf("%v, %v: p %v, want %v", a, b, p, test.p)
 			}
 		}
 	}
 	for _, a := range [][]float64{nil, {1}, {2, 2, 2}} {
-		if p, ok := welch(a, []float64{3, 3}); ok {
-			t.Errorf("%v: p %v, want none", a, p)
+		if p := welch(a, []float64{3, 3}); p != nil {
+			t.Errorf("%v: p %v, want none", a, *p)
 		}
 	}
 }

@@ -27,7 +27,7 @@ const switchOn = "DIFFSTITCH_TUTORIAL"
 var shorter = []struct{ page, test string }{
 	{"--preset tiny", "--preset tiny --steps 1500"},
 	{"--stitches 512", "--stitches 64"},
-	{"--steps 3000", "--steps 48"},
+	{"--steps 12000", "--steps 48"},
 }
 
 // steps are the page's blocks: what each runs, and prints among more.
