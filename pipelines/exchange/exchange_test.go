@@ -25,7 +25,7 @@ func walks() []*trajectory.Episode {
 	}
 	stitch := *episodes[0]
 	stitch.ID = 1000
-	stitch.Provenance = &trajectory.Provenance{Source: trajectory.Stitched, LowID: 50, HighID: 44, Bridges: []trajectory.Range{{To: 1}}, Errors: []float32{0.25}}
+	stitch.Provenance = &trajectory.Provenance{Source: trajectory.Stitched, LowID: 50, HighID: 44, Bridges: []trajectory.Range{{To: 1}}, Origins: []trajectory.Origin{{EpisodeID: 50}, {EpisodeID: 44, Step: 3}}, Errors: []float32{0.25}}
 	return append(longEnough(episodes), &stitch)
 }
 

@@ -35,6 +35,7 @@ const (
 type data struct {
 	input    datasetio.Input
 	episodes map[int64]*trajectory.Episode
+	metas    []trajectory.Meta
 	pools    rank.Pools
 }
 
@@ -42,16 +43,15 @@ func prepare(t *testing.T) data {
 	t.Helper()
 	d := data{input: datasetio.Input{Files: []string{filepath.Join(t.TempDir(), "walks.parquet")}}, episodes: map[int64]*trajectory.Episode{}}
 	fixture.Write(t, d.input.Files[0], fixture.RandomWalks(fixture.Walks, fixture.WalksSeed)...)
-	var metas []trajectory.Meta
 	err := datasetio.ScanFile(t.Context(), d.input, 0, shape(), func(e *trajectory.Episode, m trajectory.Meta) {
 		m.Score = m.Return
 		d.episodes[e.ID] = e
-		metas = append(metas, m)
+		d.metas = append(d.metas, m)
 	}, func(dataset.Reject) {}) // walks of one step
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.pools, err = rank.Split(rank.Config{Low: 0.5, High: 0.7}, metas); err != nil {
+	if d.pools, err = rank.Split(rank.Config{Low: 0.5, High: 0.7}, d.metas); err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -63,14 +63,43 @@ func shape() datasetio.Shape {
 
 // planned gives the plan's batches as workers share them, and the blocks of
 // candidates.
-func planned(t *testing.T, s beam.Scope, plan pair.Config, pools rank.Pools) (batches, blocks beam.PCollection) {
+func planned(t *testing.T, s beam.Scope, plan pair.Config, d data) (batches, blocks beam.PCollection) {
 	t.Helper()
-	prefix := filepath.Join(t.TempDir(), "plan")
-	shares, err := datasetio.SaveShares(t.Context(), prefix, plan.Plan(pools))
+	prefix, partitions := filepath.Join(t.TempDir(), "plan"), plan.Plan(d.pools)
+	if plan.Strategy == pair.Crossings {
+		leaps, _ := plan.Leaps(crossings(t, d).Take(d.pools.Low, plan.Count), maxSteps)
+		partitions = slices.Chunk(leaps, 1)
+	}
+	shares, err := datasetio.SaveShares(t.Context(), prefix, partitions)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return datasetio.ReadShares[trajectory.PairBatch](s, prefix, shares), beam.CreateList(s, plan.CandidatesOf(pools.High))
+	return datasetio.ReadShares[trajectory.PairBatch](s, prefix, shares), beam.CreateList(s, plan.CandidatesOf(d.pools.High))
+}
+
+// crossings are those of the walks, for bridges of maxSteps states.
+func crossings(t *testing.T, d data) *pair.Graph {
+	t.Helper()
+	cfg := pair.GraphConfig{Lead: maxSteps + 1, Hops: 1, Discount: 0.99, Reach: 100, Seed: seed}
+	v := datasetio.Survey{
+		Dir: t.TempDir(), Scale: fixture.Session(t).Info().DeltaScale, Reach: cfg.Reach,
+		Lead: cfg.Lead, Stride: cfg.Stride(1), Discount: cfg.Discount,
+	}
+	p, s := beam.NewPipelineWithRoot()
+	datasetio.Crossings(s, d.input, shape(), v)
+	if _, err := beam.Run(t.Context(), "prism", p); err != nil {
+		t.Fatal(err)
+	}
+	anchors, err := v.LoadAnchors()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := pair.NewGraph(cfg, d.metas, anchors)
+	if err := v.LoadCrossings(g.Add); err != nil {
+		t.Fatal(err)
+	}
+	g.Solve()
+	return g
 }
 
 // stitched is what a run leaves behind, in the plan's order.
@@ -88,7 +117,7 @@ func stitch(t *testing.T, runner, strategy string, d data) stitched {
 	plan := pair.Config{Strategy: strategy, Seed: seed, Count: stitches, BatchSize: 4, Candidates: 6}
 	steps := estimate.Config{Similarity: estimate.Similarity{Kind: estimate.Distance, Space: estimate.Normalised}, MinSteps: 1, MaxSteps: maxSteps}
 	alive := fixture.NoneDead(s)
-	batches, blocks := planned(t, s, plan, d.pools)
+	batches, blocks := planned(t, s, plan, d)
 	pairs := alive(datasetio.LowEnds(s, d.input, batches))
 	pool := filepath.Join(dir, "candidates.parquet")
 	switch strategy {
@@ -105,6 +134,8 @@ func stitch(t *testing.T, runner, strategy string, d data) stitched {
 		reach := datasetio.Reach{Pool: pool, Scale: fixture.Session(t).Info().StateScale, First: 2, Last: maxSteps + 1}
 		ends := alive(datasetio.Nearest(s, d.input, reach, imagined))
 		pairs = pair.ByEntry(s, plan, alive(estimate.Steps(s, steps, models, seed, ends)))
+	case pair.Crossings:
+		pairs = pair.ByEntry(s, plan, pairs)
 	}
 	contexts := alive(datasetio.Contexts(s, d.input, fixture.Horizon, pairs))
 	bridges := alive(wrapup.Transitions(s, models, alive(inpaint.Bridges(s, models, seed, contexts))))

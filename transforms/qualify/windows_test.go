@@ -42,7 +42,7 @@ func TestWindowsAreReadOnce(t *testing.T) {
 	steps := estimate.Config{Similarity: estimate.Similarity{Kind: estimate.Distance, Space: estimate.Raw}}
 	p, s := beam.NewPipelineWithRoot()
 	alive := fixture.NoneDead(s)
-	batches, blocks := planned(t, s, plan, pools)
+	batches, blocks := planned(t, s, plan, data{pools: pools})
 	staged := datasetio.StageCandidates(s, in, filepath.Join(t.TempDir(), "candidates.parquet"), blocks)
 	lows := alive(datasetio.LowEnds(s, in, batches))
 	timed := alive(estimate.Steps(s, steps, fixture.Models(t), seed, alive(datasetio.Choices(s, in, staged, lows))))
