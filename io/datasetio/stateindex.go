@@ -10,10 +10,6 @@ import (
 	"gonum.org/v1/gonum/spatial/kdtree"
 )
 
-// mostWays is how many crossings are kept of each anchor in a pass: those that are worth
-// most, of different episodes.
-const mostWays = 4
-
 // stateIndex finds the states of some episodes near others. Distances are small beside
 // the spread of the data, so that a k-d tree leaves out most of it also in the dozen
 // dimensions of a state.
@@ -139,7 +135,7 @@ func (p plane) Less(i, j int) bool {
 func (p plane) Swap(i, j int)                        { p.points[i], p.points[j] = p.points[j], p.points[i] }
 func (p plane) Slice(from, to int) kdtree.SortSlicer { return plane{p.points[from:to], p.d} }
 
-// nearby gathers what is worth most around an anchor: the best state of each of mostWays
+// nearby gathers what is worth most around an anchor: the best state of each of a few
 // episodes other than the anchor's own. It is a kdtree.Keeper.
 type nearby struct {
 	index *stateIndex
@@ -177,7 +173,7 @@ func (n *nearby) Keep(c kdtree.ComparableDist) {
 	case better(f, n.found[at]) < 0:
 		n.found[at] = f
 	}
-	if len(n.found) > mostWays {
+	if len(n.found) > trajectory.WaysEach {
 		last := n.worst()
 		n.found = slices.Delete(n.found, last, last+1)
 	}
@@ -197,7 +193,7 @@ func (n *nearby) worst() (at int) {
 func (n *nearby) Max() kdtree.ComparableDist {
 	reach := n.index.survey.Reach
 	farthest := reach
-	if len(n.found) == mostWays {
+	if len(n.found) == trajectory.WaysEach {
 		if most := n.index.most - n.own.rest; most > 0 {
 			farthest = min(reach, 2*reach*(1-n.found[n.worst()].worth/most))
 		}

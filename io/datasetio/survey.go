@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"sort"
 	"sync"
 
 	"diffstitch/io/dataset"
@@ -69,7 +68,7 @@ func Crossings(s beam.Scope, in Input, shape Shape, survey Survey) beam.PCollect
 	} else {
 		anchors = WriteRecords[Surveyed](s, survey.anchorsList(), beam.ParDo(s, &anchorsFn{Input: in, Survey: survey}, splits))
 	}
-	found := beam.ParDo(s, &crossingsFn{Input: in, Survey: survey}, splits, beam.SideInput{Input: anchors})
+	found := beam.ParDo(s, &crossingsFn{fetcher{Input: in}, survey}, splits, beam.SideInput{Input: anchors})
 	return WriteRecords[Surveyed](s, survey.crossingsList(), found)
 }
 
@@ -190,7 +189,7 @@ func (in Input) usable(ctx context.Context, split Split, use func(*trajectory.Ep
 }
 
 type crossingsFn struct {
-	Input  Input  `json:"input"`
+	fetcher
 	Survey Survey `json:"survey"`
 }
 
@@ -198,7 +197,7 @@ type crossingsFn struct {
 const anchorsAtOnce = 1024
 
 func (fn *crossingsFn) ProcessElement(ctx context.Context, split Split, _ string) (Surveyed, error) {
-	anchors, err := fn.Survey.LoadAnchors()
+	anchors, err := fn.store.anchors(fn.Survey)
 	if err != nil {
 		return Surveyed{}, err
 	}
@@ -220,6 +219,18 @@ func (fn *crossingsFn) ProcessElement(ctx context.Context, split Split, _ string
 	found := slices.Concat(blocks...)
 	crossingsFound.Inc(ctx, int64(len(found)))
 	return Surveyed{split, int64(len(found))}, SaveRecords(ctx, fn.Survey.file(fn.Survey.crossings(), split), found)
+}
+
+// anchorsKey is the anchors of a survey, in a store's cache.
+type anchorsKey struct{ Dir string }
+
+// anchors loads the anchors, or takes those that are kept.
+func (st *Store) anchors(v Survey) ([]trajectory.Anchor, error) {
+	anchors, _, err := dataset.Cached(st.cache, anchorsKey{v.Dir}, func() ([]trajectory.Anchor, int64, error) {
+		anchors, err := v.LoadAnchors()
+		return anchors, int64(len(anchors)) * (entryBytes + 4*int64(len(v.Scale))), err
+	})
+	return anchors, err
 }
 
 // index is that of the states of a split's episodes at which these can be entered.
@@ -245,9 +256,7 @@ func (v Survey) values(rests []float64, m trajectory.Meta, anchors []trajectory.
 	if len(gains) == 0 {
 		return rests
 	}
-	at := sort.Search(len(anchors), func(i int) bool {
-		return cmp.Or(cmp.Compare(anchors[i].File, m.Location.File), cmp.Compare(anchors[i].Row, m.Location.Row)) >= 0
-	})
+	at, _ := slices.BinarySearchFunc(anchors, m.Location, func(a trajectory.Anchor, of trajectory.Location) int { return a.Location().Compare(of) })
 	values := slices.Clone(rests)
 	for step := range values {
 		for at < len(anchors) && ofEpisode(anchors[at], m) && int(anchors[at].Step) < step+1+v.Lead {
@@ -262,5 +271,5 @@ func (v Survey) values(rests []float64, m trajectory.Meta, anchors []trajectory.
 }
 
 func ofEpisode(a trajectory.Anchor, m trajectory.Meta) bool {
-	return a.File == m.Location.File && a.Row == m.Location.Row
+	return a.Location().Compare(m.Location) == 0
 }

@@ -132,7 +132,7 @@ func look(v Survey, a trajectory.Anchor, place, file int32, anchors []trajectory
 	}
 	slices.SortStableFunc(best, func(a, b worth) int { return cmp.Compare(b.worth, a.worth) })
 	var found []trajectory.Crossing
-	for _, w := range best[:min(len(best), mostWays)] {
+	for _, w := range best[:min(len(best), trajectory.WaysEach)] {
 		found = append(found, w.Crossing)
 	}
 	return found

@@ -1,6 +1,9 @@
 package trajectory
 
-import "math"
+import (
+	"cmp"
+	"math"
+)
 
 // Location is where an episode's rows lie: enough to fetch it again without
 // reading what comes before it.
@@ -8,6 +11,11 @@ type Location struct {
 	File int32 // index into the run's sorted list of input files
 	Row  int64 // first row of the episode in that file
 	Rows int64 // rows it takes: T, or 1 where a row is a whole episode
+}
+
+// Compare orders locations as the data has their first rows.
+func (l Location) Compare(o Location) int {
+	return cmp.Or(cmp.Compare(l.File, o.File), cmp.Compare(l.Row, o.Row))
 }
 
 // Meta is what ranking and pairing know of an episode: all but its arrays.
@@ -170,6 +178,9 @@ type Anchor struct {
 	State []float32 // [S]
 }
 
+// Location is where the episode's rows begin.
+func (a Anchor) Location() Location { return Location{File: a.File, Row: a.Row} }
+
 // Gain is what can be gained by leaving an episode at an anchor or a later one, seen from
 // that anchor.
 type Gain struct{ Gain float64 }
@@ -200,3 +211,10 @@ type Crossing struct {
 	// Distance of the two states: ‖(s − s′)/σ_Δ‖₂, in what one step changes.
 	Distance float32
 }
+
+// Location is where the rows of the episode that is entered begin.
+func (x Crossing) Location() Location { return Location{File: x.File, Row: x.Row} }
+
+// WaysEach is how many crossings are kept of each anchor in a pass over the data: those
+// that are worth most, of different episodes.
+const WaysEach = 4

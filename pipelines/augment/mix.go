@@ -49,6 +49,5 @@ func (r *run) expectedRows() int64 {
 	if ratio := r.options.Mix.Ratio; ratio.Original != 0 || ratio.Augmented != 0 {
 		return 0
 	}
-	_, augmented := r.accepted()
-	return originalRows(r.work.Metas) + augmented
+	return originalRows(r.work.Metas) + r.augmentedRows()
 }

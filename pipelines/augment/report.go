@@ -114,8 +114,7 @@ func (r *run) columns() []string {
 }
 
 func (r *run) headline() *report.Headline {
-	accepted, _ := r.accepted()
-	h := &report.Headline{Unit: r.method.Words().Attempts, Attempted: r.judged(), Accepted: accepted, Before: originalRows(r.work.Metas)}
+	h := &report.Headline{Unit: r.method.Words().Attempts, Attempted: r.judged(), Accepted: r.accepted(), Before: originalRows(r.work.Metas)}
 	for _, p := range r.parts {
 		h.After += p.Rows
 	}

@@ -94,7 +94,7 @@ const (
 // batches: 0 when D_aug has the transitions that are wanted.
 func (r *run) nextCount(tried, wanted int64) (int64, error) {
 	batch := int64(r.options.Batch)
-	accepted, rows := r.accepted()
+	accepted, rows := r.accepted(), r.augmentedRows()
 	switch {
 	case rows >= wanted:
 		return 0, nil
@@ -112,17 +112,22 @@ func (r *run) nextCount(tried, wanted int64) (int64, error) {
 	return (needed/batch + 1) * batch, nil
 }
 
-// accepted counts the accepted attempts and their rows in D_aug.
-func (r *run) accepted() (attempts, rows int64) {
+// accepted counts the accepted attempts.
+func (r *run) accepted() (attempts int64) {
 	for _, o := range r.work.Outcomes {
 		if o.Rejected == "" {
 			attempts += o.Attempts()
 		}
 	}
+	return attempts
+}
+
+// augmentedRows are those of D_aug.
+func (r *run) augmentedRows() (rows int64) {
 	for _, o := range r.work.Stitches() {
 		rows += r.options.Mix.Rows(o)
 	}
-	return attempts, rows
+	return rows
 }
 
 // judged counts the attempts that came back.

@@ -55,6 +55,9 @@ type SeedEvaluation struct {
 	Successes []bool `json:"successes,omitempty"`
 }
 
+// Success is the share of the policy's episodes that achieve the task.
+func (s SeedEvaluation) Success() float64 { return shareOf(s.Successes) }
+
 // conclude sums up the episodes.
 func (e *Evaluation) conclude() {
 	var returns, scores []float64
@@ -120,7 +123,7 @@ func (e Evaluation) Text() string {
 		for _, n := range s.Lengths {
 			steps += n
 		}
-		fmt.Fprintf(w, "%d\t%s\t%.2f\t%.2f\t%.1f\t%s\t\n", s.Seed, e.success(shareOf(s.Successes)), s.Return, spread, float64(steps)/float64(len(s.Lengths)), e.score(s.Score))
+		fmt.Fprintf(w, "%d\t%s\t%.2f\t%.2f\t%.1f\t%s\t\n", s.Seed, e.success(s.Success()), s.Return, spread, float64(steps)/float64(len(s.Lengths)), e.score(s.Score))
 	}
 	w.Flush() // to memory
 	if e.Success != nil {

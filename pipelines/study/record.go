@@ -114,13 +114,7 @@ func (s *Scores) successes() (shares []float64) {
 		return nil
 	}
 	for _, seed := range s.Seeds {
-		achieved := 0
-		for _, is := range seed.Successes {
-			if is {
-				achieved++
-			}
-		}
-		shares = append(shares, float64(achieved)/float64(len(seed.Successes)))
+		shares = append(shares, seed.Success())
 	}
 	return shares
 }

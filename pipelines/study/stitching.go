@@ -4,7 +4,6 @@ import (
 	"math"
 	"strings"
 
-	"diffstitch/modelops/diffusion"
 	"diffstitch/modelops/learners"
 	"diffstitch/modelops/training"
 	"diffstitch/pipelines/augment/method"
@@ -29,9 +28,7 @@ type Stitching struct {
 func stitchingOf(s Settings, models training.Config) Stitching {
 	usual := method.DefaultSettings().StitchingSettings
 	usual.Delta = thresholdsOf(s.Env).usual
-	if usual.Pairing = pair.Crossings; models.Denoiser.Diffusion.Conditioning == diffusion.ConditionZeros {
-		usual.Pairing = pair.Reference // as augment has it with such models
-	}
+	usual.Pairing = method.DefaultPairing(models.Denoiser.Diffusion.Conditioning)
 	if s.Study == Stitch { // what is accepted is to be true
 		usual.Delta = method.Delta{Quantile: method.DefaultQuantile}
 	}

@@ -14,9 +14,6 @@ const (
 	// mostAnchors is how many anchors a run has, at most: a driver and each worker hold
 	// them all.
 	mostAnchors = 1 << 17
-	// waysEach is how many crossings of each pass an anchor keeps: those that are worth
-	// most.
-	waysEach = 4
 	// leastRise is by what share another bridge must raise what is gained somewhere, for
 	// a pass to be worth it.
 	leastRise = 0.05
@@ -68,8 +65,8 @@ type Graph struct {
 	anchors  []anchor          // in the order of the episodes
 	first    []int32           // [episodes+1], the first anchor of each
 	places   int               // anchors of the survey
-	ways     []way             // [anchors, Hops·waysEach]
-	fresh    []way             // [anchors, waysEach], of the pass that is on
+	ways     []way             // [anchors, Hops·trajectory.WaysEach]
+	fresh    []way             // [anchors, trajectory.WaysEach], of the pass that is on
 	left     []layer           // [Hops], by how many more bridges there may be
 	planned  planned
 }
@@ -106,26 +103,23 @@ func NewGraph(cfg GraphConfig, metas []trajectory.Meta, found []trajectory.Ancho
 	g := &Graph{config: cfg, episodes: metas, first: make([]int32, len(metas)+1), places: len(found)}
 	e := 0
 	for place, a := range found {
-		for ; e < len(metas) && byPlace(metas[e].Location, a.File, a.Row) < 0; e++ {
+		for ; e < len(metas) && metas[e].Location.Compare(a.Location()) < 0; e++ {
 			g.first[e+1] = int32(len(g.anchors))
 		}
-		if e < len(metas) && byPlace(metas[e].Location, a.File, a.Row) == 0 {
+		if e < len(metas) && metas[e].Location.Compare(a.Location()) == 0 {
 			g.anchors = append(g.anchors, anchor{episode: int32(e), step: a.Step, place: int32(place), rest: a.Rest})
 		}
 	}
 	for ; e < len(metas); e++ {
 		g.first[e+1] = int32(len(g.anchors))
 	}
-	g.ways, g.fresh = make([]way, len(g.anchors)*g.room()), make([]way, len(g.anchors)*waysEach)
+	g.ways, g.fresh = make([]way, len(g.anchors)*g.room()), make([]way, len(g.anchors)*trajectory.WaysEach)
+	g.planned = planned{known: map[leap]int32{}, uses: map[[2]int32]int{}, used: make([]bool, len(g.anchors))}
 	return g
 }
 
-func byPlace(at trajectory.Location, file int32, row int64) int {
-	return cmp.Or(cmp.Compare(at.File, file), cmp.Compare(at.Row, row))
-}
-
 // room is how many ways an anchor may have.
-func (g *Graph) room() int { return g.config.Hops * waysEach }
+func (g *Graph) room() int { return g.config.Hops * trajectory.WaysEach }
 
 // Add takes up crossings of a pass, those of an anchor one after the other. Of each
 // anchor's the ones are kept that are worth most with as many bridges after them as
@@ -140,12 +134,12 @@ func (g *Graph) Add(crossings []trajectory.Crossing) {
 		at, known := slices.BinarySearchFunc(g.anchors, crossings[0].Anchor, func(a anchor, place int32) int { return cmp.Compare(a.place, place) })
 		if known {
 			a := &g.anchors[at]
-			both = append(both[:0], g.fresh[at*waysEach:at*waysEach+int(a.fresh)]...)
+			both = append(both[:0], g.fresh[at*trajectory.WaysEach:at*trajectory.WaysEach+int(a.fresh)]...)
 			for _, x := range crossings[:n] {
 				both = g.appendWay(both, x)
 			}
 			g.sort(both, a.rest)
-			a.fresh = int32(copy(g.fresh[at*waysEach:(at+1)*waysEach], both))
+			a.fresh = int32(copy(g.fresh[at*trajectory.WaysEach:(at+1)*trajectory.WaysEach], both))
 		}
 		crossings = crossings[n:]
 	}
@@ -166,7 +160,7 @@ func (g *Graph) waysOf(at int) []way {
 
 // appendWay adds a crossing, unless its episode is none of those that can be used.
 func (g *Graph) appendWay(ways []way, x trajectory.Crossing) []way {
-	e, known := slices.BinarySearchFunc(g.episodes, x, func(m trajectory.Meta, x trajectory.Crossing) int { return byPlace(m.Location, x.File, x.Row) })
+	e, known := slices.BinarySearchFunc(g.episodes, x, func(m trajectory.Meta, x trajectory.Crossing) int { return m.Location.Compare(x.Location()) })
 	if !known || x.Step >= g.episodes[e].Steps {
 		return ways
 	}
@@ -189,7 +183,7 @@ func (g *Graph) onward(episode, step int32) int32 {
 func (g *Graph) Solve() (more bool) {
 	for at := range g.anchors {
 		a := &g.anchors[at]
-		for _, w := range g.fresh[at*waysEach : at*waysEach+int(a.fresh)] {
+		for _, w := range g.fresh[at*trajectory.WaysEach : at*trajectory.WaysEach+int(a.fresh)] {
 			if !slices.Contains(g.waysOf(at), w) {
 				g.ways[at*g.room()+int(a.ways)] = w
 				a.ways++
@@ -199,7 +193,6 @@ func (g *Graph) Solve() (more bool) {
 	}
 	hops := len(g.left)
 	g.left = append(g.left, g.sweep(hops))
-	g.planned = planned{known: map[leap]int32{}, uses: map[[2]int32]int{}, used: make([]bool, len(g.anchors))}
 	if hops+1 == g.config.Hops {
 		return false
 	}
@@ -237,8 +230,8 @@ func (g *Graph) sweep(hops int) layer {
 	return l
 }
 
-// best is the way from an anchor that earns most with so many bridges after it, of those
-// that open lets pass; -1 of none.
+// best is the way from an anchor that gains most with so many bridges after it, of those
+// that open lets pass; -1 where none gains.
 func (g *Graph) best(at, hops int, open func(way) bool) (best int) {
 	best = -1
 	most := 0.0
@@ -272,7 +265,7 @@ func (g *Graph) value(w way, hops int) float64 {
 		return w.rest
 	}
 	gain := g.left[hops-1].gain[w.onward]
-	return w.rest + math.Pow(g.config.Discount, float64(g.anchors[w.onward].step-w.step))*max(0, gain)
+	return w.rest + math.Pow(g.config.Discount, float64(g.anchors[w.onward].step-w.step))*gain
 }
 
 // Leap is a bridge of the plan.
@@ -317,7 +310,7 @@ type planned struct {
 	uses    map[[2]int32]int // how many chains enter each stretch of an episode
 	taken   int
 	pending []root
-	used    []bool // anchors near which a chain begins, or that gain nothing
+	used    []bool // anchors near which a chain begins
 }
 
 // leap is a bridge by its anchor and its place in the ways.
@@ -343,7 +336,6 @@ func (g *Graph) open(w way) bool {
 // root is an anchor of a low episode at which a chain can begin.
 type root struct {
 	anchor int32
-	gain   float64
 	order  uint64
 }
 
@@ -356,17 +348,17 @@ func (g *Graph) roots(low []*trajectory.Meta) (roots []root) {
 		if !known {
 			continue
 		}
-		best := root{anchor: -1}
+		best, most := int32(-1), 0.0
 		for at := g.first[e]; at < g.first[e+1]; at++ {
 			if g.planned.used[at] {
 				continue
 			}
-			if gain := g.gainOf(int(at), int(g.left[last].way[at]), last); gain > best.gain {
-				best = root{at, gain, trajectory.StreamSeed(g.config.Seed, int64(e), trajectory.StagePair)}
+			if gain := g.gainOf(int(at), int(g.left[last].way[at]), last); gain > most {
+				best, most = at, gain
 			}
 		}
-		if best.anchor >= 0 {
-			roots = append(roots, best)
+		if best >= 0 {
+			roots = append(roots, root{best, trajectory.StreamSeed(g.config.Seed, int64(e), trajectory.StagePair)})
 		}
 	}
 	slices.SortFunc(roots, func(a, b root) int { return cmp.Compare(a.order, b.order) })
@@ -390,7 +382,7 @@ func (g *Graph) chain(at int32) {
 	var chain []int32
 	for hops := len(g.left) - 1; hops >= 0; hops-- {
 		which := g.best(int(at), hops, g.open)
-		if which < 0 || g.gainOf(int(at), which, hops) <= 0 {
+		if which < 0 {
 			break
 		}
 		w := g.waysOf(int(at))[which]

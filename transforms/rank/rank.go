@@ -4,7 +4,6 @@
 package rank
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -73,9 +72,7 @@ func Split(cfg Config, metas []trajectory.Meta) (Pools, error) {
 }
 
 // ByLocation orders episodes as the data does.
-func ByLocation(a, b trajectory.Meta) int {
-	return cmp.Or(cmp.Compare(a.Location.File, b.Location.File), cmp.Compare(a.Location.Row, b.Location.Row))
-}
+func ByLocation(a, b trajectory.Meta) int { return a.Location.Compare(b.Location) }
 
 // quantile is the smallest of the sorted values with at least a share q of them
 // at or under it.

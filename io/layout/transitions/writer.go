@@ -197,10 +197,7 @@ func (r *rowBuffer) addProvenance(e *trajectory.Episode) {
 		p = &trajectory.Provenance{}
 	}
 	source := parquet.Text(e.Source())
-	derived := int16(0)
-	if trajectory.Paired(e.Source()) {
-		derived = 1
-	}
+	derived := level(trajectory.Paired(e.Source()))
 	generated := layout.Generated(e)
 	for step := range e.Len() {
 		r.sources = append(r.sources, source)
@@ -220,17 +217,12 @@ func (r *rowBuffer) addProvenance(e *trajectory.Episode) {
 
 // addOrigins says of the real rows of a stitch where they come from.
 func (r *rowBuffer) addOrigins(e *trajectory.Episode) {
-	if e.Provenance == nil || len(e.Provenance.Origins) == 0 {
-		r.taken = append(r.taken, make([]int16, e.Len())...)
-		return
-	}
-	for row := range layout.Taken(e) {
-		if row == nil {
-			r.taken = append(r.taken, 0)
-			continue
+	ids, steps := layout.Origins(e, e.Len())
+	for row, step := range steps {
+		r.taken = append(r.taken, level(step >= 0))
+		if step >= 0 {
+			r.fromIDs, r.fromSteps = append(r.fromIDs, ids[row]), append(r.fromSteps, int32(step))
 		}
-		r.taken = append(r.taken, 1)
-		r.fromIDs, r.fromSteps = append(r.fromIDs, row.EpisodeID), append(r.fromSteps, int32(row.Step))
 	}
 }
 

@@ -26,8 +26,14 @@ const (
 	discount = 0.99
 )
 
-// literal is whether the models are the paper's, or the authors'.
-func (w *Work) literal() bool { return w.Models.Conditioning == string(diffusion.ConditionZeros) }
+// DefaultPairing is that with models of a conditioning, where nothing is said: with the
+// literal ones, the paper's and the authors', the authors' retrieval.
+func DefaultPairing(of diffusion.Conditioning) string {
+	if of == diffusion.ConditionZeros {
+		return pair.Reference
+	}
+	return pair.Crossings
+}
 
 // lead is how many transitions a bridge to a crossing has.
 func (s StitchingSettings) lead(horizon int) int {

@@ -10,6 +10,7 @@ import (
 
 	"diffstitch/io/datasetio"
 	"diffstitch/io/trajectory"
+	"diffstitch/modelops/diffusion"
 	"diffstitch/pipelines/observe"
 	"diffstitch/transforms/estimate"
 	"diffstitch/transforms/inpaint"
@@ -32,12 +33,7 @@ func (stitching) Words() Words {
 func (stitching) Batch() int { return 64 }
 
 func (stitching) Validate(s Settings, seed uint64, batch int) error {
-	if s.Pairing == "" {
-		s.Pairing = pair.Crossings
-		if s.MinLeft > 0 || s.Estimate.Threshold != 0 {
-			s.Pairing = pair.Reference // nothing else has them: Settle tells
-		}
-	}
+	s.Pairing = cmp.Or(s.Pairing, pair.Crossings) // Settle chooses: no setting fits that alone
 	one := s.plan(seed, batch, Round{Count: 1})
 	return errors.Join(s.Scoring.Validate(), s.Pools.Validate(), one.Validate(), s.Estimate.Validate(), s.guides(), s.refines(), s.crossings(lead+1, seed).Validate())
 }
@@ -74,11 +70,7 @@ func (stitching) Settle(w *Work) error {
 	if _, _, err := s.Estimate.Bounds(w.Models.Horizon); err != nil {
 		return fmt.Errorf("%w: lower --min-steps or --constant-steps, or train with a larger --horizon", err)
 	}
-	if s.Pairing == "" {
-		if s.Pairing = pair.Crossings; w.literal() {
-			s.Pairing = pair.Reference
-		}
-	}
+	s.Pairing = cmp.Or(s.Pairing, DefaultPairing(diffusion.Conditioning(w.Models.Conditioning)))
 	if s.Pairing != pair.Crossings {
 		s.Hops = 0
 	}
@@ -267,13 +259,11 @@ func (stitching) Funnel(w *Work) []Part {
 		{"estimate", []string{"nearest", "imagine", "ends", "candidates", "entries", "estimate"}},
 		{"inpaint", []string{"contexts", "inpaint"}},
 		{"wrap up", []string{"wrapup"}},
-		{"refine", []string{"refine"}},
-		{"qualify", []string{"qualify", "stage"}},
 	}
-	if w.Settings.Refine != RefineOn {
-		parts = slices.Delete(parts, 4, 5)
+	if w.Settings.Refine == RefineOn {
+		parts = append(parts, Part{"refine", []string{"refine"}})
 	}
-	return parts
+	return append(parts, Part{"qualify", []string{"qualify", "stage"}})
 }
 
 // Measure plans, and adds up what would be fetched.
