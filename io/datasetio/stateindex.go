@@ -32,6 +32,8 @@ type entry struct {
 	rest, value float64
 }
 
+func (e entry) location() trajectory.Location { return trajectory.Location{File: e.file, Row: e.row} }
+
 func (e entry) sameEpisode(o entry) bool { return e.row == o.row && e.file == o.file }
 
 func newStateIndex(survey Survey, anchors []trajectory.Anchor) *stateIndex {
@@ -79,7 +81,7 @@ func (x *stateIndex) around(anchors []trajectory.Anchor, from, to int) (crossing
 	for i := from; i < to; i++ {
 		a := anchors[i]
 		query = x.appendScaled(query[:0], a.State)
-		near.begin(entry{row: a.Row, file: a.File, rest: a.Rest})
+		near.begin(entry{row: a.Row, file: a.File, step: a.Step, rest: a.Rest})
 		x.tree.NearestSet(near, point{query, -1})
 		slices.SortFunc(near.found, better)
 		for _, f := range near.found {
@@ -135,8 +137,8 @@ func (p plane) Less(i, j int) bool {
 func (p plane) Swap(i, j int)                        { p.points[i], p.points[j] = p.points[j], p.points[i] }
 func (p plane) Slice(from, to int) kdtree.SortSlicer { return plane{p.points[from:to], p.d} }
 
-// nearby gathers what is worth most around an anchor: the best state of each of a few
-// episodes other than the anchor's own. It is a kdtree.Keeper.
+// nearby gathers what is worth most around an anchor, as drawn: the best state of each of
+// a few episodes other than the anchor's own. It is a kdtree.Keeper.
 type nearby struct {
 	index *stateIndex
 	own   entry
@@ -149,7 +151,7 @@ type found struct {
 	distance, worth float64
 }
 
-// better orders states by what they are worth, those worth the same by their places.
+// better orders states by what they are worth, as drawn, those worth the same by their places.
 func better(a, b found) int { return cmp.Or(cmp.Compare(b.worth, a.worth), cmp.Compare(a.at, b.at)) }
 
 // begin forgets what was found around another anchor.
@@ -166,6 +168,7 @@ func (n *nearby) Keep(c kdtree.ComparableDist) {
 	if f.worth = trajectory.Worth(e.value, n.own.rest, f.distance, reach); f.worth <= 0 || e.sameEpisode(n.own) {
 		return
 	}
+	f.worth *= trajectory.Drawn(n.own.location(), n.own.step, e.location())
 	at := slices.IndexFunc(n.found, func(o found) bool { return n.index.entries[o.at].sameEpisode(e) })
 	switch {
 	case at < 0:
@@ -195,7 +198,7 @@ func (n *nearby) Max() kdtree.ComparableDist {
 	farthest := reach
 	if len(n.found) == trajectory.WaysEach {
 		if most := n.index.most - n.own.rest; most > 0 {
-			farthest = min(reach, 2*reach*(1-n.found[n.worst()].worth/most))
+			farthest = min(reach, 2*reach*(1-n.found[n.worst()].worth/(most*trajectory.Chance(0, reach))))
 		}
 	}
 	return kdtree.ComparableDist{Comparable: point{}, Dist: farthest * farthest} // one of nil would be taken out again

@@ -122,7 +122,7 @@ func look(v Survey, a trajectory.Anchor, place, file int32, anchors []trajectory
 				}
 			}
 			distance := math.Sqrt(sum)
-			if w := trajectory.Worth(value, a.Rest, distance, v.Reach); distance <= v.Reach && w > most.worth {
+			if w := trajectory.Worth(value, a.Rest, distance, v.Reach) * trajectory.Drawn(a.Location(), a.Step, at); distance <= v.Reach && w > most.worth {
 				most = worth{trajectory.Crossing{Anchor: place, File: at.File, Row: at.Row, Step: int32(step), Rest: rest, Distance: float32(distance)}, w}
 			}
 		}

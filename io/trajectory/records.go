@@ -185,20 +185,45 @@ func (a Anchor) Location() Location { return Location{File: a.File, Row: a.Row} 
 // that anchor.
 type Gain struct{ Gain float64 }
 
-// leastGain is the share of the larger one by which what is earned with a bridge and
-// without must differ: it must double what is earned. Bridges are for where they are
-// needed, and each has its risk.
-const leastGain = 0.5
+const (
+	// leastGain is the share of the larger one by which what is earned with a bridge and
+	// without must differ: it must double what is earned, as bridges are for where they
+	// are needed.
+	leastGain = 0.5
+	// leastRisk is that a bridge between states that coincide is rejected. It keeps chains
+	// as short as they can be.
+	leastRisk = 0.25
+)
 
-// Worth is the gain of a bridge to a state from which value is earned, in the place of
-// rest; 0 of one that is not worth it. It counts for less the farther its states are,
-// since fewer bridges are true: half at the end of the reach.
-func Worth(value, rest, distance, reach float64) float64 {
+// Gained is what is gained by a bridge to a state from which value is earned, in the place
+// of rest; 0 where that is not worth a bridge.
+func Gained(value, rest float64) float64 {
 	gain := value - rest
 	if gain <= 0 || gain < leastGain*max(math.Abs(value), math.Abs(rest)) {
 		return 0
 	}
-	return gain * (1 - 0.5*distance/reach)
+	return gain
+}
+
+// Worth is what may be gained by a bridge, by how likely that is to be accepted.
+func Worth(value, rest, distance, reach float64) float64 {
+	return Gained(value, rest) * Chance(distance, reach)
+}
+
+// Drawn is the share of its worth, at least half, by which a bridge from an anchor into an
+// episode is compared with others: by a draw, so that anchors that lie near each other
+// don't all choose the same few episodes.
+func Drawn(anchor Location, step int32, into Location) float64 {
+	seed := StreamSeed(uint64(anchor.Row), int64(step), StagePair)
+	seed = StreamSeed(seed, into.Row, StagePair)
+	seed = StreamSeed(seed, int64(anchor.File)<<32|int64(into.File), StagePair)
+	return 0.5 + 0.5*float64(seed>>11)/(1<<53)
+}
+
+// Chance is how likely a bridge is to be accepted where nothing is known of it: half as much
+// at the end of the reach, since fewer of the far ones are true.
+func Chance(distance, reach float64) float64 {
+	return (1 - leastRisk) * (1 - 0.5*distance/reach)
 }
 
 // Crossing is a state of another episode near an anchor, at which that may be entered.
@@ -216,5 +241,5 @@ type Crossing struct {
 func (x Crossing) Location() Location { return Location{File: x.File, Row: x.Row} }
 
 // WaysEach is how many crossings are kept of each anchor in a pass over the data: those
-// that are worth most, of different episodes.
+// that are worth most, as drawn, of different episodes.
 const WaysEach = 4

@@ -176,9 +176,10 @@ func (r *run) stages() []snapshot.Stage {
 	}
 	stages = append(stages, r.attempted()...)
 	if bridges := stages[len(stages)-1].Out; bridges > augmented {
-		stages = append(stages, snapshot.Stage{
-			Stage: "chain", Unit: "bridges", In: bridges, Out: augmented, Dropped: dropped("another bridge of an episode", bridges-augmented),
-		})
+		idle := r.work.Idle()
+		reasons := dropped("another bridge of an episode", bridges-augmented-idle)
+		maps.Copy(reasons, dropped("gains nothing without rejected ones", idle))
+		stages = append(stages, snapshot.Stage{Stage: "chain", Unit: "bridges", In: bridges, Out: augmented, Dropped: reasons})
 	}
 	return append(stages, snapshot.Stage{
 		Stage: "mix", Unit: "episodes", In: episodes + augmented, Out: written,
@@ -187,8 +188,9 @@ func (r *run) stages() []snapshot.Stage {
 }
 
 func dropped(reason string, n int64) map[string]int64 {
-	if n == 0 {
-		return nil
+	reasons := map[string]int64{}
+	if n > 0 {
+		reasons[reason] = n
 	}
-	return map[string]int64{reason: n}
+	return reasons
 }

@@ -31,10 +31,16 @@ func (r *run) attempt(ctx context.Context) error {
 	if err := r.survey(ctx); err != nil {
 		return err
 	}
-	if o.Stitches > 0 {
-		return r.round(ctx, method.Round{Count: o.Stitches})
-	}
 	next := method.Round{}
+	for ; o.Stitches > 0; next.Number++ {
+		if next.Count = min(r.part(), o.Stitches-next.First); next.Count == 0 {
+			return nil
+		}
+		if err := r.round(ctx, next); err != nil {
+			return err
+		}
+		next.First += next.Count
+	}
 	for ; ; next.Number++ {
 		var err error
 		if next.Count, err = r.nextCount(next.First, r.wanted()); next.Count == 0 || err != nil {
@@ -45,6 +51,12 @@ func (r *run) attempt(ctx context.Context) error {
 		}
 		next.First += next.Count
 	}
+}
+
+// part is how many of the attempts that are asked for a round makes: whole batches.
+func (r *run) part() int64 {
+	batch, rounds := int64(r.options.Batch), r.work.Rounds()
+	return (r.options.Stitches + batch*rounds - 1) / (batch * rounds) * batch
 }
 
 // survey looks through the data for what planning needs, if it needs any.

@@ -107,11 +107,11 @@ const samplerSteps = 5
 // from one corridor to another.
 var fromD, fromDStar = learners.Ratio{Original: 1}, learners.Ratio{Original: 1, Augmented: 4}
 
-// learn is how a policy fares that learns from data; what is trained goes to a folder
-// of a name.
+// learn is how three policies fare that learn from data, since one says little; what is
+// trained goes to a folder of a name.
 func (o Options) learn(ctx context.Context, data, name string, ratio learners.Ratio, progress func(observe.Progress)) (evaluate.Evaluation, error) {
 	return evaluate.Run(ctx, evaluate.Options{
-		Data: input.Data{Path: data}, Learner: learners.IQL, Tiny: true, Steps: o.Updates, Seeds: []uint64{o.Seed}, Ratio: ratio, Out: filepath.Join(o.Dir, name),
+		Data: input.Data{Path: data}, Learner: learners.IQL, Tiny: true, Steps: o.Updates, Seeds: []uint64{o.Seed, o.Seed + 1, o.Seed + 2}, Ratio: ratio, Out: filepath.Join(o.Dir, name),
 		Env: pointmaze.Name, Episodes: o.Trials, Backend: o.Backend,
 	}, progress)
 }

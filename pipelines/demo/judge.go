@@ -20,8 +20,8 @@ import (
 const (
 	leastAccepted = 0.4  // of the attempted stitches
 	leastTrue     = 0.95 // of the accepted ones, in every transition
-	mostBefore    = 0.1  // of the episodes of the policy that learnt from D reach the goal
-	leastAfter    = 0.8  // of those of the policy that learnt from D*
+	mostBefore    = 0.1  // of the episodes of the policies that learnt from D reach the goal
+	leastAfter    = 0.8  // of those of the policies that learnt from D*
 )
 
 // judge measures whether D* is true, and whether it helps.
@@ -91,7 +91,7 @@ func wholly(t truth.Truth) float64 {
 func (j judge) lead(t truth.Truth) []report.Fact {
 	return []report.Fact{
 		{Name: fmt.Sprintf("of the accepted stitches are true in every transition (real data: %s, actions shuffled: %s)", percent(t.Real.True), percent(t.Shuffled.True)), Value: percent(wholly(t))},
-		{Name: "of a policy's episodes reach the goal from the start: learnt from D → from D*", Value: percent(*j.before.Success) + " → " + percent(*j.after.Success)},
+		{Name: "of three policies' episodes reach the goal from the start: learnt from D → from D*", Value: percent(*j.before.Success) + " → " + percent(*j.after.Success)},
 	}
 }
 
@@ -99,8 +99,8 @@ func (j judge) criteria(t truth.Truth, accepted float64, walls int) []report.Cri
 	whole, before, after := wholly(t), *j.before.Success, *j.after.Success
 	return []report.Criterion{
 		{Name: "accepted stitches that are true in every transition", Target: "≥ 95 %", Measured: percent(whole), Met: whole >= leastTrue},
-		{Name: "success of the policy that learnt from D", Target: "≤ 10 %", Measured: percent(before), Met: before <= mostBefore},
-		{Name: "success of the policy that learnt from D*", Target: "≥ 80 %", Measured: percent(after), Met: after >= leastAfter},
+		{Name: "success of the policies that learnt from D", Target: "≤ 10 %", Measured: percent(before), Met: before <= mostBefore},
+		{Name: "success of the policies that learnt from D*", Target: "≥ 80 %", Measured: percent(after), Met: after >= leastAfter},
 		{Name: "accepted share of the attempted stitches", Target: "≥ 40 %", Measured: percent(accepted), Met: accepted >= leastAccepted},
 		{Name: "accepted bridges that cross a wall", Target: "0", Measured: fmt.Sprint(walls), Met: walls == 0},
 	}

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"diffstitch/io/trajectory"
-	"diffstitch/transforms/rank"
 )
 
 const (
@@ -68,6 +67,7 @@ type Graph struct {
 	ways     []way             // [anchors, Hops·trajectory.WaysEach]
 	fresh    []way             // [anchors, trajectory.WaysEach], of the pass that is on
 	left     []layer           // [Hops], by how many more bridges there may be
+	verdicts []verdict         // [anchors, Hops·trajectory.WaysEach]; nil before the first
 	planned  planned
 }
 
@@ -89,11 +89,19 @@ type way struct {
 	rest     float64
 }
 
+// verdict is what is known of a bridge.
+type verdict uint8
+
+const (
+	open verdict = iota
+	passed
+	failed
+)
+
 // layer is what can be gained by leaving an episode, by anchor, with at most so many
 // bridges.
 type layer struct {
 	gain []float64 // the most at this or a later anchor of the episode, seen from this one
-	at   []int32   // the anchor at which that is
 	way  []int8    // the best way of each anchor
 }
 
@@ -138,18 +146,21 @@ func (g *Graph) Add(crossings []trajectory.Crossing) {
 			for _, x := range crossings[:n] {
 				both = g.appendWay(both, x)
 			}
-			g.sort(both, a.rest)
+			g.sort(both, *a)
 			a.fresh = int32(copy(g.fresh[at*trajectory.WaysEach:(at+1)*trajectory.WaysEach], both))
 		}
 		crossings = crossings[n:]
 	}
 }
 
-// sort puts first what is worth most in place of rest.
-func (g *Graph) sort(ways []way, rest float64) {
-	hops := len(g.left)
+// sort puts first what is worth most to leave for at an anchor, as drawn.
+func (g *Graph) sort(ways []way, from anchor) {
+	drawn := func(w way) float64 {
+		worth := trajectory.Worth(g.value(w, len(g.left)), from.rest, float64(w.distance), g.config.Reach)
+		return worth * trajectory.Drawn(g.episodes[from.episode].Location, from.step, g.episodes[w.episode].Location)
+	}
 	slices.SortFunc(ways, func(a, b way) int {
-		return cmp.Or(cmp.Compare(g.worth(b, rest, hops), g.worth(a, rest, hops)),
+		return cmp.Or(cmp.Compare(drawn(b), drawn(a)),
 			cmp.Compare(a.distance, b.distance), cmp.Compare(a.episode, b.episode), cmp.Compare(a.step, b.step))
 	})
 }
@@ -216,14 +227,13 @@ func (g *Graph) Gains() []trajectory.Gain {
 // sweep works out the layer of one bridge more than hops.
 func (g *Graph) sweep(hops int) layer {
 	n := len(g.anchors)
-	l := layer{gain: make([]float64, n), at: make([]int32, n), way: make([]int8, n)}
+	l := layer{gain: make([]float64, n), way: make([]int8, n)}
 	for i := n - 1; i >= 0; i-- {
 		l.way[i] = int8(g.best(i, hops, nil))
-		l.gain[i], l.at[i] = g.gainOf(i, int(l.way[i]), hops), int32(i)
+		l.gain[i] = g.gainOf(i, int(l.way[i]), hops)
 		if i+1 < n && g.anchors[i+1].episode == g.anchors[i].episode {
-			later := math.Pow(g.config.Discount, float64(g.anchors[i+1].step-g.anchors[i].step)) * l.gain[i+1]
-			if later > l.gain[i] {
-				l.gain[i], l.at[i] = later, l.at[i+1]
+			if later := g.later(g.anchors[i].step, int32(i+1)) * l.gain[i+1]; later > l.gain[i] {
+				l.gain[i] = later
 			}
 		}
 	}
@@ -231,12 +241,12 @@ func (g *Graph) sweep(hops int) layer {
 }
 
 // best is the way from an anchor that gains most with so many bridges after it, of those
-// that open lets pass; -1 where none gains.
-func (g *Graph) best(at, hops int, open func(way) bool) (best int) {
+// that may be entered; -1 where none gains.
+func (g *Graph) best(at, hops int, may func(way) bool) (best int) {
 	best = -1
 	most := 0.0
 	for i, w := range g.waysOf(at) {
-		if gain := g.worth(w, g.anchors[at].rest, hops); gain > most && (open == nil || open(w)) {
+		if gain := g.gainOf(at, i, hops); gain > most && (may == nil || may(w)) {
 			best, most = i, gain
 		}
 	}
@@ -249,13 +259,24 @@ func (g *Graph) gainOf(at, which, hops int) float64 {
 	if which < 0 {
 		return 0
 	}
-	return g.worth(g.waysOf(at)[which], g.anchors[at].rest, hops)
+	l := g.leapOf(int32(at), which)
+	return g.replaced(l, g.value(g.ways[l.way], hops))
 }
 
-// worth is that of a way in the place of what is earned otherwise, with so many bridges
-// after it.
-func (g *Graph) worth(w way, rest float64, hops int) float64 {
-	return trajectory.Worth(g.value(w, hops), rest, float64(w.distance), g.config.Reach)
+// replaced is what is gained by a bridge to where value is earned in the place of what the
+// episode earns itself, as far as it is known to be accepted.
+func (g *Graph) replaced(l leap, value float64) float64 {
+	rest, is := g.anchors[l.anchor].rest, open
+	if g.verdicts != nil {
+		is = g.verdicts[l.way]
+	}
+	switch is {
+	case failed:
+		return 0
+	case passed:
+		return trajectory.Gained(value, rest)
+	}
+	return trajectory.Worth(value, rest, float64(g.ways[l.way].distance), g.config.Reach)
 }
 
 // value is what can be earned from where a way enters its episode, with so many bridges
@@ -264,170 +285,10 @@ func (g *Graph) value(w way, hops int) float64 {
 	if hops == 0 || w.onward < 0 {
 		return w.rest
 	}
-	gain := g.left[hops-1].gain[w.onward]
-	return w.rest + math.Pow(g.config.Discount, float64(g.anchors[w.onward].step-w.step))*gain
+	return w.rest + g.later(w.step, w.onward)*g.left[hops-1].gain[w.onward]
 }
 
-// Leap is a bridge of the plan.
-type Leap struct {
-	Low, High trajectory.StateRef
-}
-
-// Take plans so many more bridges, of chains from episodes of the low pool, or as many
-// as there are. They are numbered from 0 on.
-func (g *Graph) Take(low []*trajectory.Meta, count int64) (leaps []Leap) {
-	p := &g.planned
-	for int64(len(p.leaps)-p.taken) < count {
-		if len(p.pending) == 0 {
-			p.pending = g.roots(low)
-		}
-		if len(p.pending) == 0 {
-			break
-		}
-		g.chain(p.pending[0].anchor)
-		p.pending = p.pending[1:]
-	}
-	upTo := min(len(p.leaps), p.taken+int(count))
-	for _, l := range p.leaps[p.taken:upTo] {
-		a, w := g.anchors[l.anchor], g.ways[l.way]
-		leaps = append(leaps, Leap{
-			Low:  trajectory.StateRef{Episode: g.episodes[a.episode], Step: a.step - int32(g.config.Lead)},
-			High: trajectory.StateRef{Episode: g.episodes[w.episode], Step: w.step},
-		})
-	}
-	p.taken = upTo
-	return leaps
-}
-
-// Chains are those that were planned, each the numbers of its bridges in order.
-func (g *Graph) Chains() [][]int32 { return g.planned.chains }
-
-// planned is what was planned so far.
-type planned struct {
-	leaps   []leap
-	known   map[leap]int32 // their numbers
-	chains  [][]int32
-	uses    map[[2]int32]int // how many chains enter each stretch of an episode
-	taken   int
-	pending []root
-	used    []bool // anchors near which a chain begins
-}
-
-// leap is a bridge by its anchor and its place in the ways.
-type leap struct{ anchor, way int32 }
-
-const (
-	// leastUses and mostShare bound how many chains enter the same stretch of an episode:
-	// this many, or this share of them.
-	leastUses = 4
-	mostShare = 0.02
-)
-
-// stretch is what counts as one entry: the steps of an episode that a bridge takes.
-func (g *Graph) stretch(w way) [2]int32 {
-	return [2]int32{w.episode, w.step / int32(g.config.Lead)}
-}
-
-// open is whether one more chain may enter there.
-func (g *Graph) open(w way) bool {
-	return g.planned.uses[g.stretch(w)] < max(leastUses, int(mostShare*float64(len(g.planned.chains))))
-}
-
-// root is an anchor of a low episode at which a chain can begin.
-type root struct {
-	anchor int32
-	order  uint64
-}
-
-// roots are the best anchor of each low episode that none was chosen near so far. Episodes
-// come in an order drawn by the seed, so that few bridges are spread over all of them.
-func (g *Graph) roots(low []*trajectory.Meta) (roots []root) {
-	last := len(g.left) - 1
-	for _, m := range low {
-		e, known := slices.BinarySearchFunc(g.episodes, *m, rank.ByLocation)
-		if !known {
-			continue
-		}
-		best, most := int32(-1), 0.0
-		for at := g.first[e]; at < g.first[e+1]; at++ {
-			if g.planned.used[at] {
-				continue
-			}
-			if gain := g.gainOf(int(at), int(g.left[last].way[at]), last); gain > most {
-				best, most = at, gain
-			}
-		}
-		if best >= 0 {
-			roots = append(roots, root{best, trajectory.StreamSeed(g.config.Seed, int64(e), trajectory.StagePair)})
-		}
-	}
-	slices.SortFunc(roots, func(a, b root) int { return cmp.Compare(a.order, b.order) })
-	return roots
-}
-
-// use marks the anchors of the episode that are nearer than a bridge is long.
-func (g *Graph) use(at int32) {
-	a := g.anchors[at]
-	for i := g.first[a.episode]; i < g.first[a.episode+1]; i++ {
-		if d := g.anchors[i].step - a.step; d > -int32(g.config.Lead) && d < int32(g.config.Lead) {
-			g.planned.used[i] = true
-		}
-	}
-}
-
-// chain plans the bridges of a chain that begins at an anchor, as far as there are such
-// that gain and may still be entered.
-func (g *Graph) chain(at int32) {
-	g.use(at)
-	var chain []int32
-	for hops := len(g.left) - 1; hops >= 0; hops-- {
-		which := g.best(int(at), hops, g.open)
-		if which < 0 {
-			break
-		}
-		w := g.waysOf(int(at))[which]
-		g.planned.uses[g.stretch(w)]++
-		chain = append(chain, g.leap(leap{at, at*int32(g.room()) + int32(which)}))
-		if hops == 0 || w.onward < 0 || g.left[hops-1].gain[w.onward] <= 0 {
-			break
-		}
-		at = g.left[hops-1].at[w.onward]
-	}
-	if len(chain) > 0 {
-		g.planned.chains = append(g.planned.chains, chain)
-	}
-}
-
-// leap gives the number of a bridge, which it plans unless it was planned before.
-func (g *Graph) leap(l leap) int32 {
-	number, known := g.planned.known[l]
-	if !known {
-		number = int32(len(g.planned.leaps))
-		g.planned.leaps = append(g.planned.leaps, l)
-		g.planned.known[l] = number
-	}
-	return number
-}
-
-// Leaps makes pairs of bridges, of so many states each, in the order in which the data
-// has their low ends, and cuts them into batches. order has the index of each leap's
-// pair.
-func (c Config) Leaps(leaps []Leap, steps int) (batches []trajectory.PairBatch, order []int64) {
-	pairs, places := make([]trajectory.Pair, len(leaps)), make([]int, len(leaps))
-	for i := range places {
-		places[i] = i
-	}
-	slices.SortStableFunc(places, func(a, b int) int {
-		return cmp.Or(rank.ByLocation(leaps[a].Low.Episode, leaps[b].Low.Episode), cmp.Compare(leaps[a].Low.Step, leaps[b].Low.Step))
-	})
-	order = make([]int64, len(leaps))
-	for at, place := range places {
-		index := c.First + int64(at)
-		order[place] = index
-		pairs[at] = trajectory.Pair{Index: index, Low: leaps[place].Low, High: leaps[place].High, Steps: int32(steps), Crossing: true}
-	}
-	for s := range c.cut(int64(len(pairs))) {
-		batches = append(batches, trajectory.PairBatch{Index: s.index, Pairs: pairs[s.from:s.to]})
-	}
-	return batches, order
+// later is the discount of what is gained at an anchor, seen from a step before it.
+func (g *Graph) later(step, anchor int32) float64 {
+	return math.Pow(g.config.Discount, float64(g.anchors[anchor].step-step))
 }

@@ -121,32 +121,36 @@ func TestTakeInParts(t *testing.T) {
 	}
 }
 
+// random is a world of a few episodes with random crossings.
+func random(t *rapid.T) (cfg GraphConfig, metas []trajectory.Meta, anchors []trajectory.Anchor, crossings []trajectory.Crossing) {
+	cfg = GraphConfig{Lead: 2, Hops: rapid.IntRange(1, 4).Draw(t, "hops"), Discount: 0.9, Reach: 4}
+	row := int64(0)
+	for e := range rapid.IntRange(2, 5).Draw(t, "episodes") {
+		steps := rapid.IntRange(2, 8).Draw(t, fmt.Sprint("steps of ", e))
+		metas = append(metas, trajectory.Meta{ID: int64(e), Location: trajectory.Location{Row: row}, Steps: int32(steps)})
+		for step := cfg.Lead; step <= steps; step++ {
+			anchors = append(anchors, trajectory.Anchor{Row: row, Step: int32(step), Rest: float64(rapid.IntRange(0, 9).Draw(t, "rest"))})
+		}
+		row += int64(steps)
+	}
+	for place := range anchors {
+		for range rapid.IntRange(0, 3).Draw(t, "ways") {
+			m := rapid.SampledFrom(metas).Draw(t, "entered")
+			x := trajectory.Crossing{Anchor: int32(place), Row: m.Location.Row, Step: rapid.Int32Range(0, m.Steps-1).Draw(t, "at")}
+			if slices.ContainsFunc(crossings, func(y trajectory.Crossing) bool { return y.Anchor == x.Anchor && y.Row == x.Row && y.Step == x.Step }) {
+				continue // two states have one distance
+			}
+			x.Rest, x.Distance = float64(rapid.IntRange(0, 9).Draw(t, "its rest")), rapid.Float32Range(0, 4).Draw(t, "distance")
+			crossings = append(crossings, x)
+		}
+	}
+	return cfg, metas, anchors, crossings
+}
+
 // TestSolve holds the sweeps to plain recursion over random crossings.
 func TestSolve(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		const lead = 2
-		cfg := GraphConfig{Lead: lead, Hops: rapid.IntRange(1, 4).Draw(t, "hops"), Discount: 0.9, Reach: 4}
-		var metas []trajectory.Meta
-		var anchors []trajectory.Anchor
-		row := int64(0)
-		for e := range rapid.IntRange(2, 5).Draw(t, "episodes") {
-			steps := rapid.IntRange(2, 8).Draw(t, fmt.Sprint("steps of ", e))
-			metas = append(metas, trajectory.Meta{ID: int64(e), Location: trajectory.Location{Row: row}, Steps: int32(steps)})
-			for step := lead; step <= steps; step++ {
-				anchors = append(anchors, trajectory.Anchor{Row: row, Step: int32(step), Rest: float64(rapid.IntRange(0, 9).Draw(t, "rest"))})
-			}
-			row += int64(steps)
-		}
-		var crossings []trajectory.Crossing
-		for place := range anchors {
-			for range rapid.IntRange(0, 3).Draw(t, "ways") {
-				m := rapid.SampledFrom(metas).Draw(t, "entered")
-				crossings = append(crossings, trajectory.Crossing{
-					Anchor: int32(place), Row: m.Location.Row, Step: rapid.Int32Range(0, m.Steps-1).Draw(t, "at"),
-					Rest: float64(rapid.IntRange(0, 9).Draw(t, "its rest")), Distance: rapid.Float32Range(0, 4).Draw(t, "distance"),
-				})
-			}
-		}
+		cfg, metas, anchors, crossings := random(t)
 		c := NewGraph(cfg, metas, anchors)
 		solve(c, crossings)
 		// enter is the most that can be earned from a step of an episode on.
@@ -154,7 +158,7 @@ func TestSolve(t *testing.T) {
 		enter = func(x trajectory.Crossing, hops int) float64 {
 			most := x.Rest
 			for place, a := range anchors {
-				if hops == 0 || a.Row != x.Row || a.Step < x.Step+1+lead {
+				if hops == 0 || a.Row != x.Row || a.Step < x.Step+1+int32(cfg.Lead) {
 					continue
 				}
 				for _, y := range crossings {
@@ -177,6 +181,109 @@ func TestSolve(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestCompose: what is made of some of the planned bridges are chains of these that can be
+// followed and gain something. Each begins by another bridge, and what gains something alone
+// is in one.
+func TestCompose(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		cfg, metas, anchors, crossings := random(t)
+		g := NewGraph(cfg, metas, anchors)
+		solve(g, crossings)
+		var low []*trajectory.Meta
+		for i := range metas {
+			low = append(low, &metas[i])
+		}
+		leaps := g.Take(low, 1000)
+		kept := make([]bool, len(leaps))
+		for i := range kept {
+			kept[i] = rapid.Bool().Draw(t, "accepted")
+		}
+		accepted := func(number int32) bool { return kept[number] }
+		c := g.among(accepted)
+		begun, held := map[int32]bool{}, map[int32]bool{}
+		for _, chain := range g.Compose(accepted) {
+			if begun[chain[0]] {
+				t.Fatalf("two chains begin by bridge %d", chain[0])
+			}
+			begun[chain[0]] = true
+			var places []leap
+			for i, number := range chain {
+				if held[number] = true; !kept[number] {
+					t.Fatalf("chain %v holds the rejected bridge %d", chain, number)
+				}
+				if i > 0 {
+					from, to := leaps[chain[i-1]].High, leaps[number].Low
+					if from.Episode.ID != to.Episode.ID || to.Step <= from.Step {
+						t.Fatalf("bridge %d leaves %+v, entered was %+v", number, to, from)
+					}
+				}
+				places = append(places, g.planned.leaps[number])
+			}
+			if len(chain) > cfg.Hops || c.gain(places) <= 0 {
+				t.Fatalf("chain %v of at most %d bridges gains %v", chain, cfg.Hops, c.gain(places))
+			}
+		}
+		for number, l := range g.planned.leaps {
+			if alone := c.gain([]leap{l}); kept[number] && alone > 0 && !held[int32(number)] {
+				t.Fatalf("bridge %d gains %v, and no chain holds it", number, alone)
+			}
+		}
+	})
+}
+
+// TestJudge: what is planned once some bridges are judged holds none of those that were
+// rejected, goes on from those that were accepted, and is attempted once.
+func TestJudge(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		cfg, metas, anchors, crossings := random(t)
+		g := NewGraph(cfg, metas, anchors)
+		solve(g, crossings)
+		var low []*trajectory.Meta
+		for i := range metas {
+			low = append(low, &metas[i])
+		}
+		var leaps []Leap
+		var kept []bool
+		for range 3 {
+			for _, l := range g.Take(low, 3) {
+				if slices.Contains(leaps, l) {
+					t.Fatalf("%+v is attempted twice", l)
+				}
+				leaps, kept = append(leaps, l), append(kept, rapid.Bool().Draw(t, "accepted"))
+			}
+			g.Judge(func(number int32) bool { return kept[number] })
+			for _, chain := range g.Chains() {
+				for _, number := range chain {
+					if int(number) < len(kept) && !kept[number] {
+						t.Fatalf("chain %v holds the rejected bridge %d", chain, number)
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestComposeGoesRound a rejected bridge by that of another chain.
+func TestComposeGoesRound(t *testing.T) {
+	c, low := crossed(3, 2)
+	leaps := c.Take(low, 100)
+	chains := c.Chains()
+	kept := make([]bool, len(leaps))
+	for i := range kept {
+		kept[i] = true
+	}
+	kept[chains[0][1]] = false
+	for _, chain := range c.Compose(func(number int32) bool { return kept[number] }) {
+		if chain[0] == chains[0][0] {
+			if len(chain) == 2 && leaps[chain[1]].High.Episode.ID == 2 {
+				return
+			}
+			t.Fatalf("chain %v", chain)
+		}
+	}
+	t.Errorf("no chain begins as %v, of %d bridges", chains[0], len(leaps))
 }
 
 // TestEntriesAreBounded: no stretch of an episode is entered by more chains than its

@@ -104,8 +104,20 @@ func (w *Work) loadCrossings(v datasetio.Survey) error {
 	return nil
 }
 
+// Rounds are in how many parts so many attempts are made: one for each bridge that a chain
+// may have, so that chains that are broken can go on by others.
+func (w *Work) Rounds() int64 {
+	if w.crossings == nil {
+		return 1
+	}
+	return int64(w.Settings.Hops)
+}
+
 // leaps plans the crossings of a round: as many as there are.
 func (w *Work) leaps(r Round) []trajectory.PairBatch {
+	if r.Number > 0 {
+		w.crossings.Judge(w.passed())
+	}
 	plan := w.Settings.plan(w.Seed, w.Batch, r)
 	plan.FirstBatch = w.firstBatch(r)
 	batches, order := plan.Leaps(w.crossings.Take(w.Pools.Low, r.Count), w.Settings.lead(w.Models.Horizon)-1)
@@ -123,54 +135,49 @@ func (w *Work) firstBatch(r Round) int64 {
 	return first
 }
 
-// Stitches are the episodes of D_aug: accepted attempts, those of a chain joined as far
-// as they follow each other. What no episode holds then begins one of its own.
+// Stitches are the episodes of D_aug: accepted attempts, those to crossings as chains.
 func (w *Work) Stitches() []trajectory.Outcome {
 	accepted := w.accepted()
 	if w.crossings == nil || w.Mix.Emit == mix.EmitBridge {
 		return accepted
 	}
-	byIndex := map[int64]int{}
-	for i, o := range accepted {
-		byIndex[o.Index] = i
+	byIndex := map[int64]trajectory.Outcome{}
+	for _, o := range accepted {
+		byIndex[o.Index] = o
 	}
-	held := make([]bool, len(accepted))
-	stitches := make([]trajectory.Outcome, 0, len(accepted))
-	begin := func(run []int) {
-		o := accepted[run[0]]
-		for _, i := range run {
-			held[i] = true
-		}
-		for _, i := range run[1:] {
-			hop := accepted[i]
+	stitches := slices.DeleteFunc(accepted, func(o trajectory.Outcome) bool { return o.Crossing })
+	for _, chain := range w.crossings.Compose(w.passed()) {
+		o := byIndex[w.planned[chain[0]]]
+		for _, number := range chain[1:] {
+			hop := byIndex[w.planned[number]]
 			o.Onward = append(o.Onward, trajectory.Hop{Pair: hop.Pair, BridgeReturn: hop.BridgeReturn, Staged: hop.Staged})
 		}
 		stitches = append(stitches, o)
 	}
-	var rest [][]int
-	for _, chain := range w.crossings.Chains() {
-		for i, run := range w.runs(chain, byIndex) {
-			switch {
-			case len(run) == 0:
-			case i == 0:
-				begin(run)
-			default:
-				rest = append(rest, run)
-			}
-		}
-	}
-	for _, run := range rest {
-		if !held[run[0]] {
-			begin(run)
-		}
-	}
-	for i := range accepted {
-		if !held[i] {
-			begin([]int{i})
-		}
-	}
 	slices.SortFunc(stitches, func(a, b trajectory.Outcome) int { return cmp.Compare(a.Index, b.Index) })
 	return stitches
+}
+
+// passed tells which of the plan's crossings were accepted, by their numbers.
+func (w *Work) passed() func(number int32) bool {
+	accepted := map[int64]bool{}
+	for _, o := range w.accepted() {
+		accepted[o.Index] = true
+	}
+	return func(number int32) bool { return int(number) < len(w.planned) && accepted[w.planned[number]] }
+}
+
+// Idle counts the accepted bridges that no stitched episode holds: they lead nowhere
+// without those that were rejected.
+func (w *Work) Idle() int64 {
+	held := map[int64]bool{}
+	for _, o := range w.Stitches() {
+		held[o.Index] = true
+		for _, hop := range o.Onward {
+			held[hop.Index] = true
+		}
+	}
+	return int64(len(w.accepted()) - len(held))
 }
 
 // Kinds counts outcomes by how their entries were chosen; nil where there is one way.
@@ -189,24 +196,4 @@ func (w *Work) Kinds(of func(trajectory.Outcome) bool) map[string]int64 {
 		}
 	}
 	return kinds
-}
-
-// runs are the parts of a chain that were accepted, by places of outcomes: the first may
-// be empty, where the first bridge was not.
-func (w *Work) runs(chain []int32, byIndex map[int64]int) [][]int {
-	runs := [][]int{{}}
-	for _, number := range chain {
-		place, there := 0, int(number) < len(w.planned)
-		if there {
-			place, there = byIndex[w.planned[number]]
-		}
-		last := len(runs) - 1
-		switch {
-		case there:
-			runs[last] = append(runs[last], place)
-		case last == 0 || len(runs[last]) > 0:
-			runs = append(runs, nil)
-		}
-	}
-	return runs
 }

@@ -67,8 +67,8 @@ func episodes(stitches []trajectory.Outcome) (all [][]int64) {
 	return all
 }
 
-// TestStitches: a chain is as long as its bridges were accepted, and what is left of it
-// is not lost.
+// TestStitches: a chain that leads on without its rejected bridges is there, and one that
+// leads nowhere is not.
 func TestStitches(t *testing.T) {
 	for _, test := range []struct {
 		rejected []int64
@@ -76,9 +76,9 @@ func TestStitches(t *testing.T) {
 	}{
 		{nil, [][]int64{{0, 1, 2, 3}}},
 		{[]int64{0}, [][]int64{{1, 2, 3}}},
-		{[]int64{1}, [][]int64{{0, 1}, {2, 3}}},
-		{[]int64{2}, [][]int64{{0, 1, 2}}},
-		{[]int64{0, 2}, [][]int64{{1, 2}}},
+		{[]int64{1}, [][]int64{{2, 3}}},
+		{[]int64{2}, nil},
+		{[]int64{0, 2}, nil},
 		{[]int64{0, 1, 2}, nil},
 	} {
 		w := chained(t, test.rejected...)
