@@ -128,7 +128,7 @@ bench: ## measure reading and writing against pyarrow, stitching, Beam's overhea
 	file=$$(mktemp) && trap 'rm -f "$$file"' EXIT && \
 		DIFFSTITCH_BENCH_FILE=$$file $(GO) test ./io/layout -run '^$$' -bench Canonical -benchtime 5x && \
 		$(PYTHON) tools/bench/parquet_peer.py "$$file"
-	$(GO) test ./testing/bench -run '^$$' -bench 'Stitching|Refine|Forward|Beam' -benchtime 3x -timeout 60m
+	$(GO) test ./testing/bench -run '^$$' -bench 'Stitching|Forward|Beam' -benchtime 3x -timeout 60m
 	$(GO) test ./testing/bench -run '^$$' -bench Planning -benchtime 1x -timeout 60m
 
 .PHONY: bench-memory

@@ -91,7 +91,7 @@ func newPage(r Report) (page, error) {
 	p := page{Report: r, Tiles: tiles(r)}
 	err := addSections(&p, r,
 		truthSection, scaleSection, pathsSection, funnelSection, attemptsSection, returnsSection, marginalsSection,
-		correlationsSection, lossSection, timeSection, modelsSection, metricsSection, rejectsSection, configurationSection)
+		correlationsSection, lossSection, heldOutSection, timeSection, modelsSection, metricsSection, rejectsSection, configurationSection)
 	return p, err
 }
 

@@ -39,6 +39,7 @@ type Report struct {
 	Pools       *Pools
 	Transitions *Comparison
 	Losses      []Loss
+	HeldOut     []Error // of the dynamics model
 	Truth       *Truth
 
 	Configuration json.RawMessage // of the run, any JSON
@@ -110,6 +111,15 @@ type Loss struct {
 	Model          string
 	Train, HeldOut []LossPoint
 }
+
+// Error is what a model is off by on held-out data.
+type Error struct {
+	Of           string // “a transition”
+	Raw, Spreads Quantiles
+}
+
+// Quantiles are some of a distribution's.
+type Quantiles struct{ Median, P90, P99, Max float64 }
 
 // LossPoint is the loss after a number of training steps.
 type LossPoint struct {

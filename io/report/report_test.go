@@ -35,7 +35,7 @@ func TestSample(t *testing.T) {
 	}
 	want := []string{
 		"Judged by the simulator", "True one-step error", "Stitched trajectories", "Stages", "Step estimation and qualification", "Returns",
-		"Generated transitions against real ones", "Correlations", "Training", "Time by stage",
+		"Generated transitions against real ones", "Correlations", "Training", "Held-out error of the dynamics model", "Time by stage",
 		"Models at work", "Measurements", "Rejected input", "Configuration",
 	}
 	if diff := cmp.Diff(want, headings(got)); diff != "" {

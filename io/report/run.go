@@ -133,6 +133,26 @@ func lossSection(r Report) (section, error) {
 	return s, nil
 }
 
+// heldOutSection tells what the dynamics model is worth, by which δ is chosen.
+func heldOutSection(r Report) (section, error) {
+	if len(r.HeldOut) == 0 {
+		return section{}, nil
+	}
+	s := section{
+		Title: "Held-out error of the dynamics model",
+		Text: "How far the predicted next state lies from the recorded one on episodes that no net learned from, " +
+			"in the units of the observations and, after the slash, in their standard deviations.",
+		Table: &table{Head: []string{"Error", "Median", "90 %", "99 %", "Largest"}},
+	}
+	for _, e := range r.HeldOut {
+		both := func(raw, spreads float64) cell { return cell{number(raw) + " / " + number(spreads), "number"} }
+		s.Table.Rows = append(s.Table.Rows, []cell{
+			{Text: e.Of}, both(e.Raw.Median, e.Spreads.Median), both(e.Raw.P90, e.Spreads.P90), both(e.Raw.P99, e.Spreads.P99), both(e.Raw.Max, e.Spreads.Max),
+		})
+	}
+	return s, nil
+}
+
 func addCurve(p *plot.Plot, points plotter.XYs, t tone) {
 	if len(points) > 0 {
 		p.Add(line(Thin(points, 400), t))

@@ -36,6 +36,7 @@ func sample() Report {
 		Pools:         samplePools(rng),
 		Transitions:   sampleTransitions(rng),
 		Losses:        sampleLosses(rng),
+		HeldOut:       []Error{{Of: "a transition, by the nets that judge", Raw: Quantiles{0.1, 0.2, 0.5, 1}, Spreads: Quantiles{0.01, 0.02, 0.05, 0.1}}},
 		Configuration: json.RawMessage(`{"seed": 18446744073709551615, "pair": {"strategy": "reference", "candidates": 512}, "mix": "concat"}`),
 		Rejects:       []Reject{{"maze.parquet, episode 17", "step 4: observations are not finite"}},
 		Paths:         samplePaths(rng),

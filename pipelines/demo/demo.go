@@ -41,7 +41,7 @@ func DefaultOptions() Options {
 		Dir:      "demo",
 		Episodes: 500,
 		Stitches: 1024,
-		Updates:  4000,
+		Updates:  5000,
 		Trials:   100,
 		Seed:     1,
 		Backend:  backend.Auto,

@@ -9,10 +9,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"testing"
-	"time"
 
 	"diffstitch/io/dataset"
 	"diffstitch/io/datasetio"
@@ -107,34 +105,6 @@ func BenchmarkStitching(b *testing.B) {
 			b.ReportMetric(float64(o.Stitches)*float64(b.N)/b.Elapsed().Seconds(), "stitches/s")
 		})
 	}
-}
-
-// BenchmarkRefine is the cost of refining bridges beside that of sampling them.
-func BenchmarkRefine(b *testing.B) {
-	_, models := trained(b, backendName())
-	s, err := session.Shared(session.Options{
-		Dir: models, Backend: backendName(), Batch: 64, Refine: true, Sampler: diffusion.Sampler{Kind: diffusion.DDIM, Steps: 20},
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	info := s.Info()
-	window := info.Horizon * info.ObservationDim
-	known, mask := make([]float32, 64*window), make([]float32, 64*info.Horizon)
-	var sampling time.Duration
-	for b.Loop() {
-		start := time.Now()
-		plans, err := s.Sample(known, mask, make([]uint64, 64))
-		if err != nil {
-			b.Fatal(err)
-		}
-		sampling += time.Since(start)
-		if _, err := s.Refine(slices.Collect(slices.Chunk(plans, window))); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportMetric(float64(64*b.N)/(b.Elapsed()-sampling).Seconds(), "stitches/s")
-	b.ReportMetric((b.Elapsed()-sampling).Seconds()/sampling.Seconds(), "×sampling")
 }
 
 func BenchmarkDenoiserForward(b *testing.B) {

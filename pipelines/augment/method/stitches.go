@@ -86,6 +86,28 @@ func refinementWords(w *Work) string {
 	return fmt.Sprintf("on, by %d nets; %d others judge", w.Models.Refiners, w.Models.DynamicsNets)
 }
 
+// heldOut is what the dynamics model is off by on held-out data, where it says so.
+func heldOut(of training.Details) (errors []report.Error) {
+	for _, e := range []struct {
+		of     string
+		errors *training.ErrorQuantiles
+	}{
+		{"a transition, by the nets that judge", of.HeldOutError},
+		{"a transition, by the nets that refine", of.RefinerError},
+		{"an episode's mean", of.EpisodeError},
+		{fmt.Sprintf("the worst of %d steps", training.StretchSteps), of.StretchError},
+	} {
+		if e.errors != nil {
+			errors = append(errors, report.Error{Of: e.of, Raw: quantiles(e.errors.Quantile), Spreads: quantiles(e.errors.QuantileNormalized)})
+		}
+	}
+	return errors
+}
+
+func quantiles(at func(float64) float64) report.Quantiles {
+	return report.Quantiles{Median: at(0.5), P90: at(0.9), P99: at(0.99), Max: at(1)}
+}
+
 // panels is how many stitched trajectories are drawn.
 const panels = 6
 
@@ -94,6 +116,7 @@ func (stitching) Picture(w *Work, page *report.Report, of Sources) error {
 	if notice := w.Models.Models[training.Denoiser].Details.Statistics.Notice(); notice != "" {
 		page.Notices = append(page.Notices, notice)
 	}
+	page.HeldOut = heldOut(w.Models.Models[training.Dynamics].Details)
 	if page.Pools = poolReturns(w); !w.Settings.Delta.Normalised { // the errors drawn are in the units of the observations
 		page.Threshold = w.Settings.Delta.Value
 	}
