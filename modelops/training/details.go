@@ -34,6 +34,9 @@ type Details struct {
 	// judged by its worst.
 	EpisodeError *ErrorQuantiles `json:"episode_error,omitempty"`
 	StretchError *ErrorQuantiles `json:"stretch_error,omitempty"`
+	// ActionEffect is how far f_ω's next state moves where the action is that of another
+	// held-out transition.
+	ActionEffect *ErrorQuantiles `json:"action_effect,omitempty"`
 	// MaxDisagreement is how far a net of f_ω's ensemble strays from the nets' mean, at
 	// most, on any transition of the data, in the units of the observations; 0 of one
 	// net.

@@ -197,6 +197,9 @@ func (r *regression) measure(engine compute.Backend, j *job, weights []checkpoin
 	}
 	if j.kind == Dynamics {
 		r.measureErrors(j, outputs)
+		if err := r.measureActions(nets, j, features, middle); err != nil {
+			return err
+		}
 		if j.details.MaxDisagreement, err = r.maxDisagreement(nets, j); err != nil {
 			return err
 		}
@@ -245,6 +248,44 @@ func (r *regression) measureErrors(j *job, outputs [][]float32) {
 	if cfg.Refiners > 0 {
 		j.details.RefinerError = r.errors(heldOut, average(outputs, cfg.refining(nil))).quantiles()
 	}
+}
+
+// measureActions records what another transition's action changes, features and outputs being
+// those of the held-out transitions.
+func (r *regression) measureActions(nets *Regressor, j *job, features, outputs []float32) error {
+	heldOut, stateDim := j.examples.heldOut, r.data.ObservationDim
+	others := slices.Clone(features)
+	for i, other := range stream(j.seed, j.kind, actionsStream, 0).Perm(len(heldOut)) {
+		row := r.net.Inputs * i
+		copy(others[row+stateDim:row+r.net.Inputs], features[other*r.net.Inputs+stateDim:(other+1)*r.net.Inputs])
+	}
+	all, err := nets.run(others)
+	if err != nil {
+		return err
+	}
+	moved := average(all, j.details.Elites)
+	effect := transitionErrors{make([]float32, len(heldOut)), make([]float32, len(heldOut))}
+	there, elsewhere := make([]float32, stateDim), make([]float32, stateDim)
+	for i, at := range heldOut {
+		state := r.data.Trajectories[at.episode].States[int(at.step)*stateDim:]
+		r.mapping.result(there, state, outputs[i*stateDim:])
+		r.mapping.result(elsewhere, state, moved[i*stateDim:])
+		effect.raw[i], effect.normalized[i] = r.distance(there, elsewhere)
+	}
+	j.details.ActionEffect = effect.quantiles()
+	return nil
+}
+
+// distance of two states, in the units of the observations and in their spreads.
+func (r *regression) distance(a, b []float32) (raw, normalized float32) {
+	var squares, scaled float64
+	for d := range a {
+		difference := float64(a[d]) - float64(b[d])
+		squares += difference * difference
+		difference /= float64(r.mapping.stats.ObservationScale[d])
+		scaled += difference * difference
+	}
+	return float32(math.Sqrt(squares)), float32(math.Sqrt(scaled))
 }
 
 // maxDisagreement is the largest of the elites over the data, held out or not.
@@ -314,14 +355,7 @@ func (r *regression) errors(from []example, outputs []float32) transitionErrors 
 		predicted := make([]float32, len(next))
 		start := int(at.step) * len(next)
 		r.mapping.result(predicted, r.data.Trajectories[at.episode].States[start:], outputs[i*len(next):])
-		var squares, scaled float64
-		for d := range next {
-			difference := float64(predicted[d]) - float64(next[d])
-			squares += difference * difference
-			difference /= float64(r.mapping.stats.ObservationScale[d])
-			scaled += difference * difference
-		}
-		e.raw[i], e.normalized[i] = float32(math.Sqrt(squares)), float32(math.Sqrt(scaled))
+		e.raw[i], e.normalized[i] = r.distance(predicted, next)
 	}
 	return e
 }

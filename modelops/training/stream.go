@@ -13,6 +13,7 @@ const (
 	examplesStream = "examples" // an optimizer step's examples and noise
 	partsStream    = "parts"    // which episodes the nets that judge and those that refine learn from
 	heldOutStream  = "held-out" // the examples of held-out losses
+	actionsStream  = "actions"  // whose actions held-out transitions are tried with
 )
 
 // stream is the random stream of one use by one kind, counted by index.

@@ -138,6 +138,10 @@ func TestPerceptronsLearn(t *testing.T) {
 			}
 			if kind == Dynamics {
 				checkErrors(t, *details.HeldOutError)
+				// Two steps of 0.1 in any directions lead up to 0.2 apart.
+				if median, most := details.ActionEffect.Quantile(0.5), details.ActionEffect.Quantile(1); median < 0.05 || math.Abs(most-0.2) > 0.03 {
+					t.Errorf("another's action moves the next state by %v in the median, %v at most, want 0.2", median, most)
+				}
 			}
 		}
 	})

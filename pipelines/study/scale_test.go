@@ -164,7 +164,7 @@ func TestSettingsAreTaken(t *testing.T) {
 // TestParts has each D* of the stitch maze made with the parts that its row names.
 func TestParts(t *testing.T) {
 	hops := method.DefaultSettings().Hops
-	auto, usual := method.Delta{Quantile: method.DefaultQuantile}, method.Delta{Value: 0.37}
+	auto, usual := method.AutoDelta(), method.Delta{Value: 0.37}
 	want := []struct {
 		pairing string
 		hops    int

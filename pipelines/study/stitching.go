@@ -30,7 +30,7 @@ func stitchingOf(s Settings, models training.Config) Stitching {
 	usual.Delta = thresholdsOf(s.Env).usual
 	usual.Pairing = method.DefaultPairing(models.Denoiser.Diffusion.Conditioning)
 	if s.Study == Stitch { // what is accepted is to be true
-		usual.Delta = method.Delta{Quantile: method.DefaultQuantile}
+		usual.Delta = method.AutoDelta()
 	}
 	switch s.Scale.Stitching {
 	case asPaper:

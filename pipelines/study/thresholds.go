@@ -29,7 +29,7 @@ func thresholdsOf(environment string) thresholds {
 	if slices.ContainsFunc(paperEnvironments, func(family string) bool { return strings.HasPrefix(preset, family) }) {
 		return thresholds{usual: method.Delta{Value: 2}, compared: values(1, 2, 3, 4)}
 	}
-	return thresholds{usual: method.Delta{Quantile: method.DefaultQuantile}, compared: quantiles(0.9, 0.99, 0.999, 1)}
+	return thresholds{usual: method.AutoDelta(), compared: quantiles(0.9, 0.99, 0.999, 1)}
 }
 
 func values(numbers ...float64) (deltas []method.Delta) {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"diffstitch/modelops/session"
 	"diffstitch/modelops/training"
 	"diffstitch/transforms/estimate"
 )
@@ -16,7 +17,11 @@ type Delta struct {
 	// Quantile, if positive, sets δ to that quantile of the dynamics model's largest
 	// error on held-out real stretches: as many of those would be kept.
 	Quantile float64 `json:"quantile,omitempty"`
-	Value    float64 `json:"value,omitempty"` // in the units of the observations
+	// WrongActions, if positive, bounds δ by half of what another transition's action changes
+	// at most in that share of the real transitions, by the dynamics model: a bridge with
+	// a larger error could as well have wrong actions. Half, since the model is off, too.
+	WrongActions float64 `json:"wrong_actions,omitempty"`
+	Value        float64 `json:"value,omitempty"` // in the units of the observations
 	// Normalised has errors measured in standard deviations of the observations, and the
 	// value too.
 	Normalised bool `json:"normalised,omitempty"`
@@ -40,16 +45,32 @@ func (d Delta) In(space string) (Delta, error) {
 // heldOutError is what δ may be a quantile of.
 var heldOutError = fmt.Sprintf("the worst dynamics error in %d held-out steps", training.StretchSteps)
 
-// of is the quantile of a dynamics model's errors.
-func (d Delta) of(errors training.ErrorQuantiles) float64 {
-	if d.Normalised {
-		return errors.QuantileNormalized(d.Quantile)
+// settled is δ by a dynamics model: the quantile or the bound, whichever is less, alone.
+func (d Delta) settled(models session.Info) Delta {
+	if d.Quantile <= 0 {
+		return d
 	}
-	return errors.Quantile(d.Quantile)
+	d.Value = d.at(models.StretchError, d.Quantile)
+	effect := models.Models[training.Dynamics].Details.ActionEffect
+	if d.WrongActions > 0 && effect != nil { // models of earlier versions don't say
+		if bound := d.at(*effect, d.WrongActions) / 2; bound > 0 && bound < d.Value {
+			d.Value, d.Quantile = bound, 0
+			return d
+		}
+	}
+	d.WrongActions = 0
+	return d
 }
 
-// DefaultQuantile is what "auto" means.
-const DefaultQuantile = 0.99
+func (d Delta) at(errors training.ErrorQuantiles, share float64) float64 {
+	if d.Normalised {
+		return errors.QuantileNormalized(share)
+	}
+	return errors.Quantile(share)
+}
+
+// AutoDelta is what "auto" means.
+func AutoDelta() Delta { return Delta{Quantile: 0.99, WrongActions: 0.05} }
 
 // ParseDelta reads "auto", "auto:0.99", "off" or a number.
 func ParseDelta(s string) (Delta, error) {
@@ -58,7 +79,7 @@ func ParseDelta(s string) (Delta, error) {
 	case s == "off":
 		return Delta{Off: true}, nil
 	case s == "auto":
-		return Delta{Quantile: DefaultQuantile}, nil
+		return AutoDelta(), nil
 	case name == "auto" && given:
 		q, err := strconv.ParseFloat(quantile, 64)
 		if err != nil || !(q > 0 && q <= 1) {
@@ -89,6 +110,8 @@ func (d Delta) String() string {
 	switch {
 	case d.Off:
 		return "off"
+	case d.Quantile == 0 && d.WrongActions > 0:
+		return fmt.Sprintf("%.4g%s (half of what one in %.0f wrong actions changes, at most)", d.Value, unit, 1/d.WrongActions)
 	case d.Quantile > 0:
 		return fmt.Sprintf("%.4g%s (the %g quantile of "+heldOutError+")", d.Value, unit, d.Quantile)
 	}

@@ -86,6 +86,6 @@ func defaultStitching() StitchingSettings {
 		Sampler:    diffusion.Sampler{Kind: diffusion.DDIM, Steps: 20},
 		// Near the top of the range that the authors' code uses.
 		GuidedReturn: 0.9,
-		Delta:        Delta{Quantile: DefaultQuantile},
+		Delta:        AutoDelta(),
 	}
 }

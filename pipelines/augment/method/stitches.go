@@ -96,6 +96,7 @@ func heldOut(of training.Details) (errors []report.Error) {
 		{"a transition, by the nets that refine", of.RefinerError},
 		{"an episode's mean", of.EpisodeError},
 		{fmt.Sprintf("the worst of %d steps", training.StretchSteps), of.StretchError},
+		{"for comparison: what another transition's action changes", of.ActionEffect},
 	} {
 		if e.errors != nil {
 			errors = append(errors, report.Error{Of: e.of, Raw: quantiles(e.errors.Quantile), Spreads: quantiles(e.errors.QuantileNormalized)})

@@ -74,9 +74,7 @@ func (stitching) Settle(w *Work) error {
 	if s.Pairing != pair.Crossings {
 		s.Hops = 0
 	}
-	if s.Delta.Quantile > 0 {
-		s.Delta.Value = s.Delta.of(w.Models.StretchError)
-	}
+	s.Delta = s.Delta.settled(w.Models)
 	if s.Refine == "" {
 		s.Refine = RefineOff
 		if w.Models.Refiners > 0 {

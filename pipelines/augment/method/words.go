@@ -86,7 +86,11 @@ func stepsWords(c estimate.Config) string {
 func (s StitchingSettings) delta() string {
 	d := s.Delta
 	if d.Quantile > 0 && d.Value == 0 { // no model has settled it
-		return fmt.Sprintf("the %g quantile of "+heldOutError, d.Quantile)
+		quantile := fmt.Sprintf("the %g quantile of "+heldOutError, d.Quantile)
+		if d.WrongActions > 0 {
+			quantile += ", or half of what wrong actions change, if that is less"
+		}
+		return quantile
 	}
 	if rounded, err := strconv.ParseFloat(fmt.Sprintf("%.4g", d.Value), 64); err == nil {
 		d.Value = rounded
