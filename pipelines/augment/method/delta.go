@@ -17,9 +17,10 @@ type Delta struct {
 	// Quantile, if positive, sets δ to that quantile of the dynamics model's largest
 	// error on held-out real stretches: as many of those would be kept.
 	Quantile float64 `json:"quantile,omitempty"`
-	// WrongActions, if positive, bounds δ by half of what another transition's action changes
-	// at most in that share of the real transitions, by the dynamics model: a bridge with
-	// a larger error could as well have wrong actions. Half, since the model is off, too.
+	// WrongActions, if positive, bounds δ by what another transition's action changes at
+	// most in that share of the real transitions, by the dynamics model, over √2: a bridge
+	// that is off by more could as well have wrong actions, and the error of the model that
+	// says so comes on top, about as large and in a direction of its own.
 	WrongActions float64 `json:"wrong_actions,omitempty"`
 	Value        float64 `json:"value,omitempty"` // in the units of the observations
 	// Normalised has errors measured in standard deviations of the observations, and the
@@ -53,7 +54,7 @@ func (d Delta) settled(models session.Info) Delta {
 	d.Value = d.at(models.StretchError, d.Quantile)
 	effect := models.Models[training.Dynamics].Details.ActionEffect
 	if d.WrongActions > 0 && effect != nil { // models of earlier versions don't say
-		if bound := d.at(*effect, d.WrongActions) / 2; bound > 0 && bound < d.Value {
+		if bound := d.at(*effect, d.WrongActions) / math.Sqrt2; bound > 0 && bound < d.Value {
 			d.Value, d.Quantile = bound, 0
 			return d
 		}
@@ -111,7 +112,7 @@ func (d Delta) String() string {
 	case d.Off:
 		return "off"
 	case d.Quantile == 0 && d.WrongActions > 0:
-		return fmt.Sprintf("%.4g%s (half of what one in %.0f wrong actions changes, at most)", d.Value, unit, 1/d.WrongActions)
+		return fmt.Sprintf("%.4g%s (what one in %.0f wrong actions changes at most, over √2)", d.Value, unit, 1/d.WrongActions)
 	case d.Quantile > 0:
 		return fmt.Sprintf("%.4g%s (the %g quantile of "+heldOutError+")", d.Value, unit, d.Quantile)
 	}

@@ -1,6 +1,7 @@
 package method
 
 import (
+	"math"
 	"testing"
 
 	"diffstitch/modelops/checkpoint"
@@ -8,8 +9,8 @@ import (
 	"diffstitch/modelops/training"
 )
 
-// TestSettled: δ is the lesser of the judges' error on real stretches and half of what
-// wrong actions change, unless a quantile or a value is asked for.
+// TestSettled: δ is the lesser of the judges' error on real stretches and what few wrong
+// actions change over √2, unless a quantile or a value is asked for.
 func TestSettled(t *testing.T) {
 	even := func(most float32) training.ErrorQuantiles { // from 0 to most
 		return training.ErrorQuantiles{Raw: []float32{0, most}, Normalized: []float32{0, most / 2}}
@@ -19,7 +20,7 @@ func TestSettled(t *testing.T) {
 			training.Dynamics: {Identity: checkpoint.Identity{}, Details: training.Details{ActionEffect: effect}},
 		}}
 	}
-	effect, none := even(40), even(0) // half of one in twenty is 1
+	effect, none := even(20*math.Sqrt2), even(0) // one in twenty changes √2
 	normalised, quantile := AutoDelta(), Delta{Quantile: 0.5}
 	normalised.Normalised = true
 	for _, test := range []struct {

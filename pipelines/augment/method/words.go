@@ -88,7 +88,7 @@ func (s StitchingSettings) delta() string {
 	if d.Quantile > 0 && d.Value == 0 { // no model has settled it
 		quantile := fmt.Sprintf("the %g quantile of "+heldOutError, d.Quantile)
 		if d.WrongActions > 0 {
-			quantile += ", or half of what wrong actions change, if that is less"
+			quantile += ", or what few wrong actions change over √2, if that is less"
 		}
 		return quantile
 	}

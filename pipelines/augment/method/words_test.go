@@ -16,7 +16,7 @@ func TestWords(t *testing.T) {
 		want   StitchingWords
 	}{
 		{"defaults", func(*StitchingSettings) {}, StitchingWords{
-			"crossings, at most 3 bridges", "distance of normalised states", "ddim, 20 steps", "i* − 1", "the 0.99 quantile of the worst dynamics error in 10 held-out steps, or half of what wrong actions change, if that is less",
+			"crossings, at most 3 bridges", "distance of normalised states", "ddim, 20 steps", "i* − 1", "the 0.99 quantile of the worst dynamics error in 10 held-out steps, or what few wrong actions change over √2, if that is less",
 		}},
 		{"the paper's", func(s *StitchingSettings) { *s = s.AsPaper(); s.Delta = Delta{Value: 2} }, StitchingWords{
 			"uniform", "cosine of raw states", "ddpm, all steps, variance beta", "i*", "2",
