@@ -45,9 +45,10 @@ func newStateIndex(survey Survey, anchors []trajectory.Anchor) *stateIndex {
 }
 
 // add takes up the states of an episode at which an anchor could gain, of which there is a
-// step to take from.
+// step to take from: all, or some in even distances, that begin elsewhere in each episode.
 func (x *stateIndex) add(e *trajectory.Episode, m trajectory.Meta, rests, values []float64) {
-	for step := range e.Len() {
+	stride := max(1, x.survey.EntryStride)
+	for step := int(m.Location.Row) % stride; step < e.Len(); step += stride {
 		if trajectory.Worth(values[step], x.least, 0, x.survey.Reach) <= 0 {
 			continue
 		}
@@ -167,6 +168,9 @@ func (n *nearby) Keep(c kdtree.ComparableDist) {
 	e := n.index.entries[f.at]
 	if f.worth = trajectory.Worth(e.value, n.own.rest, f.distance, reach); f.worth <= 0 || e.sameEpisode(n.own) {
 		return
+	}
+	if len(n.found) == trajectory.WaysEach && f.worth <= n.found[n.worst()].worth {
+		return // however it is drawn
 	}
 	f.worth *= trajectory.Drawn(n.own.location(), n.own.step, e.location())
 	at := slices.IndexFunc(n.found, func(o found) bool { return n.index.entries[o.at].sameEpisode(e) })

@@ -45,8 +45,10 @@ type Survey struct {
 	// an episode.
 	Lead int `json:"lead"`
 	// Stride is how far apart the anchors of an episode lie.
-	Stride   int     `json:"stride"`
-	Discount float64 `json:"discount"`
+	Stride int `json:"stride"`
+	// EntryStride is how far apart the states lie at which an episode is entered.
+	EntryStride int     `json:"entry_stride"`
+	Discount    float64 `json:"discount"`
 }
 
 // Surveyed is a split whose anchors, or crossings into whose episodes, lie in a file.

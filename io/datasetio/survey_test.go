@@ -70,6 +70,7 @@ func TestSurvey(t *testing.T) {
 	if err := v.SaveGains(t.Context(), gains); err != nil {
 		t.Fatal(err)
 	}
+	v.EntryStride = 3
 	_, second := surveyed(t, in, Shape{4, 2}, v)
 	checkCrossings(t, v, second, anchors, gains, episodes, metas)
 	if _, again := surveyed(t, in, Shape{4, 2}, v); gocmp.Diff(second, again) != "" {
@@ -109,6 +110,9 @@ func look(v Survey, a trajectory.Anchor, place, file int32, anchors []trajectory
 		}
 		var most worth
 		for step, rest := range v.rests(e)[:e.Len()] {
+			if v.EntryStride > 0 && (step-int(at.Row)%v.EntryStride)%v.EntryStride != 0 {
+				continue
+			}
 			sum := 0.0
 			for d, s := range e.Observation(step) {
 				off := float64(s/v.Scale[d] - a.State[d]/v.Scale[d])

@@ -13,6 +13,8 @@ const (
 	// mostAnchors is how many anchors a run has, at most: a driver and each worker hold
 	// them all.
 	mostAnchors = 1 << 17
+	// mostEntries is how many states are looked at as entries, at most.
+	mostEntries = 1 << 21
 	// leastRise is by what share another bridge must raise what is gained somewhere, for
 	// a pass to be worth it.
 	leastRise = 0.05
@@ -54,6 +56,12 @@ func (c GraphConfig) Validate() error {
 // them.
 func (c GraphConfig) Stride(steps int64) int {
 	return max(1, c.Lead/2, int((steps+mostAnchors-1)/mostAnchors))
+}
+
+// EntryStride is how far apart the entries of episodes of so many steps in all should lie:
+// where there are more than enough, their neighbours say nothing new.
+func (c GraphConfig) EntryStride(steps int64) int {
+	return max(1, int((steps+mostEntries-1)/mostEntries))
 }
 
 // Graph is the states at which an episode can be left for another, what is

@@ -66,7 +66,7 @@ func survey(w *Work, pass int) datasetio.Survey {
 	}
 	return datasetio.Survey{
 		Dir: w.Dir, Pass: pass, Scale: w.Models.DeltaScale, Reach: c.Reach,
-		Lead: c.Lead, Stride: c.Stride(steps), Discount: c.Discount,
+		Lead: c.Lead, Stride: c.Stride(steps), EntryStride: c.EntryStride(steps), Discount: c.Discount,
 	}
 }
 
