@@ -184,7 +184,11 @@ func walks() []*trajectory.Episode {
 	ended := derived(1003, 1, trajectory.Provenance{Source: trajectory.SynthER})
 	ended.End = trajectory.Terminal
 	return append(long,
-		derived(1000, 5, trajectory.Provenance{Source: trajectory.Stitched, LowID: 1, HighID: 2, Bridges: []trajectory.Range{{From: 3, To: 4}}, Errors: []float32{0.5}}),
+		derived(1000, 5, trajectory.Provenance{
+			Source: trajectory.Stitched, LowID: 1, HighID: 2, Bridges: []trajectory.Range{{From: 1, To: 2}, {From: 3, To: 4}},
+			Origins: []trajectory.Origin{{EpisodeID: 1}, {EpisodeID: 3, Step: 4}, {EpisodeID: 2, Step: 5}},
+			Errors:  []float32{0.5, 0.25}, Residuals: []float32{0.25, 0},
+		}),
 		derived(1001, 3, trajectory.Provenance{Source: trajectory.TATU, Errors: []float32{0.5, 0.25, 0.125}}),
 		derived(1002, 1, trajectory.Provenance{Source: trajectory.SynthER}),
 		ended)

@@ -36,7 +36,15 @@ BATCH = 20_000
 ORIGINAL = "original"
 WITHOUT_IDS = (ORIGINAL, "synther", "tatu")  # sources whose episodes are made of no others
 PER_ROW = ("observations", "actions", "rewards", "next_observations", "terminals", "timeouts")
-PROVENANCE = ("source", "generated", "low_episode_id", "high_episode_id", "qualification_error")
+PROVENANCE = ("source", "low_episode_id", "high_episode_id")  # of an episode
+# Provenance of a row: its type, and what HDF5 holds in the place of a null.
+ORIGINS = {
+    "generated": (np.bool_, False),
+    "from_episode_id": (np.int64, -1),
+    "from_step": (np.int32, -1),
+    "qualification_error": (np.float32, np.nan),
+    "refinement_residual": (np.float32, np.nan),
+}
 
 
 class Episode:
@@ -48,7 +56,7 @@ class Episode:
         self.actions = np.asarray(actions, np.float32)  # [T, A]
         self.rewards = np.asarray(rewards, np.float32)  # [T]
         self.terminal = terminal  # else it ended by a time limit
-        self.provenance = provenance  # (source, low, high, generated [T], errors [T]); None where nothing is known
+        self.provenance = provenance  # (source, low, high, {ORIGINS: [T]}); None where nothing is known
         if next_observations is None:
             # What is not known repeats the last observation.
             final = self.observations[-1] if final is None else np.asarray(final, np.float32)
@@ -61,6 +69,15 @@ class Episode:
     def final(self):
         """The observation after the last step; the last one where it is not known."""
         return self.next_observations[-1]
+
+
+def origins(number, get):
+    """ORIGINS of rows: those that get(name) gives, else what stands for a null."""
+    found = {}
+    for name, (kind, null) in ORIGINS.items():
+        values = get(name)
+        found[name] = np.full(number, null, kind) if values is None else np.asarray(values, kind)
+    return found
 
 
 def rows(array):
@@ -92,8 +109,10 @@ def d4rl_episodes(file):
         provenance, name = None, number
         if own is not None:
             name = int(own["episode_id"][start])
-            source = own["source"][start].decode()
-            provenance = (source, int(own["low_episode_id"][start]), int(own["high_episode_id"][start]), own["generated"][span], own["qualification_error"][span])
+            provenance = (
+                own["source"][start].decode(), int(own["low_episode_id"][start]), int(own["high_episode_id"][start]),
+                origins(end - start, lambda name: own[name][span] if name in own else None),
+            )
         yield Episode(
             name, rows(file["observations"][span]), rows(file["actions"][span]), file["rewards"][span].reshape(-1), None,
             bool(terminals[end - 1]), rows(file["next_observations"][span]) if "next_observations" in file else None, provenance,
@@ -124,7 +143,7 @@ def minari_episodes(file, names):
             infos = group["infos"]
             provenance = (
                 str(group.attrs["source"]), int(group.attrs.get("low_episode_id", -1)), int(group.attrs.get("high_episode_id", -1)),
-                infos["generated"][:steps], infos["qualification_error"][:steps],
+                origins(steps, lambda name: infos[name][:steps] if name in infos else None),
             )
         yield Episode(
             int(group.attrs.get("episode_id", number)), observations[:-1], flat(group["actions"], None)[:steps], group["rewards"][:],
@@ -166,15 +185,14 @@ def table(episodes):
         "terminals": last & terminal,
         "timeouts": last & ~terminal,
     }
-    known = [e.provenance or (ORIGINAL, 0, 0, np.zeros(len(e), bool), np.zeros(len(e), np.float32)) for e in episodes]
+    known = [e.provenance or (ORIGINAL, 0, 0, origins(len(e), lambda _: None)) for e in episodes]
     unnamed = np.repeat([p[0] in WITHOUT_IDS for p in known], count)
-    generated = np.concatenate([np.asarray(p[3], bool) for p in known])
-    errors = np.concatenate([np.asarray(p[4], np.float32) for p in known])
     columns["source"] = pa.array(np.repeat([p[0] for p in known], count)).dictionary_encode()
-    columns["generated"] = generated
     columns["low_episode_id"] = pa.array(np.repeat(np.array([p[1] for p in known], np.int64), count), mask=unnamed)
     columns["high_episode_id"] = pa.array(np.repeat(np.array([p[2] for p in known], np.int64), count), mask=unnamed)
-    columns["qualification_error"] = pa.array(errors, mask=~generated | np.isnan(errors))
+    for name, (kind, null) in ORIGINS.items():
+        values = np.concatenate([p[3][name] for p in known])
+        columns[name] = pa.array(values) if kind is np.bool_ else pa.array(values, mask=np.isnan(values) | (values == null))
     return pa.table(columns)
 
 
@@ -242,12 +260,19 @@ def vectors(part, name):
     return part[name].combine_chunks().flatten().to_numpy().reshape(len(part), -1)
 
 
+def column(part, name):
+    """The values of ORIGINS' column; None where there is none."""
+    if name not in part.column_names:
+        return None
+    return part[name].fill_null(ORIGINS[name][1]).to_numpy()
+
+
 def from_rows(part):
     provenance = None
     if all(name in part.column_names for name in PROVENANCE):
         provenance = (
             part["source"][0].as_py(), part["low_episode_id"][0].as_py(), part["high_episode_id"][0].as_py(),
-            part["generated"].to_numpy(), part["qualification_error"].to_numpy(),
+            origins(len(part), lambda name: column(part, name)),
         )
     return Episode(
         part["episode_id"][0].as_py(), vectors(part, "observations"), vectors(part, "actions"), part["rewards"].to_numpy(), None,
@@ -281,13 +306,13 @@ def export_d4rl(episodes, path):
             end = np.arange(len(e)) == len(e) - 1
             for name, values in zip(PER_ROW, (e.observations, e.actions, e.rewards, e.next_observations, end & e.terminal, end & (not e.terminal))):
                 data.add(name, values)
-            source, low, high, generated, errors = e.provenance or (ORIGINAL, None, None, np.zeros(len(e), bool), np.full(len(e), np.nan))
+            source, low, high, of_rows = e.provenance or (ORIGINAL, None, None, origins(len(e), lambda _: None))
             own.add("episode_id", np.full(len(e), e.id, np.int64))
             own.add("source", np.full(len(e), source, "S16"))
             own.add("low_episode_id", np.full(len(e), -1 if low is None else low, np.int64))
             own.add("high_episode_id", np.full(len(e), -1 if high is None else high, np.int64))
-            own.add("generated", np.asarray(generated, bool))
-            own.add("qualification_error", np.asarray(errors, np.float32))
+            for name, values in of_rows.items():
+                own.add(name, values)
             yield e
 
 
@@ -313,13 +338,13 @@ def export_minari(episodes, folder, name):
             group["terminations"] = end & e.terminal
             group["truncations"] = end & (not e.terminal)
             if e.provenance:
-                source, low_id, high_id, generated, errors = e.provenance
+                source, low_id, high_id, of_rows = e.provenance
                 group.attrs["source"] = source
                 if source not in WITHOUT_IDS:
                     group.attrs.update({"low_episode_id": low_id, "high_episode_id": high_id})
                 infos = group.create_group("infos")
-                infos["generated"] = np.append(generated, False)
-                infos["qualification_error"] = np.append(np.asarray(errors, np.float32), np.float32(np.nan))
+                for column_name, values in of_rows.items():
+                    infos[column_name] = np.append(values, np.asarray(ORIGINS[column_name][1], values.dtype))
             count, steps, width = count + 1, steps + len(e), e.observations.shape[1]
             yield e
     if count == 0:
