@@ -110,7 +110,7 @@ func look(v Survey, a trajectory.Anchor, place, file int32, anchors []trajectory
 		}
 		var most worth
 		for step, rest := range v.rests(e)[:e.Len()] {
-			if v.EntryStride > 0 && (step-int(at.Row)%v.EntryStride)%v.EntryStride != 0 {
+			if v.EntryStride > 0 && (step-int(at.Row))%v.EntryStride != 0 {
 				continue
 			}
 			sum := 0.0

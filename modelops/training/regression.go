@@ -265,15 +265,18 @@ func (r *regression) measureActions(nets *Regressor, j *job, features, outputs [
 	}
 	moved := average(all, j.details.Elites)
 	effect := transitionErrors{make([]float32, len(heldOut)), make([]float32, len(heldOut))}
-	there, elsewhere := make([]float32, stateDim), make([]float32, stateDim)
 	for i, at := range heldOut {
-		state := r.data.Trajectories[at.episode].States[int(at.step)*stateDim:]
-		r.mapping.result(there, state, outputs[i*stateDim:])
-		r.mapping.result(elsewhere, state, moved[i*stateDim:])
-		effect.raw[i], effect.normalized[i] = r.distance(there, elsewhere)
+		effect.raw[i], effect.normalized[i] = r.distance(r.predicted(at, outputs[i*stateDim:]), r.predicted(at, moved[i*stateDim:]))
 	}
 	j.details.ActionEffect = effect.quantiles()
 	return nil
+}
+
+// predicted is the state after a transition by the dynamics' output.
+func (r *regression) predicted(at example, output []float32) []float32 {
+	next := make([]float32, r.data.ObservationDim)
+	r.mapping.result(next, r.data.Trajectories[at.episode].States[int(at.step)*len(next):], output)
+	return next
 }
 
 // distance of two states, in the units of the observations and in their spreads.
@@ -351,11 +354,7 @@ type transitionErrors struct {
 func (r *regression) errors(from []example, outputs []float32) transitionErrors {
 	e := transitionErrors{make([]float32, len(from)), make([]float32, len(from))}
 	for i, at := range from {
-		next := r.next(at)
-		predicted := make([]float32, len(next))
-		start := int(at.step) * len(next)
-		r.mapping.result(predicted, r.data.Trajectories[at.episode].States[start:], outputs[i*len(next):])
-		e.raw[i], e.normalized[i] = r.distance(predicted, next)
+		e.raw[i], e.normalized[i] = r.distance(r.predicted(at, outputs[i*r.data.ObservationDim:]), r.next(at))
 	}
 	return e
 }

@@ -189,7 +189,7 @@ func (r *run) stages() []snapshot.Stage {
 
 func dropped(reason string, n int64) map[string]int64 {
 	reasons := map[string]int64{}
-	if n > 0 {
+	if n != 0 {
 		reasons[reason] = n
 	}
 	return reasons

@@ -31,19 +31,9 @@ func (r *run) attempt(ctx context.Context) error {
 	if err := r.survey(ctx); err != nil {
 		return err
 	}
-	next := method.Round{}
-	for ; o.Stitches > 0; next.Number++ {
-		if next.Count = min(r.part(), o.Stitches-next.First); next.Count == 0 {
-			return nil
-		}
-		if err := r.round(ctx, next); err != nil {
-			return err
-		}
-		next.First += next.Count
-	}
-	for ; ; next.Number++ {
+	for next := (method.Round{}); ; next.Number++ {
 		var err error
-		if next.Count, err = r.nextCount(next.First, r.wanted()); next.Count == 0 || err != nil {
+		if next.Count, err = r.due(next.First); next.Count == 0 || err != nil {
 			return err
 		}
 		if err := r.round(ctx, next); err != nil {
@@ -53,10 +43,16 @@ func (r *run) attempt(ctx context.Context) error {
 	}
 }
 
-// part is how many of the attempts that are asked for a round makes: whole batches.
-func (r *run) part() int64 {
+// due is how many attempts the next round should make after so many: an equal part, in whole
+// batches, of those that are asked for, or what D_aug still needs.
+func (r *run) due(tried int64) (int64, error) {
+	asked := r.options.Stitches
+	if asked == 0 {
+		return r.nextCount(tried, r.wanted())
+	}
 	batch, rounds := int64(r.options.Batch), r.work.Rounds()
-	return (r.options.Stitches + batch*rounds - 1) / (batch * rounds) * batch
+	part := (asked + batch*rounds - 1) / (batch * rounds) * batch
+	return min(part, asked-tried), nil
 }
 
 // survey looks through the data for what planning needs, if it needs any.

@@ -27,7 +27,7 @@ var (
 	training = with([]string{"train", "--preset", "tiny", "--steps", "20", "--seed", "2"}, data...)
 	making   = with([]string{"augment", "--row-group-rows", "500", "--part-rows", "3000", "--seed", "7"}, data...)
 	stitches = with(making,
-		"--stitches", "40", "--batch", "16", "--candidates", "64", "--sampler-steps", "4", "--delta", "off")
+		"--stitches", "80", "--batch", "16", "--candidates", "64", "--sampler-steps", "4", "--delta", "off")
 	// augmentations by method; the models can do with some lenience.
 	augmentations = map[string][]string{
 		"diffstitch": stitches,
@@ -80,7 +80,7 @@ func makeAll(t *testing.T, p flink.Product, dir string) (m made, took seconds) {
 		manifest := flink.RunJSON[snapshot.Manifest](t, p, dir, with(args, "--models", models, "--out", out)...)
 		took[method] = time.Since(start).Seconds()
 		m.parts[method] = manifest.Parts
-		if manifest.Stitched.Episodes < 20 || len(manifest.Parts) < 2 {
+		if manifest.Stitched.Episodes < 40 || len(manifest.Parts) < 2 {
 			t.Errorf("%s: D* by %s has %d augmented episodes in %d parts", p.Name, method, manifest.Stitched.Episodes, len(manifest.Parts))
 		}
 		flink.Product{Name: "verify"}.Run(t, dir, "inspect", "--verify", out)

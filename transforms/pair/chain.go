@@ -124,17 +124,18 @@ func (g *Graph) chain(at int32) {
 	}
 }
 
-// plan plans a bridge and those that follow it.
-func (g *Graph) plan(first leap) {
+// plan plans a bridge and those that follow it, and gives the chain; nil of one that gains
+// nothing.
+func (g *Graph) plan(first leap) (chain []int32) {
 	leaps := g.follow(first, len(g.left)-1)
 	if g.gain(leaps) == 0 {
-		return
+		return nil
 	}
-	var chain []int32
 	for _, l := range leaps {
 		chain = append(chain, g.number(l))
 	}
 	g.enter(chain)
+	return chain
 }
 
 func (g *Graph) leapOf(at int32, which int) leap { return leap{at, at*int32(g.room()) + int32(which)} }
@@ -183,16 +184,8 @@ func (g *Graph) Compose(accepted func(number int32) bool) [][]int32 {
 	c := g.among(accepted)
 	held := make([]bool, len(c.planned.leaps))
 	begin := func(number int32) {
-		var chain []int32
-		leaps := c.follow(c.planned.leaps[number], len(c.left)-1)
-		for _, l := range leaps {
-			chain = append(chain, c.planned.known[l])
-		}
-		if c.gain(leaps) > 0 {
-			c.enter(chain)
-			for _, n := range chain {
-				held[n] = true
-			}
+		for _, n := range c.plan(c.planned.leaps[number]) {
+			held[n] = true
 		}
 	}
 	for _, chain := range g.planned.chains {
@@ -238,9 +231,6 @@ func (g *Graph) sweepAgain() {
 // anew: those that were broken go on by other bridges.
 func (g *Graph) Judge(accepted func(number int32) bool) {
 	p := &g.planned
-	if g.verdicts == nil {
-		g.verdicts = make([]verdict, len(g.ways))
-	}
 	for number, l := range p.leaps[:p.taken] {
 		if g.verdicts[l.way] = failed; accepted(int32(number)) {
 			g.verdicts[l.way] = passed

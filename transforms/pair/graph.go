@@ -75,7 +75,7 @@ type Graph struct {
 	ways     []way             // [anchors, Hops·trajectory.WaysEach]
 	fresh    []way             // [anchors, trajectory.WaysEach], of the pass that is on
 	left     []layer           // [Hops], by how many more bridges there may be
-	verdicts []verdict         // [anchors, Hops·trajectory.WaysEach]; nil before the first
+	verdicts []verdict         // [anchors, Hops·trajectory.WaysEach]
 	planned  planned
 }
 
@@ -130,6 +130,7 @@ func NewGraph(cfg GraphConfig, metas []trajectory.Meta, found []trajectory.Ancho
 		g.first[e+1] = int32(len(g.anchors))
 	}
 	g.ways, g.fresh = make([]way, len(g.anchors)*g.room()), make([]way, len(g.anchors)*trajectory.WaysEach)
+	g.verdicts = make([]verdict, len(g.ways))
 	g.planned = planned{known: map[leap]int32{}, uses: map[[2]int32]int{}, used: make([]bool, len(g.anchors))}
 	return g
 }
@@ -274,11 +275,8 @@ func (g *Graph) gainOf(at, which, hops int) float64 {
 // replaced is what is gained by a bridge to where value is earned in the place of what the
 // episode earns itself, as far as it is known to be accepted.
 func (g *Graph) replaced(l leap, value float64) float64 {
-	rest, is := g.anchors[l.anchor].rest, open
-	if g.verdicts != nil {
-		is = g.verdicts[l.way]
-	}
-	switch is {
+	rest := g.anchors[l.anchor].rest
+	switch g.verdicts[l.way] {
 	case failed:
 		return 0
 	case passed:

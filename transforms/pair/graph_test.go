@@ -147,6 +147,17 @@ func random(t *rapid.T) (cfg GraphConfig, metas []trajectory.Meta, anchors []tra
 	return cfg, metas, anchors, crossings
 }
 
+// planning is such a world's graph, solved, and its episodes, which are all of the low pool.
+func planning(t *rapid.T) (g *Graph, low []*trajectory.Meta) {
+	cfg, metas, anchors, crossings := random(t)
+	g = NewGraph(cfg, metas, anchors)
+	solve(g, crossings)
+	for i := range metas {
+		low = append(low, &metas[i])
+	}
+	return g, low
+}
+
 // TestSolve holds the sweeps to plain recursion over random crossings.
 func TestSolve(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -188,13 +199,7 @@ func TestSolve(t *testing.T) {
 // is in one.
 func TestCompose(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		cfg, metas, anchors, crossings := random(t)
-		g := NewGraph(cfg, metas, anchors)
-		solve(g, crossings)
-		var low []*trajectory.Meta
-		for i := range metas {
-			low = append(low, &metas[i])
-		}
+		g, low := planning(t)
 		leaps := g.Take(low, 1000)
 		kept := make([]bool, len(leaps))
 		for i := range kept {
@@ -221,8 +226,8 @@ func TestCompose(t *testing.T) {
 				}
 				places = append(places, g.planned.leaps[number])
 			}
-			if len(chain) > cfg.Hops || c.gain(places) <= 0 {
-				t.Fatalf("chain %v of at most %d bridges gains %v", chain, cfg.Hops, c.gain(places))
+			if len(chain) > g.config.Hops || c.gain(places) <= 0 {
+				t.Fatalf("chain %v of at most %d bridges gains %v", chain, g.config.Hops, c.gain(places))
 			}
 		}
 		for number, l := range g.planned.leaps {
@@ -237,13 +242,7 @@ func TestCompose(t *testing.T) {
 // rejected, goes on from those that were accepted, and is attempted once.
 func TestJudge(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		cfg, metas, anchors, crossings := random(t)
-		g := NewGraph(cfg, metas, anchors)
-		solve(g, crossings)
-		var low []*trajectory.Meta
-		for i := range metas {
-			low = append(low, &metas[i])
-		}
+		g, low := planning(t)
 		var leaps []Leap
 		var kept []bool
 		for range 3 {

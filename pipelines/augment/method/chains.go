@@ -104,8 +104,8 @@ func (w *Work) loadCrossings(v datasetio.Survey) error {
 	return nil
 }
 
-// Rounds are in how many parts so many attempts are made: one for each bridge that a chain
-// may have, so that chains that are broken can go on by others.
+// Rounds is how many rounds the attempts that are asked for are made in: one for each bridge
+// that a chain may have, so that chains that are broken can go on by others.
 func (w *Work) Rounds() int64 {
 	if w.crossings == nil {
 		return 1
@@ -116,7 +116,8 @@ func (w *Work) Rounds() int64 {
 // leaps plans the crossings of a round: as many as there are.
 func (w *Work) leaps(r Round) []trajectory.PairBatch {
 	if r.Number > 0 {
-		w.crossings.Judge(w.passed())
+		_, passed := w.crossed()
+		w.crossings.Judge(passed)
 	}
 	plan := w.Settings.plan(w.Seed, w.Batch, r)
 	plan.FirstBatch = w.firstBatch(r)
@@ -141,15 +142,12 @@ func (w *Work) Stitches() []trajectory.Outcome {
 	if w.crossings == nil || w.Mix.Emit == mix.EmitBridge {
 		return accepted
 	}
-	byIndex := map[int64]trajectory.Outcome{}
-	for _, o := range accepted {
-		byIndex[o.Index] = o
-	}
 	stitches := slices.DeleteFunc(accepted, func(o trajectory.Outcome) bool { return o.Crossing })
-	for _, chain := range w.crossings.Compose(w.passed()) {
-		o := byIndex[w.planned[chain[0]]]
+	crossed, passed := w.crossed()
+	for _, chain := range w.crossings.Compose(passed) {
+		o := crossed[chain[0]]
 		for _, number := range chain[1:] {
-			hop := byIndex[w.planned[number]]
+			hop := crossed[number]
 			o.Onward = append(o.Onward, trajectory.Hop{Pair: hop.Pair, BridgeReturn: hop.BridgeReturn, Staged: hop.Staged})
 		}
 		stitches = append(stitches, o)
@@ -158,13 +156,22 @@ func (w *Work) Stitches() []trajectory.Outcome {
 	return stitches
 }
 
-// passed tells which of the plan's crossings were accepted, by their numbers.
-func (w *Work) passed() func(number int32) bool {
-	accepted := map[int64]bool{}
-	for _, o := range w.accepted() {
-		accepted[o.Index] = true
+// crossed are the accepted crossings, by their numbers in the plan, and tells which those are.
+func (w *Work) crossed() (byNumber map[int32]trajectory.Outcome, passed func(number int32) bool) {
+	numbers := map[int64]int32{}
+	for number, index := range w.planned {
+		numbers[index] = int32(number)
 	}
-	return func(number int32) bool { return int(number) < len(w.planned) && accepted[w.planned[number]] }
+	byNumber = map[int32]trajectory.Outcome{}
+	for _, o := range w.accepted() {
+		if number, planned := numbers[o.Index]; planned {
+			byNumber[number] = o
+		}
+	}
+	return byNumber, func(number int32) bool {
+		_, there := byNumber[number]
+		return there
+	}
 }
 
 // Idle counts the accepted bridges that no stitched episode holds: they lead nowhere
