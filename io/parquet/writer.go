@@ -49,8 +49,8 @@ type Writer struct {
 }
 
 // NewWriter begins a file of such columns, with the schema by which pyarrow gives lists
-// as fixed-size lists and what has a dictionary as one, and with a page index, by which
-// a reader enters it. The caller closes w after the Writer.
+// as fixed-size lists, and with a page index, by which a reader enters it. The caller
+// closes w after the Writer.
 func NewWriter(w io.Writer, fields []Field) (*Writer, error) {
 	encoded, err := arrowSchema(fields)
 	if err != nil {
@@ -181,16 +181,14 @@ var arrowTypes = map[Kind]arrow.DataType{
 	Float: arrow.PrimitiveTypes.Float32, Double: arrow.PrimitiveTypes.Float64, ByteArray: arrow.BinaryTypes.String,
 }
 
-// arrowSchema is the ARROW:schema metadata.
+// arrowSchema is the ARROW:schema metadata. Text is text there whether or not its pages
+// have a dictionary: Arrow's own type of dictionaries is none that table formats have.
 func arrowSchema(fields []Field) (string, error) {
 	columns := make([]arrow.Field, len(fields))
 	for i, f := range fields {
 		t := arrowTypes[f.Kind]
-		switch {
-		case f.List > 0:
+		if f.List > 0 {
 			t = arrow.FixedSizeListOfField(int32(f.List), arrow.Field{Name: "element", Type: t})
-		case f.Kind == ByteArray:
-			t = &arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int32, ValueType: t}
 		}
 		columns[i] = arrow.Field{Name: f.Name, Type: t, Nullable: f.Nullable}
 	}

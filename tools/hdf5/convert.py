@@ -187,7 +187,7 @@ def table(episodes):
     }
     known = [e.provenance or (ORIGINAL, 0, 0, origins(len(e), lambda _: None)) for e in episodes]
     unnamed = np.repeat([p[0] in WITHOUT_IDS for p in known], count)
-    columns["source"] = pa.array(np.repeat([p[0] for p in known], count)).dictionary_encode()
+    columns["source"] = pa.array(np.repeat([p[0] for p in known], count))
     columns["low_episode_id"] = pa.array(np.repeat(np.array([p[1] for p in known], np.int64), count), mask=unnamed)
     columns["high_episode_id"] = pa.array(np.repeat(np.array([p[2] for p in known], np.int64), count), mask=unnamed)
     for name, (kind, null) in ORIGINS.items():
