@@ -132,6 +132,46 @@ func readerProperties(size int64) *parquet.ReaderProperties {
 // Leaves are the columns that hold one kind of value, by name.
 func (f *File) Leaves() (map[string]Leaf, error) { return topLeaves(f.reader.MetaData().Schema) }
 
+// Fields are the columns in the order of the file, as a Writer is told of them: of lists
+// the width is that of the first row group, on the average. Statistics and dictionaries
+// are not looked for. It comes after CheckGroups.
+func (f *File) Fields() ([]Field, error) {
+	s, leaves := f.reader.MetaData().Schema, map[int]Leaf{}
+	named, err := f.Leaves()
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range named {
+		leaves[l.index] = l
+	}
+	fields := make([]Field, s.NumColumns())
+	for i := range fields {
+		l, plain := leaves[i]
+		if !plain {
+			return nil, fmt.Errorf("%w: there are several columns %q", ErrColumns, columnName(s.Column(i)))
+		}
+		width, err := f.width(l)
+		if err != nil {
+			return nil, err
+		}
+		fields[i] = Field{Name: l.Name, Kind: l.Kind, List: width, Nullable: int(l.defined) > l.Depth}
+	}
+	return fields, nil
+}
+
+// width is how many values of a list a row of the first row group has; 0 of what is no
+// list.
+func (f *File) width(l Leaf) (int, error) {
+	if l.Depth == 0 || f.Groups() == 0 || f.Start(1) == 0 {
+		return l.Depth, nil
+	}
+	chunk, err := f.group(0).chunk(l)
+	if err != nil {
+		return 0, fmt.Errorf("column %q: %w", l.Name, err)
+	}
+	return int(chunk.NumValues() / f.Start(1)), nil
+}
+
 // CheckGroups checks that the row groups' columns lie inside a file of so many bytes.
 // It comes before all that follows.
 func (f *File) CheckGroups(size int64, leaves iter.Seq[Leaf]) error {

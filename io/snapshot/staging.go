@@ -120,6 +120,10 @@ func checkLinks(out string) error {
 	return nil
 }
 
+// ConfigurationHash is the SHA-256 of the run's configuration, in hexadecimal. The
+// snapshot's id ends in its start.
+func (m Manifest) ConfigurationHash() string { return hashConfiguration(m.Configuration) }
+
 // hashConfiguration is indifferent to the white space of the JSON.
 func hashConfiguration(configuration json.RawMessage) string {
 	compact := new(bytes.Buffer)
