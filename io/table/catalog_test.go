@@ -1,12 +1,16 @@
 package table
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
 )
 
 func sortedLines(lines []string) []string {
@@ -109,5 +113,40 @@ func TestURI(t *testing.T) {
 		if got != want || (err != nil) != (want == "") || err != nil && !errors.Is(err, ErrOptions) {
 			t.Errorf("URI(%q) = %q, %v, want %q", path, got, err, want)
 		}
+	}
+}
+
+// TestForeign has a table that something else made.
+func TestForeign(t *testing.T) {
+	p := newPlace(t)
+	s := p.snapshot(t, 2)
+	c, err := p.open(t.Context(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	schema := iceberg.NewSchema(0, iceberg.NestedField{ID: 1, Name: "episode_id", Type: iceberg.PrimitiveTypes.Int64})
+	if err := c.CreateNamespace(t.Context(), table.Identifier{"rl"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.CreateTable(t.Context(), table.Identifier{"rl", "dstar"}, schema); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Publish(t.Context(), p.Options, s, Append); !errors.Is(err, ErrForeign) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestStopped: a publisher that was stopped says so, and the table stays as it was.
+func TestStopped(t *testing.T) {
+	p := newPlace(t)
+	p.publish(t, p.snapshot(t, 2), Replace)
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	if _, err := Publish(stopped, p.Options, p.snapshot(t, 3), Replace); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	if got := len(p.show(t).Snapshots); got != 1 {
+		t.Errorf("the table has %d snapshots, want one", got)
 	}
 }

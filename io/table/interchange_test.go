@@ -133,3 +133,29 @@ func TestPython(t *testing.T) {
 
 // near is whether sums are the same but for the order they were added up in.
 func near(a, b float64) bool { return math.Abs(a-b) < 1e-9*(1+math.Abs(a)) }
+
+// TestChangedByPython has pyiceberg delete rows of what is published: publishing anew
+// brings them back, adding does not.
+func TestChangedByPython(t *testing.T) {
+	python := fixture.Python(t, "pyiceberg.catalog.sql", "sqlalchemy")
+	p := newPlace(t)
+	s := p.snapshot(t, 5)
+	p.publish(t, s, Replace)
+	const program = `import sys
+from pyiceberg.catalog.sql import SqlCatalog
+SqlCatalog("default", uri=f"sqlite:///{sys.argv[1]}").load_table(sys.argv[2]).delete("step > 0")`
+	if out, err := exec.Command(python, "-c", program, p.Catalog, p.Table).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, test := range []struct {
+		mode Mode
+		rows int64
+	}{{Append, 5}, {Replace, s.Manifest.Rows()}} {
+		if r := p.publish(t, s, test.mode); r.Published != (test.mode == Replace) || r.TableRows != test.rows {
+			t.Errorf("%s: %+v, want %d rows", test.mode, r, test.rows)
+		}
+	}
+	if err := s.Check(true); err != nil {
+		t.Error(err)
+	}
+}

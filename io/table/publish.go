@@ -105,6 +105,8 @@ func (p *publication) settle(ctx context.Context, before *table.Table, staged in
 		return Result{}, fmt.Errorf("table: publishing %s to %s: %w", p.snapshot.ID, p.options.Table, context.Cause(ctx))
 	case headOf(now) != headOf(before) || errors.Is(failed, table.ErrCommitFailed):
 		return Result{}, errMoved
+	case p.catalog.CatalogType() == catalog.SQL: // no answer is under way
+		return Result{}, fmt.Errorf("table: publishing %s to %s: %w, nothing was changed: %w", p.snapshot.ID, p.options.Table, ErrCatalog, failed)
 	}
 	return Result{}, fmt.Errorf("table: publishing %s to %s: %w; publish again: %w", p.snapshot.ID, p.options.Table, ErrUnknown, failed)
 }

@@ -155,6 +155,8 @@ func forbids(from, imported string, test bool) string {
 		return name + " imports it in tests alone"
 	case parquet:
 		return "only " + parquetPackage + " imports a Parquet library"
+	case within(imported, tableLibraries) && from != tablePackage:
+		return "only " + tablePackage + " imports a library of tables"
 	case own && within(to, []string{"testing"}):
 		return name + " imports testing/ in tests alone"
 	case own && !slices.ContainsFunc(arrows[from], func(pattern string) bool { return matches(pattern, to) }):

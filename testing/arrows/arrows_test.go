@@ -110,6 +110,8 @@ func TestCheckFinds(t *testing.T) {
 		{"io/parquet/file.go", "github.com/apache/arrow-go/v18/parquet/file", true},
 		{"io/dataset/open.go", "github.com/apache/arrow-go/v18/parquet/file", false},
 		{"io/datasetio/records.go", "github.com/parquet-go/parquet-go", false},
+		{"io/table/publish.go", "github.com/apache/iceberg-go/table", true},
+		{"pipelines/table/table.go", "github.com/apache/iceberg-go/table", false},
 		{"io/layout/minari/arrow.go", "github.com/apache/arrow-go/v18/arrow/ipc", true},
 		{"testing/oubliette/oubliette.go", "diffstitch/io/dataset", true},
 		{"utils/utils.go", "fmt", false},
