@@ -133,8 +133,8 @@ func readerProperties(size int64) *parquet.ReaderProperties {
 func (f *File) Leaves() (map[string]Leaf, error) { return topLeaves(f.reader.MetaData().Schema) }
 
 // Fields are the columns in the order of the file, as a Writer is told of them: of lists
-// the width is that of the first row group, on the average. Statistics and dictionaries
-// are not looked for. It comes after CheckGroups.
+// the width is that of the first row group, on the average, or 1 where the file has no
+// rows. Statistics and dictionaries are not looked for. It comes after CheckGroups.
 func (f *File) Fields() ([]Field, error) {
 	s, leaves := f.reader.MetaData().Schema, map[int]Leaf{}
 	named, err := f.Leaves()

@@ -22,4 +22,7 @@ var (
 	// ErrUnknown is returned where the catalog's answer to a commit was lost. The commit
 	// may be there or not; publishing again is safe.
 	ErrUnknown = errors.New("it is not known whether the table was changed")
+
+	// errMoved says that the table is no longer as it was read.
+	errMoved = errors.New("another commit came first")
 )

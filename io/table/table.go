@@ -15,7 +15,6 @@ package table
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -136,6 +135,3 @@ func (p *publication) checkSnapshot() error {
 	}
 	return nil
 }
-
-// errMoved says that the table is no longer as it was read.
-var errMoved = errors.New("another commit came first")

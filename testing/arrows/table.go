@@ -33,15 +33,15 @@ var opensFiles = []string{
 // parquetPackage alone imports the libraries that read and write Parquet.
 const parquetPackage = "io/parquet"
 
-// tablePackage alone imports the library of tables, which is large.
-const tablePackage = "io/table"
-
-var tableLibraries = []string{"github.com/apache/iceberg-go"}
-
 var parquetLibraries = []string{
 	"github.com/parquet-go/parquet-go",
 	"github.com/apache/arrow-go/v18/parquet",
 }
+
+// tablePackage alone imports the library of tables, which is large.
+const tablePackage = "io/table"
+
+var tableLibraries = []string{"github.com/apache/iceberg-go"}
 
 // arrows is the table of ARCHITECTURE.md: what each package imports of this module.
 // An entry that ends in /... stands for all below a folder.
