@@ -122,6 +122,7 @@ fmt: ## format every file
 .PHONY: tidy-check
 tidy-check: ## check that go.mod and go.sum are tidy
 	$(GO) mod tidy -diff
+	$(GO) -C testing/servers mod tidy -diff
 
 .PHONY: bench
 bench: ## measure reading and writing against pyarrow, stitching, Beam's overhead, memory (docs/benchmarks.md)

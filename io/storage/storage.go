@@ -1,9 +1,10 @@
-// Package storage opens the files of datasets and writes them whole. Storage
-// behind a network errs and hangs now and then: what is read is read again, and
+// Package storage opens files and writes them whole, lists folders and removes them.
+// Storage behind a network errs and hangs now and then: what is read is read again, and
 // an operation that gets no answer within a limit of time fails.
 //
-// Paths are those of this machine, mounts included; models and snapshots are written
-// by packages of their own.
+// Paths are those of this machine, mounts included, or of an object store:
+// gs://bucket/key and s3://bucket/key. There a folder is what keys begin with. It is there
+// as long as something is in it, and its objects appear and go one by one.
 package storage
 
 import (
@@ -35,13 +36,24 @@ const (
 // File is a file that is open for reading. Its methods may be called
 // concurrently.
 type File struct {
-	handle *os.File
-	path   string
-	info   fs.FileInfo
+	source
+	path string
+	info fs.FileInfo
 }
 
-// Open opens a file.
+// source is what a file is read from. It reads as io.ReaderAt says, and tries again what
+// may go better.
+type source interface {
+	io.ReaderAt
+	io.Closer
+}
+
+// Open opens a file. Of an object store it is read in the version that it has now: once it
+// is replaced or removed, reading fails.
 func Open(path string) (*File, error) {
+	if IsRemote(path) {
+		return openRemote(path)
+	}
 	f := &File{path: path}
 	err := again(func() error {
 		opened, err := within("open", path, func() (*File, error) { return open(path) })
@@ -65,7 +77,7 @@ func open(path string) (*File, error) {
 	if err != nil {
 		return nil, errors.Join(err, handle.Close())
 	}
-	return &File{handle: handle, path: path, info: info}, nil
+	return &File{local{handle, path}, path, info}, nil
 }
 
 // errNotRegular is of pipes, devices and sockets, whose size says nothing and which may
@@ -78,12 +90,21 @@ func (f *File) Info() fs.FileInfo { return f.info }
 // Size of the file when it was opened, in bytes.
 func (f *File) Size() int64 { return f.info.Size() }
 
+// Reader reads the file from its start.
+func (f *File) Reader() io.Reader { return io.NewSectionReader(f, 0, f.Size()) }
+
+// local is a file of this machine.
+type local struct {
+	*os.File
+	path string
+}
+
 // buffers are what reads go to, so that one that was given up does not write
 // into memory that has another use by then.
 var buffers sync.Pool
 
-// ReadAt reads as io.ReaderAt says.
-func (f *File) ReadAt(p []byte, off int64) (n int, err error) {
+// ReadAt reads within the limit of time.
+func (f local) ReadAt(p []byte, off int64) (n int, err error) {
 	err = again(func() error {
 		n, err = f.readAt(p, off)
 		return err
@@ -91,26 +112,20 @@ func (f *File) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, err
 }
 
-func (f *File) readAt(p []byte, off int64) (int, error) {
+func (f local) readAt(p []byte, off int64) (int, error) {
 	buffer, _ := buffers.Get().(*[]byte)
 	if buffer == nil || cap(*buffer) < len(p) {
 		buffer = new([]byte)
 		*buffer = make([]byte, len(p))
 	}
 	own := (*buffer)[:len(p)]
-	n, err := within("read", f.path, func() (int, error) { return f.handle.ReadAt(own, off) })
+	n, err := within("read", f.path, func() (int, error) { return f.File.ReadAt(own, off) })
 	copy(p, own[:n])
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		buffers.Put(buffer)
 	}
 	return n, err
 }
-
-// Reader reads the file from its start.
-func (f *File) Reader() io.Reader { return io.NewSectionReader(f, 0, f.Size()) }
-
-// Close closes the file.
-func (f *File) Close() error { return f.handle.Close() }
 
 // again tries a read again where another try may go better.
 func again(read func() error) error {

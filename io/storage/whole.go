@@ -9,16 +9,25 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"diffstitch/io/storage/bucket"
 )
 
-// WriteWhole writes a file under a temporary name and renames it, so that it is
-// there whole or not at all.
+// WriteWhole writes a file, which is there whole or not at all.
 func WriteWhole(path string, write func(io.Writer) error) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("storage: writing %q: %w", path, err)
-		}
-	}()
+	if IsRemote(path) {
+		_, err = writeRemote(path, bucket.Anything, write)
+	} else {
+		err = writeLocal(path, write)
+	}
+	if err != nil {
+		return fmt.Errorf("storage: writing %q: %w", path, err)
+	}
+	return nil
+}
+
+// writeLocal writes a file under a temporary name and renames it.
+func writeLocal(path string, write func(io.Writer) error) error {
 	f, err := within("create", path, func() (*os.File, error) {
 		return os.OpenFile(temporary(path), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 	})

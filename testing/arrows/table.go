@@ -24,7 +24,7 @@ var layers = map[string]layer{
 // opensFiles are packages that reach a disk, a bucket or a network.
 var opensFiles = []string{
 	"os", "io/fs", "io/ioutil", "embed", "net", "syscall",
-	"cloud.google.com/go/storage",
+	"cloud.google.com/go/storage", "github.com/aws",
 	beam + "/sdks/v2/go/pkg/beam/io",
 	"github.com/parquet-go/parquet-go",
 	"github.com/apache/arrow-go",
@@ -111,7 +111,10 @@ var arrows = map[string][]string{
 	"io/parquet":            {"io/storage"},
 	"io/report":             {"io/snapshot"},
 	"io/snapshot":           {},
-	"io/storage":            {"io/fault"},
+	"io/storage":            {"io/fault", "io/storage/bucket", "io/storage/gcs", "io/storage/s3"},
+	"io/storage/bucket":     {},
+	"io/storage/gcs":        {"io/storage/bucket"},
+	"io/storage/s3":         {"io/storage/bucket"},
 	"io/table":              {"io/parquet", "io/snapshot", "io/storage"},
 	"io/trajectory":         {},
 }
