@@ -4,13 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"diffstitch/io/layout"
 	"diffstitch/io/snapshot"
+	"diffstitch/io/storage"
 )
 
 // Files lists the Parquet files that path stands for, sorted: a file, a glob, a
@@ -26,7 +25,7 @@ func Files(path string) ([]string, error) {
 }
 
 func list(path string) ([]string, error) {
-	info, err := os.Stat(path)
+	info, err := storage.Stat(path)
 	switch {
 	case err == nil && info.IsDir():
 		return folderFiles(path)
@@ -54,7 +53,7 @@ func checkSnapshots(files []string) error {
 		if dir == "" {
 			dir = first
 		}
-		root := filepath.Dir(filepath.Dir(dir))
+		root := storage.Dir(storage.Dir(dir))
 		return fmt.Errorf("dataset: %w: %q is one of several snapshots, or lies beside other files, and would be read over again: give %q, of which the current snapshot is read", layout.ErrPublished, dir, root)
 	}
 	return nil
@@ -64,13 +63,13 @@ func globFiles(pattern string) ([]string, error) {
 	if !strings.ContainsAny(pattern, "*?[") {
 		return nil, fmt.Errorf("dataset: %q: %w: no such file or folder; give a .parquet file, a folder of them, or a quoted glob", pattern, layout.ErrNoFiles)
 	}
-	matches, err := filepath.Glob(pattern)
+	matches, err := storage.Glob(pattern)
 	if err != nil {
 		return nil, fmt.Errorf("dataset: glob %q: %w", pattern, err)
 	}
 	var files []string
 	for _, match := range matches {
-		info, err := os.Stat(match)
+		info, err := storage.Stat(match)
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("dataset: glob %q: %w", pattern, err)
@@ -107,29 +106,25 @@ func folderFiles(dir string) ([]string, error) {
 	return layout.ParquetFiles(data)
 }
 
+// maxCurrent bounds what is read of CURRENT, in bytes.
+const maxCurrent = 4096
+
 // currentSnapshot is the data folder of dir's current snapshot, or dir itself
 // where nothing was published.
 func currentSnapshot(dir string) (string, error) {
-	path := filepath.Join(dir, "CURRENT")
-	info, err := os.Stat(path)
+	path := storage.Join(dir, "CURRENT")
+	line, err := storage.ReadFile(path, maxCurrent)
 	if errors.Is(err, fs.ErrNotExist) {
 		return dir, nil
-	}
-	if err == nil && !info.Mode().IsRegular() { // a pipe would be waited at
-		err = errors.New("it is no regular file")
-	}
-	var line []byte
-	if err == nil {
-		line, err = os.ReadFile(path)
 	}
 	if err != nil {
 		return "", fmt.Errorf("dataset: reading the current snapshot of %q: %w", dir, err)
 	}
 	id := strings.TrimSpace(string(line))
-	if id == "" || id != filepath.Base(id) || strings.HasPrefix(id, ".") {
-		return "", fmt.Errorf("dataset: %q names no snapshot: %q", filepath.Join(dir, "CURRENT"), id)
+	if id == "" || id != storage.Base(id) || strings.HasPrefix(id, ".") {
+		return "", fmt.Errorf("dataset: %q names no snapshot: %q", storage.Join(dir, "CURRENT"), id)
 	}
-	return filepath.Join(dir, "snapshots", id, "data"), nil
+	return storage.Join(dir, "snapshots", id, "data"), nil
 }
 
 // FolderLayout is the layout of a folder that another tool made, or "".

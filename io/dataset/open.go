@@ -46,6 +46,9 @@ type File struct {
 	near   []*neighbour
 }
 
+// Version is the file's, of an object store, when it was opened; "" on this machine.
+func (f *File) Version() string { return storage.VersionOf(f.handle.Info()) }
+
 // Open opens a Parquet file, or an Arrow file of Minari's, and recognises its
 // layout.
 func Open(path string, opts Options) (f *File, err error) {

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"diffstitch/io/storage"
 	"diffstitch/io/trajectory"
@@ -27,13 +25,16 @@ func DeadLetters(s beam.Scope, dir string, limit int64, failures ...beam.PCollec
 // another when its bundle was tried again, failed once.
 const deadFile = "dead-%08d-%t.json"
 
+// maxDeadLetter bounds what is read of one, in bytes.
+const maxDeadLetter = 64 << 20
+
 type deadFn struct {
 	Dir   string `json:"dir"`
 	Limit int64  `json:"limit"`
 }
 
 func (fn *deadFn) ProcessElement(f trajectory.Failure) error {
-	path := filepath.Join(fn.Dir, fmt.Sprintf(deadFile, f.Batch, f.ByEntry))
+	path := storage.Join(fn.Dir, fmt.Sprintf(deadFile, f.Batch, f.ByEntry))
 	if err := storage.WriteWhole(path, func(w io.Writer) error { return json.NewEncoder(w).Encode(f) }); err != nil {
 		return err
 	}
@@ -53,13 +54,13 @@ func (fn *deadFn) ProcessElement(f trajectory.Failure) error {
 
 // LoadDeadLetters gives the dead letters in a folder, by batch.
 func LoadDeadLetters(dir string) ([]trajectory.Failure, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "dead-*.json")) // in order
+	files, err := storage.Glob(storage.Join(dir, "dead-*.json")) // in order
 	if err != nil {
 		return nil, fmt.Errorf("datasetio: listing dead letters: %w", err)
 	}
 	var all []trajectory.Failure
 	for _, path := range files {
-		raw, err := os.ReadFile(path)
+		raw, err := storage.ReadFile(path, maxDeadLetter)
 		if err != nil {
 			return nil, fmt.Errorf("datasetio: reading a dead letter: %w", err)
 		}

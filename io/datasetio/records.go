@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"path/filepath"
 	"slices"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -73,7 +72,7 @@ func SaveRecords[T any](ctx context.Context, path string, records []T) error {
 }
 
 func save(ctx context.Context, path string, write func(io.Writer) error) error {
-	_, err := attempt.Do(ctx, "records", filepath.Base(path), func() (struct{}, error) {
+	_, err := attempt.Do(ctx, "records", storage.Base(path), func() (struct{}, error) {
 		return struct{}{}, storage.WriteWhole(path, write)
 	})
 	return err

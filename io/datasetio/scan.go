@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path/filepath"
 	"slices"
 
 	"diffstitch/io/attempt"
@@ -55,7 +54,7 @@ type Scanned struct {
 
 // file is where the metadata lies, in a folder.
 func (s Scanned) file(dir string) string {
-	return filepath.Join(dir, fmt.Sprintf("episodes-%05d-%06d.parquet", s.File, s.Groups.From))
+	return storage.Join(dir, fmt.Sprintf("episodes-%05d-%06d.parquet", s.File, s.Groups.From))
 }
 
 // splitBytes is about what a split's row groups take decoded: enough that
@@ -197,7 +196,7 @@ func (fn *scanFn) ProcessElement(ctx context.Context, split Split, emit func(Sca
 // scan hands out the usable episodes of a split in order, and rejects the
 // others. Where rows cannot be read, it rejects the split from there on.
 func (in Input) scan(ctx context.Context, split Split, use func(*trajectory.Episode, trajectory.Meta), reject func(dataset.Reject)) error {
-	f, err := dataset.OpenAmong(in.Files, int(split.File), in.Options)
+	f, err := in.open(split.File)
 	if ofTheStorage(err) {
 		return err
 	}

@@ -3,26 +3,25 @@ package datasetio
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"diffstitch/io/dataset"
+	"diffstitch/io/storage"
 	"diffstitch/io/trajectory"
 )
 
 // stagedFile is the file in which Stage leaves the bridges of a batch.
 func stagedFile(dir string, batch int32) string {
-	return filepath.Join(dir, fmt.Sprintf("bridges-%08d.parquet", batch))
+	return storage.Join(dir, fmt.Sprintf("bridges-%08d.parquet", batch))
 }
 
 // CountStaged counts the batches from first on whose bridges Stage has left in a
 // folder.
 func CountStaged(dir string, first int64) (batches int64, err error) {
-	files, err := os.ReadDir(dir)
+	files, err := storage.ReadDir(dir)
 	for _, file := range files {
 		var batch int32
-		if _, err := fmt.Sscanf(file.Name(), "bridges-%d.parquet", &batch); err == nil && stagedFile(dir, batch) == filepath.Join(dir, file.Name()) && int64(batch) >= first {
+		if _, err := fmt.Sscanf(file.Name(), "bridges-%d.parquet", &batch); err == nil && stagedFile(dir, batch) == storage.Join(dir, file.Name()) && int64(batch) >= first {
 			batches++
 		}
 	}

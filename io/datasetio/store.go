@@ -4,16 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"slices"
 	"strings"
 	"sync"
 	"unsafe"
 
 	"diffstitch/io/dataset"
+	"diffstitch/io/storage"
 	"diffstitch/io/trajectory"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"golang.org/x/sync/errgroup"
 )
 
 var (
@@ -226,7 +228,7 @@ func (st *Store) borrow(index int32) (*openFile, error) {
 		f = st.files[at]
 		st.files = slices.Delete(st.files, at, at+1)
 	} else {
-		opened, err := dataset.OpenAmong(st.input.Files, int(index), st.input.Options)
+		opened, err := st.input.open(index)
 		if err != nil {
 			return nil, err
 		}
@@ -274,8 +276,11 @@ func size(e *trajectory.Episode) int64 {
 
 // Input names a dataset's files and how to read them.
 type Input struct {
-	Files   []string        `json:"files"`
-	Options dataset.Options `json:"options"`
+	Files []string `json:"files"`
+	// Versions are those of the files, of object stores, when they were listed: what was
+	// replaced since is not read. Files of this machine have "".
+	Versions []string        `json:"versions,omitempty"`
+	Options  dataset.Options `json:"options"`
 	// CacheMB is how many MiB of memory a process spends on keeping what it fetched;
 	// 0 for DefaultCacheMB. Of several stores of the same data, the first one's stands.
 	CacheMB int `json:"cache_mb,omitempty"`
@@ -288,15 +293,55 @@ func (in Input) cacheBytes() int64 {
 	return int64(in.CacheMB) << 20
 }
 
-// Version tells inputs apart: what is read, how, and which version of each file, by
-// its size and the time of its last change, so that a file that was written anew is
-// not taken for the old one. No file is opened.
+// Pin says of the files of object stores which versions are to be read.
+func (in *Input) Pin() error {
+	if !slices.ContainsFunc(in.Files, storage.IsRemote) {
+		return nil
+	}
+	in.Versions = make([]string, len(in.Files))
+	var group errgroup.Group
+	group.SetLimit(pins)
+	for i, path := range in.Files {
+		if !storage.IsRemote(path) {
+			continue
+		}
+		group.Go(func() error {
+			info, err := storage.Stat(path)
+			if err != nil {
+				return fmt.Errorf("datasetio: %w", err)
+			}
+			in.Versions[i] = storage.VersionOf(info)
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// pins is how many files are looked at, at once.
+const pins = 16
+
+// open opens a file, of the version that was listed.
+func (in Input) open(index int32) (*dataset.File, error) {
+	f, err := dataset.OpenAmong(in.Files, int(index), in.Options)
+	if err != nil || in.Versions == nil || in.Versions[index] == f.Version() {
+		return f, err
+	}
+	replaced := &fs.PathError{Op: "open", Path: in.Files[index], Err: fmt.Errorf("it was replaced since this run began; run again: %w", storage.ErrChanged)}
+	return nil, errors.Join(replaced, f.Close())
+}
+
+// Version tells inputs apart: what is read, how, and which version of each file, of this
+// machine by its size and the time of its last change, so that a file that was written
+// anew is not taken for the old one. No file is opened.
 func (in Input) Version() string {
 	key := &strings.Builder{}
-	fmt.Fprintf(key, "%q %v", in.Options.Layout, in.Options.Columns)
+	fmt.Fprintf(key, "%q %v %q", in.Options.Layout, in.Options.Columns, in.Versions)
 	for _, path := range in.Files {
 		fmt.Fprintf(key, " %q", path)
-		if info, err := os.Stat(path); err == nil {
+		if storage.IsRemote(path) {
+			continue
+		}
+		if info, err := storage.Stat(path); err == nil {
 			fmt.Fprintf(key, " %d %d", info.Size(), info.ModTime().UnixNano())
 		}
 	}

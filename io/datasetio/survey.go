@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
 
 	"diffstitch/io/dataset"
+	"diffstitch/io/storage"
 	"diffstitch/io/trajectory"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -74,10 +74,10 @@ func Crossings(s beam.Scope, in Input, shape Shape, survey Survey) beam.PCollect
 	return WriteRecords[Surveyed](s, survey.crossingsList(), found)
 }
 
-func (v Survey) anchorsList() string   { return filepath.Join(v.Dir, "anchors.parquet") }
-func (v Survey) crossingsList() string { return filepath.Join(v.Dir, v.crossings()+".parquet") }
+func (v Survey) anchorsList() string   { return storage.Join(v.Dir, "anchors.parquet") }
+func (v Survey) crossingsList() string { return storage.Join(v.Dir, v.crossings()+".parquet") }
 func (v Survey) gains() string {
-	return filepath.Join(v.Dir, fmt.Sprintf("gains-%02d.parquet", v.Pass))
+	return storage.Join(v.Dir, fmt.Sprintf("gains-%02d.parquet", v.Pass))
 }
 
 // crossings is the prefix of what a pass found.
@@ -98,7 +98,7 @@ func (v Survey) loadGains() ([]trajectory.Gain, error) {
 
 // file is where what was found in a split lies.
 func (v Survey) file(what string, s Split) string {
-	return filepath.Join(v.Dir, fmt.Sprintf("%s-%05d-%06d.parquet", what, s.File, s.Groups.From))
+	return storage.Join(v.Dir, fmt.Sprintf("%s-%05d-%06d.parquet", what, s.File, s.Groups.From))
 }
 
 // LoadAnchors gives the anchors, in the data's order.

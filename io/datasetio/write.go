@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"path/filepath"
 	"strconv"
 
 	"diffstitch/io/attempt"
@@ -68,7 +67,7 @@ func (fn *writeFn) write(ctx context.Context, part int64) (trajectory.PartInfo, 
 	}
 	staged := OpenStaged(fn.Output.Bridges)
 	defer staged.Close()
-	err = storage.WriteWhole(filepath.Join(fn.Output.Dir, info.File), func(w io.Writer) error {
+	err = storage.WriteWhole(storage.Join(fn.Output.Dir, info.File), func(w io.Writer) error {
 		out, err := dataset.NewWriter(w, dataset.WriterConfig{
 			ObservationDim: fn.Output.Shape.ObservationDim, ActionDim: fn.Output.Shape.ActionDim,
 			OriginalIDs:  fn.Output.OriginalIDs,

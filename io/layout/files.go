@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"diffstitch/io/snapshot"
+	"diffstitch/io/storage"
 )
 
 // ParquetFiles are the *.parquet in a folder and those below, links to folders
@@ -60,7 +60,7 @@ type walker struct {
 }
 
 func (w *walker) folder(dir string) error {
-	real, err := filepath.EvalSymlinks(dir)
+	real, err := storage.Real(dir)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (w *walker) folder(dir string) error {
 		return nil // a link to what is listed already, or to a folder around it
 	}
 	w.seen[real] = true
-	entries, err := os.ReadDir(dir)
+	entries, err := storage.ReadDir(dir)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (w *walker) folder(dir string) error {
 		if strings.ContainsRune("._", rune(entry.Name()[0])) {
 			continue
 		}
-		if err := w.entry(filepath.Join(dir, entry.Name()), filepath.Join(real, entry.Name()), entry); err != nil {
+		if err := w.entry(storage.Join(dir, entry.Name()), storage.Join(real, entry.Name()), entry); err != nil {
 			return err
 		}
 	}
@@ -87,9 +87,9 @@ func (w *walker) folder(dir string) error {
 func (w *walker) entry(path, real string, entry fs.DirEntry) error {
 	folder := entry.IsDir()
 	if entry.Type()&fs.ModeSymlink != 0 {
-		info, err := os.Stat(path)
+		info, err := storage.Stat(path)
 		if folder = err == nil && info.IsDir(); !folder {
-			if target, err := filepath.EvalSymlinks(path); err == nil {
+			if target, err := storage.Real(path); err == nil {
 				real = target
 			}
 		}

@@ -24,6 +24,13 @@ const Absent Version = bucket.Nothing
 // ErrChanged is returned where a file is not of the version that it is expected to be.
 var ErrChanged = bucket.ErrChanged
 
+// VersionOf is the version of a file of an object store, or "": files of this machine have
+// one only when they are loaded.
+func VersionOf(info fs.FileInfo) string {
+	version, _ := info.Sys().(string)
+	return version
+}
+
 // Load reads a small file and says which version of it was read. One that is not there is
 // an error, of the version Absent.
 func Load(path string, most int64) ([]byte, Version, error) {
@@ -39,7 +46,7 @@ func Load(path string, most int64) ([]byte, Version, error) {
 	if err != nil {
 		return nil, Absent, err
 	}
-	if version, is := f.Info().Sys().(string); is {
+	if version := VersionOf(f.Info()); version != "" {
 		return data, Version(version), nil
 	}
 	return data, hashed(data), nil

@@ -2,18 +2,15 @@ package augment
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"diffstitch/io/dataset"
 	"diffstitch/io/report"
 	"diffstitch/io/snapshot"
+	"diffstitch/io/storage"
 	"diffstitch/pipelines/observe"
 	"diffstitch/pipelines/version"
 )
@@ -32,7 +29,7 @@ func (r *run) publish(judge Judge) (snapshot.Snapshot, error) {
 	r.took("report", time.Since(start).Seconds())
 	manifest := r.manifest()
 	page.Durations, page.Metrics = manifest.Durations, manifest.Metrics
-	if err := writeFile(r.staging.ReportPath(), func(w io.Writer) error { return report.Write(w, page) }); err != nil {
+	if err := storage.CreateWhole(r.staging.ReportPath(), func(w io.Writer) error { return report.Write(w, page) }); err != nil {
 		return none, err
 	}
 	if _, err := r.staging.Commit(manifest); err != nil {
@@ -42,12 +39,12 @@ func (r *run) publish(judge Judge) (snapshot.Snapshot, error) {
 }
 
 func (r *run) writeRejects() error {
-	inputs := filepath.Join(r.staging.RejectsDir(), "inputs.jsonl")
-	if err := writeFile(inputs, func(w io.Writer) error { return dataset.WriteRejects(w, r.rejects) }); err != nil {
+	inputs := storage.Join(r.staging.RejectsDir(), "inputs.jsonl")
+	if err := storage.CreateWhole(inputs, func(w io.Writer) error { return dataset.WriteRejects(w, r.rejects) }); err != nil {
 		return err
 	}
-	failures := filepath.Join(r.staging.RejectsDir(), "failures.jsonl")
-	if err := writeFile(failures, r.writeFailures); err != nil {
+	failures := storage.Join(r.staging.RejectsDir(), "failures.jsonl")
+	if err := storage.CreateWhole(failures, r.writeFailures); err != nil {
 		return err
 	}
 	return r.writeAttempts()
@@ -59,7 +56,7 @@ func (r *run) writeAttempts() error {
 	if file == "" {
 		return nil
 	}
-	return writeFile(filepath.Join(r.staging.RejectsDir(), file), func(w io.Writer) error {
+	return storage.CreateWhole(storage.Join(r.staging.RejectsDir(), file), func(w io.Writer) error {
 		encoder := json.NewEncoder(w)
 		for line := range lines {
 			if err := encoder.Encode(line); err != nil {
@@ -68,21 +65,6 @@ func (r *run) writeAttempts() error {
 		}
 		return nil
 	})
-}
-
-// writeFile writes a file of the staging, which nobody reads before the commit.
-func writeFile(path string, write func(io.Writer) error) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("augment: %w", err)
-	}
-	f, err := os.Create(path)
-	if err != nil {
-		return fmt.Errorf("augment: %w", err)
-	}
-	if err := errors.Join(write(f), f.Close()); err != nil {
-		return fmt.Errorf("augment: writing %q: %w", path, err)
-	}
-	return nil
 }
 
 func (r *run) manifest() snapshot.Manifest {

@@ -1,8 +1,8 @@
 package augment
 
 import (
+	"diffstitch/io/storage"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"diffstitch/io/datasetio"
@@ -47,7 +47,7 @@ func (r *run) report(judge Judge) (report.Report, error) {
 	defer staged.Close()
 
 	page := report.Report{
-		Title:         filepath.Base(r.options.Data.Path) + ", " + r.method.Words().Made,
+		Title:         storage.Base(r.options.Data.Path) + ", " + r.method.Words().Made,
 		Snapshot:      r.staging.ID(),
 		Created:       time.Now().UTC(),
 		Software:      version.Software,

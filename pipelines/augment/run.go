@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 
 	"diffstitch/io/dataset"
 	"diffstitch/io/datasetio"
 	"diffstitch/io/snapshot"
+	"diffstitch/io/storage"
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/backend"
 	"diffstitch/modelops/session"
@@ -126,7 +126,7 @@ func (r *run) took(stage string, seconds float64) {
 }
 
 // path is a file in which one pipeline leaves its records to the next.
-func (r *run) path(name string) string { return filepath.Join(r.work.Dir, name) }
+func (r *run) path(name string) string { return storage.Join(r.work.Dir, name) }
 
 // execute runs one of the run's pipelines, and keeps its metrics.
 func (r *run) execute(ctx context.Context, stage string, tasks func(observe.Metrics) []observe.Progress, build func(beam.Scope, *observe.Job)) error {

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
-	"path/filepath"
 
 	"diffstitch/io/dataset"
 	"diffstitch/io/storage"
@@ -39,7 +37,7 @@ func GeneratePointMaze(ctx context.Context, o GenerateOptions) (rows int64, err 
 	if o.Episodes < 1 {
 		return 0, fmt.Errorf("%w: %d episodes asked for", failure.ErrUsage, o.Episodes)
 	}
-	if err := os.MkdirAll(filepath.Dir(o.Out), 0o755); err != nil {
+	if err := storage.MkdirAll(storage.Dir(o.Out)); err != nil {
 		return 0, fmt.Errorf("exchange: %w", err)
 	}
 	err = storage.WriteWhole(o.Out, func(w io.Writer) error {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -36,7 +35,7 @@ func Import(ctx context.Context, o ImportOptions) (Exchanged, error) {
 		if filepath.Ext(o.Out) != ".parquet" {
 			return storage.WriteFolder(o.Out, func(dir string) error { return source.writeParts(ctx, dir, x) })
 		}
-		if err := os.MkdirAll(filepath.Dir(o.Out), 0o755); err != nil {
+		if err := storage.MkdirAll(storage.Dir(o.Out)); err != nil {
 			return fmt.Errorf("exchange: %w", err)
 		}
 		return storage.WriteWhole(o.Out, func(w io.Writer) error { return source.writeFile(ctx, w, x) })
@@ -80,7 +79,7 @@ func (s *source) writeParts(ctx context.Context, dir string, x *Exchanged) error
 	}
 	err := s.each(ctx, x, func(e *trajectory.Episode) (err error) {
 		if out == nil {
-			if created, err = storage.Create(filepath.Join(dir, fmt.Sprintf("part-%05d.parquet", part))); err != nil {
+			if created, err = storage.Create(storage.Join(dir, fmt.Sprintf("part-%05d.parquet", part))); err != nil {
 				return err
 			}
 			if out, err = dataset.NewWriter(created, s.writerConfig()); err != nil {

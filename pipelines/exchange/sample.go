@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
-	"path/filepath"
 
 	"diffstitch/io/dataset"
 	"diffstitch/io/storage"
@@ -40,7 +38,7 @@ func Sample(ctx context.Context, o SampleOptions) (made Sampled, err error) {
 	if err != nil {
 		return made, err
 	}
-	if err := os.MkdirAll(filepath.Dir(o.Out), 0o755); err != nil {
+	if err := storage.MkdirAll(storage.Dir(o.Out)); err != nil {
 		return made, fmt.Errorf("exchange: %w", err)
 	}
 	drawn := draw(counts.Usable, o.Share, o.Seed)

@@ -8,14 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strings"
 
 	"diffstitch/io/dataset"
 	"diffstitch/io/datasetio"
 	"diffstitch/io/snapshot"
+	"diffstitch/io/storage"
 	"diffstitch/io/trajectory"
 	"diffstitch/pipelines/failure"
 )
@@ -54,6 +54,9 @@ func (d Data) Open() (Dataset, error) {
 	if opened.Input.Files, err = Files(d.Path, d.Verify); err != nil {
 		return opened, err
 	}
+	if err := opened.Input.Pin(); err != nil {
+		return opened, err
+	}
 	var broken error
 	for i, path := range opened.Input.Files {
 		f, err := dataset.OpenAmong(opened.Input.Files, i, d.Options)
@@ -82,7 +85,7 @@ func (d Data) Open() (Dataset, error) {
 // current snapshot's, which is compared with its manifest: its files, their sizes and
 // rows, and their hashes if asked for.
 func Files(path string, hashes bool) ([]string, error) {
-	info, err := os.Stat(path)
+	info, err := storage.Stat(path)
 	if err == nil && info.IsDir() {
 		s, err := snapshot.Current(path)
 		if err == nil {
@@ -105,7 +108,7 @@ func checkParts(s snapshot.Snapshot, hashes bool) error {
 		return err
 	}
 	for _, part := range s.Manifest.Parts {
-		file := filepath.Join(s.Dir, part.File)
+		file := storage.Join(s.Dir, part.File)
 		f, err := dataset.Open(file, dataset.Options{Layout: dataset.Transitions})
 		if err != nil {
 			return err
@@ -194,7 +197,7 @@ func Reasons(counts map[string]int) string {
 // find them too.
 func Absolute(paths ...*string) error {
 	for _, path := range paths {
-		absolute, err := filepath.Abs(*path)
+		absolute, err := storage.Absolute(*path)
 		if err != nil {
 			return fmt.Errorf("input: finding %q: %w", *path, err)
 		}
@@ -207,9 +210,11 @@ func Absolute(paths ...*string) error {
 // onto it. Of a published folder that is given as both, the next snapshot stands beside
 // those before. Paths are absolute.
 func Apart(data, out string) error {
-	inside, err := filepath.Rel(data, out)
-	below := err == nil && inside != "." && filepath.IsLocal(inside)
-	matches, _ := filepath.Match(data, out) // a pattern that cannot be is refused where it is read
+	if storage.IsRemote(data) != storage.IsRemote(out) {
+		return nil
+	}
+	below := strings.HasPrefix(out, strings.TrimSuffix(data, "/")+"/")
+	matches, _ := path.Match(data, out) // a pattern that cannot be is refused where it is read
 	if below || matches && data != out {
 		return fmt.Errorf("%w: --out %q lies in --data %q, where the next run would take it for data: write beside it", failure.ErrUsage, out, data)
 	}

@@ -48,8 +48,8 @@ var tableLibraries = []string{"github.com/apache/iceberg-go"}
 var arrows = map[string][]string{
 	"cmd/run": {"pipelines/...", "transforms/...", "modelops/...", "io/..."},
 
-	"pipelines/augment":              {"pipelines/augment/method", "pipelines/augment/sample", "pipelines/engine", "pipelines/failure", "pipelines/input", "pipelines/observe", "pipelines/version", "transforms/mix", "modelops/...", "io/dataset", "io/datasetio", "io/report", "io/snapshot", "io/trajectory"},
-	"pipelines/augment/method":       {"pipelines/augment/sample", "pipelines/observe", "transforms/...", "modelops/...", "io/datasetio", "io/report", "io/trajectory"},
+	"pipelines/augment":              {"pipelines/augment/method", "pipelines/augment/sample", "pipelines/engine", "pipelines/failure", "pipelines/input", "pipelines/observe", "pipelines/version", "transforms/mix", "modelops/...", "io/dataset", "io/datasetio", "io/report", "io/snapshot", "io/storage", "io/trajectory"},
+	"pipelines/augment/method":       {"pipelines/augment/sample", "pipelines/observe", "transforms/...", "modelops/...", "io/datasetio", "io/report", "io/storage", "io/trajectory"},
 	"pipelines/augment/sample":       {"io/trajectory"},
 	"pipelines/demo":                 {"pipelines/augment", "pipelines/engine", "pipelines/evaluate", "pipelines/evaluate/truth", "pipelines/exchange", "pipelines/failure", "pipelines/input", "pipelines/observe", "pipelines/train", "modelops/...", "io/report", "io/snapshot", "io/trajectory"},
 	"pipelines/engine":               {"pipelines/engine/embedded", "pipelines/failure", "pipelines/observe", "modelops/..."},
@@ -59,7 +59,7 @@ var arrows = map[string][]string{
 	"pipelines/evaluate/truth":       {"pipelines/evaluate/environment", "pipelines/failure", "pipelines/input", "pipelines/observe", "pipelines/version", "modelops/...", "io/report", "io/storage", "io/trajectory"},
 	"pipelines/exchange":             {"pipelines/failure", "pipelines/input", "modelops/...", "io/dataset", "io/datasetio", "io/storage", "io/trajectory"},
 	"pipelines/failure":              {},
-	"pipelines/input":                {"pipelines/failure", "io/dataset", "io/datasetio", "io/snapshot", "io/trajectory"},
+	"pipelines/input":                {"pipelines/failure", "io/dataset", "io/datasetio", "io/snapshot", "io/storage", "io/trajectory"},
 	"pipelines/observe":              {},
 	"pipelines/study":                {"pipelines/augment", "pipelines/augment/method", "pipelines/engine", "pipelines/evaluate", "pipelines/evaluate/environment", "pipelines/exchange", "pipelines/failure", "pipelines/input", "pipelines/observe", "pipelines/train", "pipelines/version", "transforms/mix", "transforms/pair", "modelops/...", "io/dataset", "io/report", "io/snapshot", "io/storage"},
 	"pipelines/table":                {"pipelines/failure", "io/snapshot", "io/table"},

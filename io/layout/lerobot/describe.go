@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"path/filepath"
 
 	"diffstitch/io/layout"
 	"diffstitch/io/storage"
@@ -23,7 +22,7 @@ func (w *writer) writeTasks() error {
 	columns := []layout.Series{layout.Single("task_index", []int64{0}), layout.Single("task", []string{w.config.Task})}
 	metadata := arrow.NewMetadata([]string{"pandas"}, []string{pandasIndex})
 	schema := arrow.NewSchema([]arrow.Field{columns[0].Field(), columns[1].Field()}, &metadata)
-	return storage.CreateWhole(filepath.Join(w.dir, "meta/tasks.parquet"), func(out io.Writer) error {
+	return storage.CreateWhole(storage.Join(w.dir, "meta/tasks.parquet"), func(out io.Writer) error {
 		return writeRecord(out, schema, columns)
 	})
 }

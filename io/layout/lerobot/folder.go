@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"strings"
 
 	"diffstitch/io/layout"
+	"diffstitch/io/storage"
 )
 
 // Layout is what the package does. Its files are read as those of one row per
@@ -33,7 +33,7 @@ type folderInfo struct {
 // folder lists the data files of a LeRobot folder.
 func folder(dir string) (files []string, found bool, err error) {
 	var info folderInfo
-	switch err := layout.ReadJSON(filepath.Join(dir, infoFile), &info); {
+	switch err := layout.ReadJSON(storage.Join(dir, infoFile), &info); {
 	case err == nil:
 		files, err = dataFiles(dir, info)
 		return files, true, err
@@ -46,7 +46,7 @@ func folder(dir string) (files []string, found bool, err error) {
 // folderName is the layout that a folder says it has.
 func folderName(dir string) string {
 	var info folderInfo
-	if layout.ReadJSON(filepath.Join(dir, infoFile), &info) == nil {
+	if layout.ReadJSON(storage.Join(dir, infoFile), &info) == nil {
 		return "lerobot-" + info.Version
 	}
 	return ""
@@ -58,7 +58,7 @@ func dataFiles(dir string, info folderInfo) ([]string, error) {
 	if !strings.HasPrefix(info.Version, "v2.") && !strings.HasPrefix(info.Version, "v3.") {
 		return nil, fmt.Errorf("dataset: folder %q: %w: %s names codebase_version %q; v2.1 and v3.0 are read", dir, layout.ErrMetadata, infoFile, info.Version)
 	}
-	files, err := layout.ParquetFiles(filepath.Join(dir, "data"))
+	files, err := layout.ParquetFiles(storage.Join(dir, "data"))
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 
 	"diffstitch/io/layout"
 	"diffstitch/io/parquet"
@@ -69,19 +68,19 @@ func newWriter(dir string, c layout.ExportConfig) (*writer, error) {
 	w.schema = arrow.NewSchema(fields, nil)
 	if c.Layout == layout.LeRobotV21 {
 		var err error
-		if w.lines, err = storage.Create(filepath.Join(dir, "meta/episodes.jsonl")); err != nil {
+		if w.lines, err = storage.Create(storage.Join(dir, "meta/episodes.jsonl")); err != nil {
 			return nil, err
 		}
-		if w.statLines, err = storage.Create(filepath.Join(dir, "meta/episodes_stats.jsonl")); err != nil {
+		if w.statLines, err = storage.Create(storage.Join(dir, "meta/episodes_stats.jsonl")); err != nil {
 			return nil, errors.Join(err, w.lines.Close())
 		}
 		return w, nil
 	}
 	w.data = newRolling(w.schema, rowGroupRows, fileMB<<20, func(chunk, file int) string {
-		return filepath.Join(dir, fmt.Sprintf("data/chunk-%03d/file-%03d.parquet", chunk, file))
+		return storage.Join(dir, fmt.Sprintf("data/chunk-%03d/file-%03d.parquet", chunk, file))
 	})
 	w.list = newRolling(w.listSchema(), episodeRows, fileMB<<20, func(chunk, file int) string {
-		return filepath.Join(dir, fmt.Sprintf(episodesV30, chunk, file))
+		return storage.Join(dir, fmt.Sprintf(episodesV30, chunk, file))
 	})
 	return w, nil
 }
@@ -174,7 +173,7 @@ func (w *writer) Write(e *trajectory.Episode) error {
 
 // writeV21 makes a file of the episode.
 func (w *writer) writeV21(e *trajectory.Episode, columns []layout.Series, stats map[string]*featureStats) error {
-	path := filepath.Join(w.dir, fmt.Sprintf("data/chunk-%03d/episode_%06d.parquet", w.episodes/chunkFiles, w.episodes))
+	path := storage.Join(w.dir, fmt.Sprintf("data/chunk-%03d/episode_%06d.parquet", w.episodes/chunkFiles, w.episodes))
 	err := storage.CreateWhole(path, func(out io.Writer) error { return writeRecord(out, w.schema, columns) })
 	return errors.Join(err,
 		writeLine(w.lines, map[string]any{"episode_index": w.episodes, "tasks": []string{w.config.Task}, "length": e.Len()}),
@@ -272,11 +271,11 @@ func (w *writer) Close() error {
 	var err error
 	if w.config.Layout == layout.LeRobotV21 {
 		err = errors.Join(w.lines.Close(), w.statLines.Close(),
-			storage.CreateWhole(filepath.Join(w.dir, "meta/tasks.jsonl"), func(out io.Writer) error {
+			storage.CreateWhole(storage.Join(w.dir, "meta/tasks.jsonl"), func(out io.Writer) error {
 				return writeLine(out, map[string]any{"task_index": 0, "task": w.config.Task})
 			}))
 	} else {
-		err = errors.Join(w.data.close(), w.list.close(), w.writeTasks(), layout.WriteJSON(filepath.Join(w.dir, "meta/stats.json"), w.stats))
+		err = errors.Join(w.data.close(), w.list.close(), w.writeTasks(), layout.WriteJSON(storage.Join(w.dir, "meta/stats.json"), w.stats))
 	}
-	return errors.Join(err, layout.WriteJSON(filepath.Join(w.dir, infoFile), w.info()))
+	return errors.Join(err, layout.WriteJSON(storage.Join(w.dir, infoFile), w.info()))
 }

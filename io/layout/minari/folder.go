@@ -4,19 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 
 	"diffstitch/io/layout"
+	"diffstitch/io/storage"
 )
 
 // folder lists the files of a Minari dataset, or of the folder data of one.
 func folder(dir string) (files []string, found bool, err error) {
-	for _, data := range []string{dir, filepath.Join(dir, "data")} {
+	for _, data := range []string{dir, storage.Join(dir, "data")} {
 		var meta description
-		switch err := layout.ReadJSON(filepath.Join(data, metadataFile), &meta); {
+		switch err := layout.ReadJSON(storage.Join(data, metadataFile), &meta); {
 		case errors.Is(err, fs.ErrNotExist):
 			continue
 		case err != nil:
@@ -33,9 +33,9 @@ func folder(dir string) (files []string, found bool, err error) {
 
 // folderName is the layout that a folder says it has.
 func folderName(dir string) string {
-	for _, data := range []string{dir, filepath.Join(dir, "data")} {
+	for _, data := range []string{dir, storage.Join(dir, "data")} {
 		var meta description
-		if layout.ReadJSON(filepath.Join(data, metadataFile), &meta) == nil && meta.DataFormat != "" {
+		if layout.ReadJSON(storage.Join(data, metadataFile), &meta) == nil && meta.DataFormat != "" {
 			return "minari-" + meta.DataFormat
 		}
 	}
@@ -62,7 +62,7 @@ func episodeFiles(data string, meta description) ([]string, error) {
 	}
 	var files []string
 	for _, number := range numbers {
-		parts, err := filesIn(filepath.Join(data, strconv.FormatInt(number, 10)), "."+meta.DataFormat)
+		parts, err := filesIn(storage.Join(data, strconv.FormatInt(number, 10)), "."+meta.DataFormat)
 		if err != nil {
 			return nil, err
 		}
@@ -82,7 +82,7 @@ func episodeFiles(data string, meta description) ([]string, error) {
 
 // episodeFolders are the numbers that name folders of a folder, in order.
 func episodeFolders(data string) (numbers []int64, err error) {
-	entries, err := os.ReadDir(data)
+	entries, err := storage.ReadDir(data)
 	if err != nil {
 		return nil, fmt.Errorf("dataset: listing %q: %w", data, err)
 	}
@@ -91,7 +91,7 @@ func episodeFolders(data string) (numbers []int64, err error) {
 		if err != nil || entry.Name() != strconv.FormatInt(number, 10) {
 			continue
 		}
-		if info, err := os.Stat(filepath.Join(data, entry.Name())); err == nil && info.IsDir() { // or a link to one
+		if info, err := storage.Stat(storage.Join(data, entry.Name())); err == nil && info.IsDir() { // or a link to one
 			numbers = append(numbers, number)
 		}
 	}
@@ -101,13 +101,13 @@ func episodeFolders(data string) (numbers []int64, err error) {
 
 // filesIn are the files of a folder that have an extension.
 func filesIn(dir, extension string) (files []string, err error) {
-	entries, err := os.ReadDir(dir)
+	entries, err := storage.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("dataset: listing %q: %w", dir, err)
 	}
 	for _, entry := range entries {
 		if !entry.IsDir() && filepath.Ext(entry.Name()) == extension {
-			files = append(files, filepath.Join(dir, entry.Name()))
+			files = append(files, storage.Join(dir, entry.Name()))
 		}
 	}
 	return files, nil

@@ -7,12 +7,12 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"path/filepath"
 	"slices"
 	"strconv"
 
 	"diffstitch/io/layout"
 	"diffstitch/io/parquet"
+	"diffstitch/io/storage"
 	"diffstitch/io/trajectory"
 )
 
@@ -75,7 +75,7 @@ func isEpisode(path string, leaves map[string]parquet.Leaf) bool {
 
 // episodeNumber is the number that the file's folder is named by.
 func episodeNumber(path string) (int64, bool) {
-	name := filepath.Base(filepath.Dir(path))
+	name := storage.Base(storage.Dir(path))
 	number, err := strconv.ParseInt(name, 10, 64)
 	return number, err == nil && number >= 0 && name == strconv.FormatInt(number, 10)
 }
@@ -97,7 +97,7 @@ func open(o layout.Opened, f layout.File) (layout.Reader, error) {
 
 // hold makes the file one of a single row, which holds an episode.
 func (r *reader) hold(f layout.File) error {
-	if err := layout.ReadJSON(filepath.Join(filepath.Dir(f.Path), metadataFile), &r.meta); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := layout.ReadJSON(storage.Join(storage.Dir(f.Path), metadataFile), &r.meta); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	number, numbered := episodeNumber(f.Path)

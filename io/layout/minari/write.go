@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"math"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -38,7 +37,7 @@ type writer struct {
 
 func newWriter(dir string, c layout.ExportConfig) *writer {
 	w := &writer{
-		config: c, data: filepath.Join(dir, "data"),
+		config: c, data: storage.Join(dir, "data"),
 		low: layout.Every(c.ActionDim, float32(math.Inf(1))), high: layout.Every(c.ActionDim, float32(math.Inf(-1))),
 	}
 	columns, infos := w.columns(&trajectory.Episode{ObservationDim: c.ObservationDim, ActionDim: c.ActionDim})
@@ -104,8 +103,8 @@ func (w *writer) Write(e *trajectory.Episode) error {
 			meta.LowID, meta.HighID = &e.Provenance.LowID, &e.Provenance.HighID
 		}
 	}
-	dir := filepath.Join(w.data, strconv.FormatInt(number, 10))
-	if err := errors.Join(w.writeRows(dir, e), layout.WriteJSON(filepath.Join(dir, metadataFile), meta)); err != nil {
+	dir := storage.Join(w.data, strconv.FormatInt(number, 10))
+	if err := errors.Join(w.writeRows(dir, e), layout.WriteJSON(storage.Join(dir, metadataFile), meta)); err != nil {
 		return fmt.Errorf("dataset: exporting episode %d: %w", e.ID, err)
 	}
 	w.episodes++
@@ -128,7 +127,7 @@ func (w *writer) writeRows(dir string, e *trajectory.Episode) error {
 	}
 	rows := builder.NewRecordBatch()
 	if w.config.Layout == layout.MinariParquet {
-		return storage.CreateWhole(filepath.Join(dir, "part-0.parquet"), func(out io.Writer) error {
+		return storage.CreateWhole(storage.Join(dir, "part-0.parquet"), func(out io.Writer) error {
 			file, err := parquet.NewRecordWriter(out, w.schema, "source")
 			if err != nil {
 				return fmt.Errorf("dataset: %w", err)
@@ -136,7 +135,7 @@ func (w *writer) writeRows(dir string, e *trajectory.Episode) error {
 			return errors.Join(file.Write(rows), file.Close())
 		})
 	}
-	return storage.CreateWhole(filepath.Join(dir, "part-0.arrow"), func(out io.Writer) error {
+	return storage.CreateWhole(storage.Join(dir, "part-0.arrow"), func(out io.Writer) error {
 		file, err := ipc.NewFileWriter(out, ipc.WithSchema(w.schema))
 		if err != nil {
 			return err
@@ -148,20 +147,14 @@ func (w *writer) writeRows(dir string, e *trajectory.Episode) error {
 // Close describes the dataset.
 func (w *writer) Close() error {
 	size := int64(0)
-	err := filepath.WalkDir(w.data, func(_ string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		info, err := entry.Info()
-		if err == nil {
-			size += info.Size()
-		}
-		return err
+	err := storage.Walk(w.data, func(_ string, info fs.FileInfo) error {
+		size += info.Size()
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("dataset: measuring %q: %w", w.data, err)
 	}
-	return layout.WriteJSON(filepath.Join(w.data, metadataFile), map[string]any{
+	return layout.WriteJSON(storage.Join(w.data, metadataFile), map[string]any{
 		"total_episodes":    w.episodes,
 		"total_steps":       w.steps,
 		"data_format":       strings.TrimPrefix(w.config.Layout, "minari-"),

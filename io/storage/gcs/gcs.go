@@ -121,7 +121,7 @@ func (b *Bucket) Read(ctx context.Context, key, version string, p []byte, off in
 	r, err := b.handle.Object(key).Generation(generation).NewRangeReader(ctx, off, int64(len(p)))
 	if err != nil {
 		if err = told(err); errors.Is(err, fs.ErrNotExist) { // that generation is no longer kept
-			err = fmt.Errorf("%w: %w", bucket.ErrChanged, err)
+			err = fmt.Errorf("%w: %v", bucket.ErrChanged, err) // not fs.ErrNotExist: something else may be there
 		}
 		return err
 	}

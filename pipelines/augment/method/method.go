@@ -9,10 +9,10 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"path/filepath"
 
 	"diffstitch/io/datasetio"
 	"diffstitch/io/report"
+	"diffstitch/io/storage"
 	"diffstitch/io/trajectory"
 	"diffstitch/modelops/session"
 	"diffstitch/pipelines/observe"
@@ -87,7 +87,7 @@ type Survey struct {
 }
 
 // path is a file in the folder of records.
-func (w *Work) path(name string) string { return filepath.Join(w.Dir, name) }
+func (w *Work) path(name string) string { return storage.Join(w.Dir, name) }
 
 // accepted are the outcomes that go into D_aug.
 func (w *Work) accepted() (kept []trajectory.Outcome) {
