@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -8,11 +9,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
+	"strings"
 	"time"
+
+	"diffstitch/io/storage"
 )
 
 const manifestVersion = 1
@@ -22,6 +24,9 @@ type Manifest struct {
 	Version int       `json:"version"` // set by Commit
 	ID      string    `json:"id"`      // set by Commit
 	Created time.Time `json:"created"` // set by Commit
+	// Parent is the id of the snapshot that was current when this one's run began; set by
+	// Commit.
+	Parent string `json:"parent,omitempty"`
 
 	Software string `json:"software"` // name and version
 	Method   string `json:"method"`   // diffstitch, or the baseline that made D_aug
@@ -131,20 +136,46 @@ type Distribution struct {
 
 // Part is one Parquet file of the snapshot.
 type Part struct {
-	File   string `json:"file"` // relative to the snapshot: data/part-00000.parquet
-	Rows   int64  `json:"rows"`
-	Bytes  int64  `json:"bytes"`  // set by Commit
-	SHA256 string `json:"sha256"` // set by Commit
+	// Snapshot is the id of the earlier snapshot of the same OUT in whose folder the file
+	// lies; "" where that is this one's.
+	Snapshot string `json:"snapshot,omitempty"`
+	File     string `json:"file"` // relative to the snapshot: data/part-00000.parquet
+	Rows     int64  `json:"rows"`
+	Bytes    int64  `json:"bytes"`  // set by Commit, where it is not known
+	SHA256   string `json:"sha256"` // set by Commit, where it is not known
+}
+
+// Files are the paths of the data files, in the order of the parts.
+func (s Snapshot) Files() []string {
+	files := make([]string, len(s.Manifest.Parts))
+	for i, p := range s.Manifest.Parts {
+		files[i] = s.path(p)
+	}
+	return files
+}
+
+func (s Snapshot) path(p Part) string {
+	return storage.Join(storage.Dir(s.Dir), cmp.Or(p.Snapshot, s.ID), p.File)
+}
+
+// Inherit gives the parts of an earlier snapshot as those of a later one: their files stay
+// where they are.
+func (s Snapshot) Inherit() []Part {
+	parts := slices.Clone(s.Manifest.Parts)
+	for i := range parts {
+		parts[i].Snapshot = cmp.Or(parts[i].Snapshot, s.ID)
+	}
+	return parts
 }
 
 // HashFile streams a file and returns its SHA-256, in hexadecimal, and its size.
 func HashFile(path string) (sum string, size int64, err error) {
-	f, err := os.Open(path)
+	f, err := storage.Open(path)
 	if err != nil {
 		return "", 0, fmt.Errorf("snapshot: hashing: %w", err)
 	}
 	defer f.Close() // nothing was written
-	return hashOf(f)
+	return hashOf(f.Reader())
 }
 
 func hashOf(r io.Reader) (sum string, size int64, err error) {
@@ -157,28 +188,30 @@ func hashOf(r io.Reader) (sum string, size int64, err error) {
 
 // Check compares the data files with the manifest: that they are those it lists, and
 // that each has its size and, if asked for, its hash. It goes on after the first that
-// differs, and follows no link out of the snapshot.
+// differs, and follows no link out of the published folder.
 func (s Snapshot) Check(hashes bool) error {
-	root, err := os.OpenRoot(s.Dir)
+	inside, err := openFolder(storage.Dir(s.Dir))
 	if err != nil {
 		return fmt.Errorf("snapshot: checking %s: %w", s.ID, err)
 	}
-	defer root.Close() // nothing was written
+	defer inside.Close() // nothing was written
 	var wrong []error
 	listed := map[string]bool{}
 	for _, p := range s.Manifest.Parts {
-		listed[p.File] = true
-		if err := p.check(root, hashes); err != nil {
-			wrong = append(wrong, fmt.Errorf("%q: %w", p.File, err))
+		if p.Snapshot == "" {
+			listed[p.File] = true
+		}
+		if err := p.check(inside, s.ID, hashes); err != nil {
+			wrong = append(wrong, fmt.Errorf("%q: %w", storage.Join(p.Snapshot, p.File), err))
 		}
 	}
-	found, err := fs.Glob(root.FS(), "data/*")
+	found, err := inside.names(s.ID + "/data")
 	if err != nil {
 		return fmt.Errorf("snapshot: checking %s: %w", s.ID, err)
 	}
-	for _, file := range found {
-		if !listed[file] {
-			wrong = append(wrong, fmt.Errorf("%q is not in the manifest", file))
+	for _, name := range found {
+		if !listed["data/"+name] {
+			wrong = append(wrong, fmt.Errorf("%q is not in the manifest", "data/"+name))
 		}
 	}
 	if err := errors.Join(wrong...); err != nil {
@@ -187,23 +220,19 @@ func (s Snapshot) Check(hashes bool) error {
 	return nil
 }
 
-// check compares a data file with what the manifest says of it.
-func (p Part) check(root *os.Root, hash bool) error {
-	if !p.inData() {
-		return errors.New("it is not a file of data/")
+// check compares a data file with what the manifest of a snapshot says of it.
+func (p Part) check(inside folder, id string, hash bool) error {
+	if err := p.named(); err != nil {
+		return err
 	}
-	f, err := openWithin(root, p.File)
+	f, err := inside.open(cmp.Or(p.Snapshot, id) + "/" + p.File)
 	if err != nil {
 		return err
 	}
 	defer f.Close() // nothing was written
-	switch info, err := f.Stat(); {
-	case err != nil:
-		return err
-	case !info.Mode().IsRegular():
-		return errors.New("it is no regular file")
-	case info.Size() != p.Bytes:
-		return fmt.Errorf("it has %d bytes, not %d", info.Size(), p.Bytes)
+	switch {
+	case f.size != p.Bytes:
+		return fmt.Errorf("it has %d bytes, not %d", f.size, p.Bytes)
 	case !hash:
 		return nil
 	}
@@ -214,32 +243,65 @@ func (p Part) check(root *os.Root, hash bool) error {
 	return err
 }
 
-// inData is whether the manifest names a file of data/, and none elsewhere.
-func (p Part) inData() bool {
-	return filepath.ToSlash(filepath.Clean(p.File)) == p.File && path.Dir(p.File) == "data"
+// named is whether the manifest names a file of data/ of a snapshot, and none elsewhere.
+func (p Part) named() error {
+	if p.Snapshot != "" && !idPattern.MatchString(p.Snapshot) {
+		return fmt.Errorf("%q is no snapshot's id", p.Snapshot)
+	}
+	if path.Clean(p.File) != p.File || path.Dir(p.File) != "data" || strings.ContainsRune(p.File, '\\') {
+		return fmt.Errorf("%q is not a file of data/", p.File)
+	}
+	return nil
 }
 
-// completeParts fills in the sizes and hashes, having checked that the manifest
-// lists the data files and no others.
-func completeParts(dir string, parts []Part) error {
-	found, err := filepath.Glob(filepath.Join(dir, "data", "*"))
-	if err != nil {
+// completeParts fills in the sizes and hashes that are not known, having checked that the
+// manifest lists the data files and no others.
+func (s *Staging) completeParts(parts []Part) error {
+	entries, err := storage.ReadDir(s.DataDir())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	for _, path := range found {
-		name := "data/" + filepath.Base(path)
-		if !slices.ContainsFunc(parts, func(p Part) bool { return p.File == name }) {
-			return fmt.Errorf("%q is not in the manifest", name)
+	sizes := map[string]int64{}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		file := "data/" + e.Name()
+		sizes[file] = info.Size()
+		if !slices.ContainsFunc(parts, func(p Part) bool { return p.File == file && p.Snapshot == "" }) {
+			return fmt.Errorf("%q is not in the manifest", file)
 		}
 	}
 	for i := range parts {
 		p := &parts[i]
-		if !p.inData() {
-			return fmt.Errorf("%q is not a file of data/", p.File)
-		}
-		if p.SHA256, p.Bytes, err = HashFile(filepath.Join(dir, p.File)); err != nil {
+		if err := p.named(); err != nil {
 			return err
 		}
+		if err := s.complete(p, sizes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Staging) complete(p *Part, sizes map[string]int64) (err error) {
+	size, there := sizes[p.File]
+	switch {
+	case p.Snapshot != "":
+		info, err := storage.Stat(storage.Join(s.out, snapshotsName, p.Snapshot, p.File))
+		if err != nil {
+			return err
+		}
+		size = info.Size()
+	case !there:
+		return &fs.PathError{Op: "stat", Path: storage.Join(s.Dir(), p.File), Err: fs.ErrNotExist}
+	case p.SHA256 == "":
+		p.SHA256, p.Bytes, err = HashFile(storage.Join(s.Dir(), p.File))
+		return err
+	}
+	if size != p.Bytes {
+		return fmt.Errorf("%q has %d bytes, not %d", p.File, size, p.Bytes)
 	}
 	return nil
 }

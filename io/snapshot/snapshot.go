@@ -12,8 +12,13 @@
 //	OUT/.staging/                          of the run in progress, and its lock
 //
 // A run writes under OUT/.staging, moves the finished snapshot into place with
-// one rename and replaces CURRENT with another, last. Killed at any point, it
-// leaves CURRENT as it was; the next run sweeps what it left behind.
+// one rename and replaces CURRENT, last, if it is what it was when the run began. Killed
+// at any point, it leaves CURRENT as it was; the next run sweeps what it left behind.
+//
+// On an object store nothing can be moved: a run writes into OUT/snapshots/<id>, which
+// readers don't see before its manifest is there, and CURRENT names it after that. What
+// keeps runs apart there is a claim, OUT/.staging/<id>/claim, which a run renews as long
+// as it lives.
 package snapshot
 
 import (
@@ -21,13 +26,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
-	"syscall"
 	"time"
+
+	"diffstitch/io/storage"
 )
 
 const (
@@ -47,10 +51,10 @@ type Snapshot struct {
 }
 
 // DataDir is the folder of the Parquet files.
-func (s Snapshot) DataDir() string { return filepath.Join(s.Dir, "data") }
+func (s Snapshot) DataDir() string { return storage.Join(s.Dir, "data") }
 
 // ReportPath is the HTML report.
-func (s Snapshot) ReportPath() string { return filepath.Join(s.Dir, "report", "index.html") }
+func (s Snapshot) ReportPath() string { return storage.Join(s.Dir, "report", "index.html") }
 
 // Current is the snapshot that OUT/CURRENT names. A folder where nothing is
 // published gives ErrNoSnapshot.
@@ -89,24 +93,31 @@ func List(out string) ([]Snapshot, error) {
 }
 
 func currentID(out string) (string, error) {
-	line, err := readWithin(out, currentName)
+	id, _, err := loadCurrent(out)
+	return id, err
+}
+
+// loadCurrent is the id in CURRENT, and the version of CURRENT that holds it, whatever it
+// holds.
+func loadCurrent(out string) (id string, version storage.Version, err error) {
+	line, version, err := loadWithin(out, currentName)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", fmt.Errorf("snapshot: reading %q: %w", out, ErrNoSnapshot)
+		return "", version, fmt.Errorf("snapshot: reading %q: %w", out, ErrNoSnapshot)
 	case err != nil:
-		return "", fmt.Errorf("snapshot: reading %s: %w", currentName, err)
+		return "", version, fmt.Errorf("snapshot: reading %s: %w", currentName, err)
 	}
-	id := string(bytes.TrimSpace(line))
+	id = string(bytes.TrimSpace(line))
 	if !idPattern.MatchString(id) {
-		return "", fmt.Errorf("snapshot: %q does not hold a snapshot's id: %.40q", filepath.Join(out, currentName), id)
+		return "", version, fmt.Errorf("snapshot: %q does not hold a snapshot's id: %.40q", storage.Join(out, currentName), id)
 	}
-	return id, nil
+	return id, version, nil
 }
 
 // snapshotIDs lists the folders under OUT/snapshots that are named as snapshots
 // are, oldest first, which is the order of their names.
 func snapshotIDs(out string) ([]string, error) {
-	entries, err := os.ReadDir(filepath.Join(out, snapshotsName))
+	entries, err := storage.ReadDir(storage.Join(out, snapshotsName))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("snapshot: listing: %w", err)
 	}
@@ -120,8 +131,8 @@ func snapshotIDs(out string) ([]string, error) {
 }
 
 func open(out, id string) (Snapshot, error) {
-	s := Snapshot{ID: id, Dir: filepath.Join(out, snapshotsName, id)}
-	raw, err := readWithin(out, filepath.Join(snapshotsName, id, manifestName))
+	s := Snapshot{ID: id, Dir: storage.Join(out, snapshotsName, id)}
+	raw, _, err := loadWithin(out, snapshotsName+"/"+id+"/"+manifestName)
 	if err != nil {
 		return s, fmt.Errorf("snapshot: opening %s: %w", id, err)
 	}
@@ -134,60 +145,40 @@ func open(out, id string) (Snapshot, error) {
 	return s, nil
 }
 
-// maxText bounds what is read of CURRENT and of a manifest, in bytes.
-const maxText = 64 << 20
-
-// readWithin reads a small file of a folder, out of which no link in its path may lead.
-func readWithin(dir, name string) (text []byte, err error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close() // nothing was written
-	f, err := openWithin(root, name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() // nothing was written
-	switch info, err := f.Stat(); {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular() || info.Size() > maxText:
-		return nil, fmt.Errorf("%q is no file of at most %d bytes", name, maxText)
-	}
-	return io.ReadAll(f)
-}
-
-// openWithin opens a file for reading, and does not wait where it is a pipe.
-func openWithin(root *os.Root, name string) (*os.File, error) {
-	return root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-}
-
 // Published is whether there is a published folder, whatever its CURRENT is.
 func Published(dir string) bool {
-	if _, err := os.Lstat(filepath.Join(dir, currentName)); err != nil {
+	if !there(storage.Join(dir, currentName)) {
 		return false
 	}
-	snapshots, err := os.Stat(filepath.Join(dir, snapshotsName))
+	snapshots, err := storage.Stat(storage.Join(dir, snapshotsName))
 	return err == nil && snapshots.IsDir()
+}
+
+// there is whether a path is taken, a link's that leads nowhere too.
+func there(path string) bool {
+	if storage.IsRemote(path) {
+		_, err := storage.Stat(path)
+		return err == nil
+	}
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // Containing is the folder of the snapshot that a file lies in, through whatever links
 // and also where its CURRENT is gone, or "".
 func Containing(file string) string {
-	if real, err := filepath.EvalSymlinks(file); err == nil {
+	if real, err := storage.Real(file); err == nil {
 		file = real
 	}
-	for dir := filepath.Dir(file); ; dir = filepath.Dir(dir) {
-		above := filepath.Dir(dir)
+	for dir := storage.Dir(file); ; dir = storage.Dir(dir) {
+		above := storage.Dir(dir)
 		if above == dir {
 			return ""
 		}
-		if filepath.Base(above) != snapshotsName {
+		if storage.Base(above) != snapshotsName {
 			continue
 		}
-		_, err := os.Lstat(filepath.Join(dir, manifestName))
-		if err == nil || Published(filepath.Dir(above)) {
+		if there(storage.Join(dir, manifestName)) || Published(storage.Dir(above)) {
 			return dir
 		}
 	}

@@ -3,11 +3,14 @@ package snapshot
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"diffstitch/io/storage"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -36,14 +39,14 @@ func begin(t *testing.T, out string, now time.Time) *Staging {
 // fill stages one data file and returns the manifest that lists it.
 func fill(t *testing.T, s *Staging) Manifest {
 	t.Helper()
-	write(t, filepath.Join(s.DataDir(), "part-00000.parquet"), "rows")
+	write(t, storage.Join(s.DataDir(), "part-00000.parquet"), "rows")
 	write(t, s.ReportPath(), "<html>")
 	return Manifest{Seed: 7, Parts: []Part{{File: "data/part-00000.parquet", Rows: 3}}}
 }
 
 func write(t *testing.T, path, text string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+	if err := storage.WriteWhole(path, func(w io.Writer) error { _, err := io.WriteString(w, text); return err }); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -73,7 +76,7 @@ func TestPublish(t *testing.T) {
 	want := Snapshot{
 		ID: second, Dir: filepath.Join(out, "snapshots", second), Current: true,
 		Manifest: Manifest{
-			Version: 1, ID: second, Created: noon.Add(time.Hour), Seed: 7,
+			Version: 1, ID: second, Created: noon.Add(time.Hour), Parent: first, Seed: 7,
 			Parts: []Part{{File: "data/part-00000.parquet", Rows: 3, Bytes: 4,
 				SHA256: "bc51e9e65d79e1c90ba544ab2eae1044ccdf8c1af7a559ba375cba4276f7d99e"}},
 		},
@@ -126,7 +129,7 @@ func TestCommitChecksParts(t *testing.T) {
 	}{
 		"unlisted file": {nil, `"data/part-00000.parquet" is not in the manifest`},
 		"missing file": {[]Part{{File: "data/part-00000.parquet"}, {File: "data/part-00001.parquet"}},
-			"no such file"},
+			"does not exist"},
 		"outside of data": {[]Part{{File: "data/part-00000.parquet"}, {File: "data/../../x"}}, "is not a file of data/"},
 	}
 	for name, test := range tests {

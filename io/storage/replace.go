@@ -49,7 +49,7 @@ func Load(path string, most int64) ([]byte, Version, error) {
 	if version := VersionOf(f.Info()); version != "" {
 		return data, Version(version), nil
 	}
-	return data, hashed(data), nil
+	return data, Hashed(data), nil
 }
 
 // Replace writes a small file where it is of the version that is expected, or is not there
@@ -87,7 +87,7 @@ func replaceLocal(path string, data []byte, expected Version) (Version, error) {
 	}
 	defer unlock()
 	there, err := os.ReadFile(path)
-	is := hashed(there)
+	is := Hashed(there)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		is = Absent
@@ -100,10 +100,11 @@ func replaceLocal(path string, data []byte, expected Version) (Version, error) {
 	if err := writeLocal(path, func(w io.Writer) error { _, err := w.Write(data); return err }); err != nil {
 		return Absent, err
 	}
-	return hashed(data), syncFolder(filepath.Dir(path))
+	return Hashed(data), syncFolder(filepath.Dir(path))
 }
 
-func hashed(data []byte) Version {
+// Hashed is the version of a file of this machine that holds so much.
+func Hashed(data []byte) Version {
 	sum := sha256.Sum256(data)
 	return Version(hex.EncodeToString(sum[:]))
 }

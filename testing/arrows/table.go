@@ -110,7 +110,7 @@ var arrows = map[string][]string{
 	"io/layout/transitions": {"io/layout", "io/parquet", "io/trajectory"},
 	"io/parquet":            {"io/storage"},
 	"io/report":             {"io/snapshot"},
-	"io/snapshot":           {},
+	"io/snapshot":           {"io/storage"},
 	"io/storage":            {"io/fault", "io/storage/bucket", "io/storage/gcs", "io/storage/s3"},
 	"io/storage/bucket":     {},
 	"io/storage/gcs":        {"io/storage/bucket"},
