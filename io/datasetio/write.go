@@ -2,7 +2,10 @@ package datasetio
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"hash"
 	"io"
 	"math"
 	"strconv"
@@ -68,7 +71,8 @@ func (fn *writeFn) write(ctx context.Context, part int64) (trajectory.PartInfo, 
 	staged := OpenStaged(fn.Output.Bridges)
 	defer staged.Close()
 	err = storage.WriteWhole(storage.Join(fn.Output.Dir, info.File), func(w io.Writer) error {
-		out, err := dataset.NewWriter(w, dataset.WriterConfig{
+		sum := summer{hash: sha256.New(), out: w}
+		out, err := dataset.NewWriter(&sum, dataset.WriterConfig{
 			ObservationDim: fn.Output.Shape.ObservationDim, ActionDim: fn.Output.Shape.ActionDim,
 			OriginalIDs:  fn.Output.OriginalIDs,
 			RowGroupRows: math.MaxInt, // the layout says where they end
@@ -79,9 +83,25 @@ func (fn *writeFn) write(ctx context.Context, part int64) (trajectory.PartInfo, 
 		if err := fn.writeEntries(ctx, out, entries, staged, &info); err != nil {
 			return err
 		}
-		return out.Close()
+		err = out.Close()
+		info.Bytes, info.SHA256 = sum.bytes, hex.EncodeToString(sum.hash.Sum(nil))
+		return err
 	})
 	return info, err
+}
+
+// summer hashes what it passes on.
+type summer struct {
+	out   io.Writer
+	hash  hash.Hash
+	bytes int64
+}
+
+func (s *summer) Write(p []byte) (int, error) {
+	n, err := s.out.Write(p)
+	_, _ = s.hash.Write(p[:n]) // it never fails
+	s.bytes += int64(n)
+	return n, err
 }
 
 func (fn *writeFn) writeEntries(ctx context.Context, out *dataset.Writer, entries []trajectory.Entry, staged *Staged, info *trajectory.PartInfo) error {

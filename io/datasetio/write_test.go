@@ -1,6 +1,9 @@
 package datasetio
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -222,7 +225,7 @@ func TestWrite(t *testing.T) {
 				Stitched: int64(len(test.want)), StitchedRows: rows(test.want), BridgeRows: rows(bridges), UnknownFinals: test.unknown,
 			}
 			ptest.BuildAndRun(t, func(s beam.Scope) {
-				passert.Equals(s, Write(s, st.in, out, 1), want)
+				passert.Equals(s, beam.ParDo(s, &unsumFn{Dir: out.Dir}, Write(s, st.in, out, 1)), want)
 			})
 			got, _ := readFile(t, filepath.Join(out.Dir, want.File))
 			if d := cmp.Diff(slices.Concat(st.episodes, test.want), got); d != "" {
@@ -232,6 +235,22 @@ func TestWrite(t *testing.T) {
 		})
 	}
 }
+
+// unsumFn compares the size and the hash of a part with its file, and takes them out.
+type unsumFn struct {
+	Dir string `json:"dir"`
+}
+
+func (fn *unsumFn) ProcessElement(info trajectory.PartInfo) (trajectory.PartInfo, error) {
+	data, err := os.ReadFile(filepath.Join(fn.Dir, info.File))
+	if sum := sha256.Sum256(data); err == nil && (info.Bytes != int64(len(data)) || info.SHA256 != hex.EncodeToString(sum[:])) {
+		err = fmt.Errorf("%+v is not of a file of %d bytes with the hash %x", info, len(data), sum)
+	}
+	info.Bytes, info.SHA256 = 0, ""
+	return info, err
+}
+
+func init() { beam.RegisterDoFn(&unsumFn{}) }
 
 func checkGroups(t *testing.T, path string, want ...int64) {
 	t.Helper()

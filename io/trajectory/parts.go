@@ -29,9 +29,11 @@ type PartInfo struct {
 	Index              int64
 	File               string // name within the data folder
 	Rows               int64
-	Episodes, Stitched int64 // of the latter: those of D_aug
-	StitchedRows       int64 // of theirs, bridges included
-	BridgeRows         int64 // generated ones
+	Bytes              int64
+	SHA256             string // of the file, in hexadecimal
+	Episodes, Stitched int64  // of the latter: those of D_aug
+	StitchedRows       int64  // of theirs, bridges included
+	BridgeRows         int64  // generated ones
 	// Repeated are the episodes of D_aug that repeat others, and RepeatedRows theirs.
 	Repeated, RepeatedRows int64
 	// UnknownFinals counts the episodes whose last next observation the data

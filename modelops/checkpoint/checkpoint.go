@@ -21,8 +21,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 )
 
 // FormatVersion is the version of the layout that this package writes. A folder
@@ -105,7 +103,7 @@ func configDifference(a, b json.RawMessage) string {
 // Save writes the model and its weights to dir, and removes the training state,
 // which has served its purpose. It returns the model's hash.
 func Save(dir string, m Model, weights []Tensor) (string, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := makeFolder(dir); err != nil {
 		return "", fmt.Errorf("checkpoint: creating %q: %w", dir, err)
 	}
 	var encoded bytes.Buffer
@@ -119,13 +117,13 @@ func Save(dir string, m Model, weights []Tensor) (string, error) {
 	m.WeightsSHA256 = hashOf(encoded.Bytes())
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
-		return "", fmt.Errorf("checkpoint: encoding %q: %w", filepath.Join(dir, ModelFile), err)
+		return "", fmt.Errorf("checkpoint: encoding %q: %w", Join(dir, ModelFile), err)
 	}
 	text = append(text, '\n')
 	if err := writeFile(dir, ModelFile, text); err != nil {
 		return "", err
 	}
-	if err := os.Remove(filepath.Join(dir, StateFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := removeFile(Join(dir, StateFile)); err != nil {
 		return "", fmt.Errorf("checkpoint: removing the training state: %w", err)
 	}
 	return hashOf(text), nil
@@ -134,7 +132,7 @@ func Save(dir string, m Model, weights []Tensor) (string, error) {
 // Describe reads model.json alone and returns it with the model's hash, which
 // covers the weights too since model.json holds theirs.
 func Describe(dir string) (Model, string, error) {
-	path := filepath.Join(dir, ModelFile)
+	path := Join(dir, ModelFile)
 	text, err := readFile(path, maxModel)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Model{}, "", missing(dir)
@@ -158,7 +156,7 @@ func Open(dir string) (Model, string, []Tensor, error) {
 	if err != nil {
 		return Model{}, "", nil, err
 	}
-	path := filepath.Join(dir, WeightsFile)
+	path := Join(dir, WeightsFile)
 	data, err := readFile(path, maxWeights)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Model{}, "", nil, fmt.Errorf("checkpoint: %s has a %s but no %s: delete the folder and run `diffstitch train` again", dir, ModelFile, WeightsFile)
@@ -182,10 +180,7 @@ var ErrUnfinished = errors.New("no finished model")
 
 // missing says what a folder without model.json lacks and what to do about it.
 func missing(dir string) error {
-	has := func(name string) bool {
-		_, err := os.Stat(filepath.Join(dir, name))
-		return err == nil
-	}
+	has := func(name string) bool { return exists(Join(dir, name)) }
 	switch {
 	case !has(""):
 		return fmt.Errorf("checkpoint: %w: there is no folder %s: run `diffstitch train` first", ErrUnfinished, dir)

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -19,6 +21,13 @@ const (
 // readFile reads a file of at most so many bytes. A pipe or a device, which may never
 // end, is refused.
 func readFile(path string, most int64) (data []byte, err error) {
+	if isURL(path) {
+		files, err := at(path)
+		if err != nil {
+			return nil, err
+		}
+		return files.ReadFile(path, most)
+	}
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // which does not wait at a pipe
 	if err != nil {
 		return nil, err
@@ -41,7 +50,14 @@ func readFile(path string, most int64) (data []byte, err error) {
 // writeFile writes dir/name so that a reader sees the old content or the new
 // one, never a part: temporary name, flush, rename, flush of the folder.
 func writeFile(dir, name string, data []byte) (err error) {
-	path := filepath.Join(dir, name)
+	path := Join(dir, name)
+	if isURL(dir) {
+		files, err := at(dir)
+		if err != nil {
+			return err
+		}
+		return files.WriteFile(path, data)
+	}
 	// Who may read it is for the umask to say.
 	f, err := os.OpenFile(filepath.Join(dir, "."+name+"."+rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
@@ -63,6 +79,39 @@ func writeFile(dir, name string, data []byte) (err error) {
 		return err
 	}
 	return syncDir(dir)
+}
+
+// removeFile removes a file, if it is there.
+func removeFile(path string) error {
+	if isURL(path) {
+		files, err := at(path)
+		if err != nil {
+			return err
+		}
+		return files.Remove(path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// exists is whether there is a file or a folder. At a URL a folder is whatever is in it.
+func exists(path string) bool {
+	if isURL(path) {
+		files, err := at(path)
+		return err == nil && (strings.HasSuffix(path, "/") || files.Exists(path))
+	}
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// makeFolder makes a folder of this machine.
+func makeFolder(dir string) error {
+	if isURL(dir) {
+		return nil
+	}
+	return os.MkdirAll(dir, 0o755)
 }
 
 // syncDir makes a rename in dir survive a crash of the machine.

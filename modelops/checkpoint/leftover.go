@@ -17,6 +17,9 @@ type Leftover struct {
 // RemoveLeftovers removes the temporary files that dead writers left in a
 // model's folder. Files that are being written are locked, and stay.
 func RemoveLeftovers(dir string) ([]Leftover, error) {
+	if isURL(dir) {
+		return nil, nil // where a file appears whole
+	}
 	var removed []Leftover
 	for _, name := range []string{ModelFile, WeightsFile, StateFile} {
 		paths, err := filepath.Glob(filepath.Join(dir, "."+name+".*"))

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 )
 
 // State is an unfinished training: all that is needed to go on as if it had
@@ -27,7 +25,7 @@ const stateKey = "diffstitch.training_state"
 
 // SaveState writes the training state into dir, in place of an earlier one.
 func SaveState(dir string, s State) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := makeFolder(dir); err != nil {
 		return fmt.Errorf("checkpoint: creating %q: %w", dir, err)
 	}
 	text, err := json.Marshal(s)
@@ -43,7 +41,7 @@ func SaveState(dir string, s State) error {
 
 // LoadState reads the training state of dir; found is false where there is none.
 func LoadState(dir string) (s State, found bool, err error) {
-	path := filepath.Join(dir, StateFile)
+	path := Join(dir, StateFile)
 	data, err := readFile(path, maxWeights)
 	if errors.Is(err, fs.ErrNotExist) {
 		return State{}, false, nil

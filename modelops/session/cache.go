@@ -2,7 +2,6 @@ package session
 
 import (
 	"fmt"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -126,7 +125,7 @@ func open(k key, dir string) (_ *modelSet, loads []Load, err error) {
 			continue
 		}
 		start := time.Now()
-		saved, hash, weights, err := checkpoint.Open(filepath.Join(dir, string(kind)))
+		saved, hash, weights, err := checkpoint.Open(checkpoint.Join(dir, string(kind)))
 		if err != nil {
 			return nil, nil, err
 		}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 
 	"diffstitch/modelops/backend"
 	"diffstitch/modelops/checkpoint"
@@ -77,7 +76,7 @@ func (i Info) Hashes() (hashes Hashes) {
 func Describe(dir string, kinds []training.Kind) (Info, error) {
 	info := Info{Kinds: kinds, Models: map[training.Kind]Model{}}
 	for i, kind := range kinds {
-		folder := filepath.Join(dir, string(kind))
+		folder := checkpoint.Join(dir, string(kind))
 		m, hash, err := checkpoint.Describe(folder)
 		if err != nil {
 			return Info{}, fmt.Errorf("session: %w", err)

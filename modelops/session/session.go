@@ -10,13 +10,13 @@ package session
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/gomlx/compute"
 
 	"diffstitch/modelops/backend"
+	"diffstitch/modelops/checkpoint"
 	"diffstitch/modelops/diffusion"
 	"diffstitch/modelops/training"
 	"diffstitch/modelops/training/execution"
@@ -118,7 +118,7 @@ func newSession(opts Options) (*Session, error) {
 	if opts.Batch < 1 {
 		return nil, fmt.Errorf("batch %d must be at least 1", opts.Batch)
 	}
-	dir, err := filepath.Abs(opts.Dir)
+	dir, err := checkpoint.Absolute(opts.Dir)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package session
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -39,7 +38,7 @@ func ChooseBatch(opts Options, most int) ([]Throughput, error) {
 	if err != nil {
 		return nil, err
 	}
-	saved, _, weights, err := checkpoint.Open(filepath.Join(s.options.Dir, string(kind)))
+	saved, _, weights, err := checkpoint.Open(checkpoint.Join(s.options.Dir, string(kind)))
 	if err != nil {
 		return nil, fmt.Errorf("session: %w: %w", ErrUnavailable, err)
 	}

@@ -17,7 +17,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"slices"
 
 	"diffstitch/modelops/backend"
@@ -94,7 +93,7 @@ type Result struct {
 // error. When ctx ends, the training state is saved and the context's error
 // returned.
 func Train(ctx context.Context, kind Kind, cfg Config, data *Data, dir string, opts Options) (Result, error) {
-	result, err := train(ctx, kind, cfg, data, filepath.Join(dir, string(kind)), opts)
+	result, err := train(ctx, kind, cfg, data, checkpoint.Join(dir, string(kind)), opts)
 	if err != nil {
 		return Result{}, fmt.Errorf("training: %s: %w", kind, err)
 	}

@@ -3,9 +3,9 @@ package augment
 import (
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"diffstitch/io/snapshot"
+	"diffstitch/io/storage"
 	"diffstitch/modelops/checkpoint"
 	"diffstitch/modelops/training"
 )
@@ -22,7 +22,7 @@ func Clean(out, models string) (removed []snapshot.Removed, err error) {
 		return removed, nil
 	}
 	for _, kind := range training.Kinds {
-		dir := filepath.Join(models, string(kind))
+		dir := storage.Join(models, string(kind))
 		if info, err := os.Lstat(dir); err == nil && info.Mode()&fs.ModeSymlink != 0 {
 			continue // what lies elsewhere is somebody else's to clean
 		}

@@ -88,7 +88,7 @@ func (r *run) manifest() snapshot.Manifest {
 		m.Models = append(m.Models, snapshot.Model{Kind: string(kind), SHA256: r.work.Models.Models[kind].Hash})
 	}
 	for _, p := range r.parts {
-		m.Parts = append(m.Parts, snapshot.Part{File: "data/" + p.File, Rows: p.Rows})
+		m.Parts = append(m.Parts, snapshot.Part{File: "data/" + p.File, Rows: p.Rows, Bytes: p.Bytes, SHA256: p.SHA256})
 		m.Original.Episodes += p.Episodes - p.Stitched
 		m.Original.Transitions += p.Rows - p.StitchedRows
 		m.Stitched.Episodes += p.Stitched

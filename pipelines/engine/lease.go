@@ -2,12 +2,15 @@ package engine
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
+	"strings"
 	"time"
+
+	"diffstitch/io/storage"
 )
 
 // Lease is a file beside what workers write for a long time. They go on as long
@@ -17,40 +20,47 @@ type Lease string
 
 const leasePrefix = ".wanted-"
 
-// leaseCheck is how often workers look.
-const leaseCheck = time.Second
+// How often workers look, on this machine and on an object store.
+const (
+	leaseCheck       = time.Second
+	remoteLeaseCheck = 15 * time.Second
+)
 
 // TakeLease makes the folder's only lease: workers that a killed driver left
 // behind give up.
 func TakeLease(dir string) (Lease, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := storage.MkdirAll(dir); err != nil {
 		return "", fmt.Errorf("engine: %w", err)
 	}
-	older, err := filepath.Glob(filepath.Join(dir, leasePrefix+"*"))
-	if err != nil {
+	entries, err := storage.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("engine: %w", err)
 	}
-	for _, path := range older {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), leasePrefix) {
+			continue
+		}
+		if err := storage.Remove(storage.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", fmt.Errorf("engine: %w", err)
 		}
 	}
-	file, err := os.CreateTemp(dir, leasePrefix+"*")
-	if err != nil {
-		return "", fmt.Errorf("engine: %w", err)
-	}
-	return Lease(file.Name()), file.Close()
+	path := storage.Join(dir, leasePrefix+rand.Text())
+	return Lease(path), storage.WriteWhole(path, func(io.Writer) error { return nil })
 }
 
 // End has the workers give up, those that still work.
-func (l Lease) End() { _ = os.Remove(string(l)) }
+func (l Lease) End() { _ = storage.Remove(string(l)) }
 
 // Hold gives a context that ends when the lease does, with the reason as its
 // cause.
 func (l Lease) Hold(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	check := leaseCheck
+	if storage.IsRemote(string(l)) {
+		check = remoteLeaseCheck
+	}
 	go func() {
-		ticker := time.NewTicker(leaseCheck)
+		ticker := time.NewTicker(check)
 		defer ticker.Stop()
 		for {
 			select {
@@ -58,8 +68,8 @@ func (l Lease) Hold(ctx context.Context) (context.Context, context.CancelFunc) {
 				return
 			case <-ticker.C:
 			}
-			if _, err := os.Stat(string(l)); errors.Is(err, fs.ErrNotExist) {
-				cancel(fmt.Errorf("engine: given up: the driver ended, or another run writes into %q", filepath.Dir(string(l))))
+			if _, err := storage.Stat(string(l)); errors.Is(err, fs.ErrNotExist) {
+				cancel(fmt.Errorf("engine: given up: the driver ended, or another run writes into %q", storage.Dir(string(l))))
 			}
 		}
 	}()

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 
 	"diffstitch/modelops/checkpoint"
@@ -47,7 +46,7 @@ func (o Options) sameHorizon(cfg training.Config) error {
 	if !slices.Contains(o.kinds(), training.Denoiser) {
 		return nil
 	}
-	there, err := horizonOf(filepath.Join(o.Models, string(training.Denoiser)))
+	there, err := horizonOf(checkpoint.Join(o.Models, string(training.Denoiser)))
 	if err != nil {
 		return fmt.Errorf("train: %w", err)
 	}

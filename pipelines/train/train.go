@@ -7,10 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 
 	"diffstitch/io/snapshot"
+	"diffstitch/io/storage"
 	"diffstitch/modelops/diffusion"
 	"diffstitch/modelops/session"
 	"diffstitch/modelops/training"
@@ -127,10 +126,10 @@ func Run(ctx context.Context, o Options, progress func(observe.Progress)) (model
 
 // lock keeps other trainings out of the folder of the models.
 func lock(models string) (release func(), err error) {
-	if err := os.MkdirAll(models, 0o755); err != nil {
+	if err := storage.MkdirAll(models); err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
-	return snapshot.Lock(filepath.Join(models, ".lock"), "train")
+	return snapshot.Lock(storage.Join(models, ".lock"), "train")
 }
 
 func build(s beam.Scope, fn modelFn, kinds []training.Kind) {

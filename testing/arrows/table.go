@@ -52,7 +52,7 @@ var arrows = map[string][]string{
 	"pipelines/augment/method":       {"pipelines/augment/sample", "pipelines/observe", "transforms/...", "modelops/...", "io/datasetio", "io/report", "io/storage", "io/trajectory"},
 	"pipelines/augment/sample":       {"io/trajectory"},
 	"pipelines/demo":                 {"pipelines/augment", "pipelines/engine", "pipelines/evaluate", "pipelines/evaluate/truth", "pipelines/exchange", "pipelines/failure", "pipelines/input", "pipelines/observe", "pipelines/train", "modelops/...", "io/report", "io/snapshot", "io/trajectory"},
-	"pipelines/engine":               {"pipelines/engine/embedded", "pipelines/failure", "pipelines/observe", "modelops/..."},
+	"pipelines/engine":               {"pipelines/engine/embedded", "pipelines/failure", "pipelines/observe", "modelops/...", "io/storage"},
 	"pipelines/engine/embedded":      {},
 	"pipelines/evaluate":             {"pipelines/evaluate/environment", "pipelines/failure", "pipelines/input", "pipelines/observe", "modelops/...", "io/datasetio", "io/storage", "io/trajectory"},
 	"pipelines/evaluate/environment": {"pipelines/failure", "pipelines/input", "modelops/...", "io/datasetio"},
@@ -63,7 +63,7 @@ var arrows = map[string][]string{
 	"pipelines/observe":              {},
 	"pipelines/study":                {"pipelines/augment", "pipelines/augment/method", "pipelines/engine", "pipelines/evaluate", "pipelines/evaluate/environment", "pipelines/exchange", "pipelines/failure", "pipelines/input", "pipelines/observe", "pipelines/train", "pipelines/version", "transforms/mix", "transforms/pair", "modelops/...", "io/dataset", "io/report", "io/snapshot", "io/storage"},
 	"pipelines/table":                {"pipelines/failure", "io/snapshot", "io/table"},
-	"pipelines/train":                {"pipelines/engine", "pipelines/failure", "pipelines/input", "pipelines/observe", "modelops/...", "io/snapshot", "io/trajectory"},
+	"pipelines/train":                {"pipelines/engine", "pipelines/failure", "pipelines/input", "pipelines/observe", "modelops/...", "io/snapshot", "io/storage", "io/trajectory"},
 	"pipelines/version":              {},
 
 	"transforms/estimate":   {"transforms/inference", "modelops/session", "io/attempt", "io/trajectory"},

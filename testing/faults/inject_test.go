@@ -141,9 +141,9 @@ func TestDeadLetters(t *testing.T) {
 	single.args = append(slices.Clone(single.args), "--hops", "1")
 	single.undisturbed(t, "one-bridge")
 	stages := map[*work][]string{
-		&single:   {"ends", "estimate", "contexts", "inpaint", "wrapup", "refine", "qualify", "stage"},
-		sampling:  {"synthesize"},
-		rolling:   {"starts", "rollout"},
+		&single:  {"ends", "estimate", "contexts", "inpaint", "wrapup", "refine", "qualify", "stage"},
+		sampling: {"synthesize"},
+		rolling:  {"starts", "rollout"},
 	}
 	for seed := range seeds() {
 		for w, stages := range stages {
