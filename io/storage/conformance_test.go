@@ -366,6 +366,15 @@ func TestFaults(t *testing.T) {
 				t.Errorf("%d bytes: %v", len(data), err)
 			}
 		}
+		small := noise(200 << 10)
+		put(t, Join(root, "small"), small)
+		network.Suffer(stores.Faults{Seed: 1, Truncated: 0.4})
+		for range 40 {
+			if data, err := ReadFile(Join(root, "small"), 1<<30); err != nil || !bytes.Equal(data, small) {
+				t.Errorf("%d bytes of a small file: %v", len(data), err)
+			}
+		}
+		network.Suffer(stores.Faults{Seed: 2, Unavailable: 0.05, TooMany: 0.05, Reset: 0.05, Lost: 0.05, Truncated: 0.05})
 		version := Absent
 		for i := range 20 {
 			var err error

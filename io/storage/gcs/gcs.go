@@ -104,9 +104,18 @@ func (b *Bucket) Tail(ctx context.Context, key string, bytes int64) (bucket.Obje
 	if r.Attrs.ContentEncoding == "gzip" || r.Attrs.Decompressed {
 		return bucket.Object{}, nil, errors.Join(errGzip, r.Close())
 	}
-	end, err := io.ReadAll(io.LimitReader(r, bytes))
 	o := bucket.Object{Key: key, Size: r.Attrs.Size, Modified: r.Attrs.LastModified, Version: strconv.FormatInt(r.Attrs.Generation, 10)}
-	return o, end, told(errors.Join(err, r.Close()))
+	end, err := io.ReadAll(io.LimitReader(r, bytes))
+	if err := told(errors.Join(err, r.Close())); err != nil {
+		return o, nil, err
+	}
+	if whole := min(bytes, o.Size); int64(len(end)) != whole {
+		// The answer was cut off, and the client began an object that is smaller than what
+		// was asked for anew.
+		end = make([]byte, whole)
+		return o, end, b.Read(ctx, key, o.Version, end, o.Size-whole)
+	}
+	return o, end, nil
 }
 
 // Read fills p from an offset of a version of an object.

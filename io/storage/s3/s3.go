@@ -70,7 +70,12 @@ func retryer() aws.Retryer {
 		o.RateLimiter = unlimited{} // which else gives up when many requests fail at once
 		o.Retryables = append(o.Retryables, retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{
 			http.StatusRequestTimeout: {}, http.StatusTooManyRequests: {},
-		}})
+		}}, retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+			if errors.Is(err, io.ErrUnexpectedEOF) { // of a list, say, that was cut off
+				return aws.TrueTernary
+			}
+			return aws.UnknownTernary
+		}))
 	})
 }
 
