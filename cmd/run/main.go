@@ -15,6 +15,7 @@ import (
 	"slices"
 	"syscall"
 
+	"diffstitch/io/snapshot"
 	"diffstitch/pipelines/failure"
 	"diffstitch/pipelines/observe"
 
@@ -27,6 +28,7 @@ const (
 	exitFailed   = 1
 	exitUsage    = 2
 	exitRejected = 3
+	exitBusy     = 4 // another run was at work, or was faster
 )
 
 func main() {
@@ -92,6 +94,8 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, failure.ErrData):
 		return exitRejected
+	case errors.Is(err, snapshot.ErrLocked), errors.Is(err, snapshot.ErrOvertaken):
+		return exitBusy
 	}
 	return exitFailed
 }

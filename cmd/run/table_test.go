@@ -3,11 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -15,61 +12,33 @@ import (
 	"diffstitch/testing/fixture"
 )
 
-// printed is what docs/table.md's blocks print, by their names.
-var printed = map[string][]string{
-	"publish": {`^\S+Z-\w{8}, \d+ rows in 5 files, is all there is in rl\.dstar, which has \d+ rows now`, `^metadata: file://\S+\.metadata\.json$`},
-	"again":   {`is all there is in rl\.dstar`},
-	"show":    {`^snapshot +committed +operation`, `replace +\d+ +\d+ +current *$`, `^in use: file://\S+/augmented/snapshots/\S+/data$`},
-	"read":    {`^\d+ real transitions of \d+$`},
-	"travel":  {`^\d+ \S+ seed 7 \d stitched`, `^\d+ transitions before$`},
-	"tag":     {`^\d+ transitions as in the paper$`},
-	"append":  {`was added to rl\.live`},
-	"expire":  {`^1 left$`},
-}
-
-// TestTablePage runs docs/table.md: its shell with this program, its Python with pyiceberg.
+// TestTablePage runs docs/table.md.
 func TestTablePage(t *testing.T) {
-	dir, bin := t.TempDir(), t.TempDir()
-	command := fmt.Sprintf("#!/bin/sh\n%s=1 exec %q \"$@\"\n", asCommand, os.Args[0])
-	if err := os.WriteFile(filepath.Join(bin, "diffstitch"), []byte(command), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	dir := t.TempDir()
 	episodes := fixture.Maze(6, 1)
-	run := map[string]bool{}
-	for _, block := range fixture.Blocks(t, "table.md") {
-		switch block.Name {
-		case fixture.Untested:
-			continue
-		case "publish", "again":
-			fixture.Published(t, filepath.Join(dir, "augmented"), episodes[len(run):len(run)+5]...)
-		case "append":
-			fixture.Published(t, filepath.Join(dir, "stream"), episodes...)
-		}
-		run[block.Name] = true
-		t.Run(block.Name, func(t *testing.T) { runBlock(t, block, dir, bin) })
-	}
-	for name := range printed {
-		if !run[name] {
-			t.Errorf("docs/table.md has no block %q", name)
-		}
-	}
-}
-
-func runBlock(t *testing.T, block fixture.Block, dir, bin string) {
-	program := exec.Command("bash", "-euc", block.Code)
-	if block.Language == "python" {
-		program = exec.Command(fixture.Python(t, "pyiceberg.catalog.sql", "sqlalchemy", "polars", "pandas"), "-W", "error", "-c", block.Code)
-	}
-	program.Dir, program.Env = dir, append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
-	out, err := program.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	for _, want := range printed[block.Name] {
-		if !regexp.MustCompile("(?m)" + want).Match(out) {
-			t.Errorf("it printed no %q:\n%s", want, out)
-		}
-	}
+	published := 0
+	page{
+		name: "table.md", modules: []string{"pyiceberg.catalog.sql", "sqlalchemy", "polars", "pandas"},
+		before: func(block string) {
+			switch block {
+			case "publish", "again":
+				fixture.Published(t, filepath.Join(dir, "augmented"), episodes[published:published+5]...)
+				published++
+			case "append":
+				fixture.Published(t, filepath.Join(dir, "stream"), episodes...)
+			}
+		},
+		printed: map[string][]string{
+			"publish": {`^\S+Z-\w{8}, \d+ rows in 5 files, is all there is in rl\.dstar, which has \d+ rows now`, `^metadata: file://\S+\.metadata\.json$`},
+			"again":   {`is all there is in rl\.dstar`},
+			"show":    {`^snapshot +committed +operation`, `replace +\d+ +\d+ +current *$`, `^in use: file://\S+/augmented/snapshots/\S+/data$`},
+			"read":    {`^\d+ real transitions of \d+$`},
+			"travel":  {`^\d+ \S+ seed 7 \d stitched`, `^\d+ transitions before$`},
+			"tag":     {`^\d+ transitions as in the paper$`},
+			"append":  {`was added to rl\.live`},
+			"expire":  {`^1 left$`},
+		},
+	}.run(t, dir)
 }
 
 // TestTableFlags: docs/table.md names every flag of its commands.

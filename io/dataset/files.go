@@ -17,15 +17,20 @@ import (
 // underscore), a folder that the product published, of which the current
 // snapshot's data is taken, or a dataset of LeRobot or Minari, in its order.
 func Files(path string) ([]string, error) {
-	files, err := list(path)
+	info, err := storage.Stat(path)
+	if err == nil && info.IsDir() {
+		if files, found, err := publishedFiles(path); found || err != nil {
+			return files, err
+		}
+	}
+	files, err := list(path, info, err)
 	if err != nil {
 		return nil, err
 	}
 	return files, checkSnapshots(files)
 }
 
-func list(path string) ([]string, error) {
-	info, err := storage.Stat(path)
+func list(path string, info fs.FileInfo, err error) ([]string, error) {
 	switch {
 	case err == nil && info.IsDir():
 		return folderFiles(path)
@@ -74,7 +79,10 @@ func globFiles(pattern string) ([]string, error) {
 		case err != nil:
 			return nil, fmt.Errorf("dataset: glob %q: %w", pattern, err)
 		case info.IsDir():
-			below, err := folderFiles(match)
+			below, found, err := publishedFiles(match)
+			if !found {
+				below, err = folderFiles(match)
+			}
 			if err != nil && !errors.Is(err, layout.ErrNoFiles) {
 				return nil, err
 			}
@@ -91,40 +99,28 @@ func globFiles(pattern string) ([]string, error) {
 }
 
 func folderFiles(dir string) ([]string, error) {
-	data, err := currentSnapshot(dir)
-	if err != nil {
-		return nil, err
-	}
 	for _, l := range layouts {
 		if l.Folder == nil {
 			continue
 		}
-		if files, found, err := l.Folder(data); found || err != nil {
+		if files, found, err := l.Folder(dir); found || err != nil {
 			return files, err
 		}
 	}
-	return layout.ParquetFiles(data)
+	return layout.ParquetFiles(dir)
 }
 
-// maxCurrent bounds what is read of CURRENT, in bytes.
-const maxCurrent = 4096
-
-// currentSnapshot is the data folder of dir's current snapshot, or dir itself
-// where nothing was published.
-func currentSnapshot(dir string) (string, error) {
-	path := storage.Join(dir, "CURRENT")
-	line, err := storage.ReadFile(path, maxCurrent)
-	if errors.Is(err, fs.ErrNotExist) {
-		return dir, nil
+// publishedFiles are those that the current snapshot of a folder lists, wherever they lie;
+// found is whether anything was published there.
+func publishedFiles(dir string) (files []string, found bool, err error) {
+	s, err := snapshot.Current(dir)
+	if errors.Is(err, snapshot.ErrNoSnapshot) {
+		return nil, false, nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("dataset: reading the current snapshot of %q: %w", dir, err)
+		return nil, true, fmt.Errorf("dataset: reading the current snapshot of %q: %w", dir, err)
 	}
-	id := strings.TrimSpace(string(line))
-	if id == "" || id != storage.Base(id) || strings.HasPrefix(id, ".") {
-		return "", fmt.Errorf("dataset: %q names no snapshot: %q", storage.Join(dir, "CURRENT"), id)
-	}
-	return storage.Join(dir, "snapshots", id, "data"), nil
+	return s.Files(), true, nil
 }
 
 // FolderLayout is the layout of a folder that another tool made, or "".

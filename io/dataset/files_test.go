@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"diffstitch/io/layout"
+	"diffstitch/io/snapshot"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -16,7 +17,6 @@ func TestFiles(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{
 		"b.parquet", "a.parquet", "deep/c.parquet", "notes.txt", ".hidden.parquet", "_temporary.parquet", "_staged/d.parquet", ".cache/e.parquet",
-		"published/CURRENT", "published/snapshots/0001/data/part-0.parquet", "published/snapshots/0002/data/part-0.parquet", "published/snapshots/0002/data/part-1.parquet",
 		"broken/CURRENT", "bare/readme.md",
 	} {
 		path := filepath.Join(dir, name)
@@ -25,8 +25,6 @@ func TestFiles(t *testing.T) {
 		}
 		content := ""
 		switch name {
-		case "published/CURRENT":
-			content = "0002\n"
 		case "broken/CURRENT":
 			content = "../../etc\n"
 		}
@@ -34,6 +32,8 @@ func TestFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	publish(t, filepath.Join(dir, "published"), "part-0.parquet")
+	second := "published/snapshots/" + publish(t, filepath.Join(dir, "published"), "part-0.parquet", "part-1.parquet") + "/data/"
 	tests := []struct {
 		path string
 		want []string
@@ -44,8 +44,8 @@ func TestFiles(t *testing.T) {
 		{path: "*.parquet", want: []string{".hidden.parquet", "_temporary.parquet", "a.parquet", "b.parquet"}},
 		{path: "?.parquet", want: []string{"a.parquet", "b.parquet"}},
 		{path: "deep", want: []string{"deep/c.parquet"}},
-		{path: "published", want: []string{"published/snapshots/0002/data/part-0.parquet", "published/snapshots/0002/data/part-1.parquet"}},
-		{path: "broken", err: "names no snapshot"},
+		{path: "published", want: []string{second + "part-0.parquet", second + "part-1.parquet"}},
+		{path: "broken", err: "does not hold a snapshot's id"},
 		{path: "bare", err: "it holds no *.parquet"},
 		{path: "absent", err: "no such file or folder"},
 		{path: "absent/*.parquet", err: "nothing matches"},
@@ -72,6 +72,27 @@ func TestFiles(t *testing.T) {
 	if _, err := Files(filepath.Join(dir, "absent")); !errors.Is(err, ErrNoFiles) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// publish publishes a snapshot of such files, and gives its id.
+func publish(t *testing.T, out string, names ...string) string {
+	t.Helper()
+	s, err := snapshot.Begin(out, snapshot.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m snapshot.Manifest
+	for _, name := range names {
+		if err := os.WriteFile(filepath.Join(s.DataDir(), name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		m.Parts = append(m.Parts, snapshot.Part{File: "data/" + name})
+	}
+	id, err := s.Commit(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
 }
 
 // tree makes files, and links where a name has a target.
@@ -108,16 +129,27 @@ func TestFilesThroughLinks(t *testing.T) {
 
 // TestFilesOfSnapshots: snapshots are never read beside each other or beside data.
 func TestFilesOfSnapshots(t *testing.T) {
-	dir := tree(t, map[string]string{"linked/out": "../data/out", "deep/s": "../data/out/snapshots", "part/b.parquet": "../data/out/snapshots/0001/data/p.parquet"}, "data/a.parquet", "linked/a.parquet", "deep/a.parquet", "part/a.parquet", "data/out/CURRENT",
-		"data/out/snapshots/0001/data/p.parquet", "data/out/snapshots/0002/data/p.parquet")
+	const first = "20260101T000000Z-00000000"
+	dir := tree(t, map[string]string{"linked/out": "../data/out", "deep/s": "../data/out/snapshots", "part/b.parquet": "../data/out/snapshots/" + first + "/data/p.parquet"},
+		"data/a.parquet", "linked/a.parquet", "deep/a.parquet", "part/a.parquet",
+		"data/out/snapshots/"+first+"/manifest.json", "data/out/snapshots/"+first+"/data/p.parquet")
+	second := publish(t, filepath.Join(dir, "data/out"), "p.parquet")
 	for _, path := range []string{"data", "linked", "deep", "part", "data/out/snapshots", "data/out/snapshots/*/data/*.parquet", "data/*", "data/*/snapshots/*"} {
 		if got, err := Files(filepath.Join(dir, path)); !errors.Is(err, layout.ErrPublished) {
 			t.Errorf("%s: %v, %v", path, got, err)
 		}
 	}
-	for _, path := range []string{"data/out", "data/out/snapshots/0002", "data/out/snapshots/0002/data/*", "data/*.parquet"} {
+	for _, path := range []string{"data/out", "data/out/snapshots/" + second, "data/out/snapshots/" + second + "/data/*", "data/*.parquet"} {
 		if got, err := Files(filepath.Join(dir, path)); err != nil || len(got) != 1 {
 			t.Errorf("%s: %v, %v", path, got, err)
 		}
+	}
+}
+
+// TestUnfinishedFolders are not read.
+func TestUnfinishedFolders(t *testing.T) {
+	dir := tree(t, nil, "data/deep/.unfinished", "data/deep/a.parquet")
+	if got, err := Files(filepath.Join(dir, "data")); !errors.Is(err, layout.ErrUnfinished) || !strings.Contains(err.Error(), "deep") {
+		t.Errorf("%v, %v", got, err)
 	}
 }

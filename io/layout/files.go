@@ -73,6 +73,9 @@ func (w *walker) folder(dir string) error {
 		return err
 	}
 	for _, entry := range entries {
+		if entry.Name() == storage.Unfinished {
+			return fmt.Errorf("%w: %q is being written, or whatever wrote it died: wait, or remove it and write it again", ErrUnfinished, dir)
+		}
 		if strings.ContainsRune("._", rune(entry.Name()[0])) {
 			continue
 		}
@@ -106,6 +109,9 @@ func (w *walker) entry(path, real string, entry fs.DirEntry) error {
 	w.files = append(w.files, path)
 	return nil
 }
+
+// ErrUnfinished is returned for a folder of an object store that is not all there.
+var ErrUnfinished = errors.New("an unfinished folder")
 
 // ErrPublished is returned where snapshots would be taken for data.
 var ErrPublished = errors.New("a published folder")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"diffstitch/io/storage"
@@ -58,7 +59,7 @@ func sweep(out, own string) (all []Removed, err error) {
 		return nil, err
 	}
 	for _, e := range entries {
-		if e.Name() == lockName || e.Name() == own {
+		if slices.Contains([]string{lockName, keepingLock, own}, e.Name()) {
 			continue
 		}
 		paths := []string{storage.Join(out, stagingName, e.Name())}

@@ -149,12 +149,13 @@ type Part struct {
 func (s Snapshot) Files() []string {
 	files := make([]string, len(s.Manifest.Parts))
 	for i, p := range s.Manifest.Parts {
-		files[i] = s.path(p)
+		files[i] = s.Path(p)
 	}
 	return files
 }
 
-func (s Snapshot) path(p Part) string {
+// Path is where a part's file lies.
+func (s Snapshot) Path(p Part) string {
 	return storage.Join(storage.Dir(s.Dir), cmp.Or(p.Snapshot, s.ID), p.File)
 }
 

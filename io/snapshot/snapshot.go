@@ -70,7 +70,8 @@ func Current(out string) (Snapshot, error) {
 
 // List is every snapshot of a published folder, oldest first. A snapshot that
 // CURRENT does not name may be an earlier one, or one whose run was killed
-// between moving it into place and naming it; it is whole either way.
+// between moving it into place and naming it; it is whole either way. A folder without a
+// manifest is none: it is being written, or being removed.
 func List(out string) ([]Snapshot, error) {
 	current, err := currentID(out)
 	if err != nil && !errors.Is(err, ErrNoSnapshot) {
@@ -83,6 +84,9 @@ func List(out string) ([]Snapshot, error) {
 	var all []Snapshot
 	for _, id := range ids {
 		s, err := open(out, id)
+		if errors.Is(err, fs.ErrNotExist) && id != current {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -138,6 +142,11 @@ func open(out, id string) (Snapshot, error) {
 	}
 	if err := json.Unmarshal(raw, &s.Manifest); err != nil {
 		return s, fmt.Errorf("snapshot: reading the manifest of %s: %w", id, err)
+	}
+	for _, p := range s.Manifest.Parts {
+		if err := p.named(); err != nil {
+			return s, fmt.Errorf("snapshot: reading the manifest of %s: %w", id, err)
+		}
 	}
 	if v := s.Manifest.Version; v != manifestVersion {
 		return s, fmt.Errorf("snapshot: the manifest of %s is of version %d, this program reads version %d", id, v, manifestVersion)

@@ -138,7 +138,7 @@ func checkLinks(out string) error {
 	if storage.IsRemote(out) {
 		return nil // which has none
 	}
-	for _, name := range []string{stagingName, filepath.Join(stagingName, lockName), snapshotsName, currentName} {
+	for _, name := range []string{stagingName, filepath.Join(stagingName, lockName), filepath.Join(stagingName, keepingLock), snapshotsName, currentName} {
 		path := filepath.Join(out, name)
 		switch info, err := os.Lstat(path); {
 		case errors.Is(err, fs.ErrNotExist):

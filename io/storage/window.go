@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"io"
 	"io/fs"
 	"slices"
@@ -44,7 +45,19 @@ var (
 	windows   []*window // the one used last at the end
 )
 
-func openRemote(path string) (*File, error) {
+// openings is how often an object is opened that is replaced the moment it is read.
+const openings = 10
+
+func openRemote(path string) (f *File, err error) {
+	for range openings {
+		if f, err = openVersion(path); !errors.Is(err, ErrChanged) {
+			break
+		}
+	}
+	return f, err
+}
+
+func openVersion(path string) (*File, error) {
 	return ask("open", path, func(ctx context.Context, o object) (*File, error) {
 		if o.key == "" {
 			return nil, fs.ErrNotExist

@@ -16,7 +16,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"path/filepath"
 
 	"diffstitch/io/snapshot"
 )
@@ -104,7 +103,7 @@ func newPublication(o Options, s snapshot.Snapshot, mode Mode) (*publication, er
 	}
 	var paths []string
 	for _, part := range p.parts {
-		path := filepath.Join(s.Dir, filepath.FromSlash(part.File))
+		path := s.Path(part)
 		uri, err := URI(path)
 		if err != nil {
 			return nil, err

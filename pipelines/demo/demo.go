@@ -59,6 +59,9 @@ type Made struct {
 // Run generates the dataset, trains the tiny models on it and a policy, stitches it,
 // has the simulator judge every bridge, and trains a policy on D* as on D.
 func Run(ctx context.Context, o Options, progress func(observe.Progress)) (Made, error) {
+	if err := input.Local(o.Dir); err != nil {
+		return Made{}, err
+	}
 	made := Made{Data: filepath.Join(o.Dir, "maze.parquet")}
 	generated := exchange.GenerateOptions{Out: made.Data, Episodes: o.Episodes, Seed: o.Seed, Stitch: true}
 	if _, err := exchange.GeneratePointMaze(ctx, generated); err != nil {

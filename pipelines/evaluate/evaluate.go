@@ -86,6 +86,9 @@ func Run(ctx context.Context, o Options, progress func(observe.Progress)) (e Eva
 	if err := o.validate(); err != nil {
 		return e, fmt.Errorf("%w: %w", failure.ErrUsage, err)
 	}
+	if err := input.Local(o.Out); err != nil {
+		return e, err
+	}
 	engine, info, err := backend.Open(o.Backend)
 	if err != nil {
 		return e, err

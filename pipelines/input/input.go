@@ -89,9 +89,12 @@ func Files(path string, hashes bool) ([]string, error) {
 	if err == nil && info.IsDir() {
 		s, err := snapshot.Current(path)
 		if err == nil {
-			path, err = s.DataDir(), checkParts(s, hashes)
+			err = checkParts(s, hashes)
 		}
-		if err != nil && !errors.Is(err, snapshot.ErrNoSnapshot) {
+		if err == nil {
+			return s.Files(), nil
+		}
+		if !errors.Is(err, snapshot.ErrNoSnapshot) {
 			return nil, fmt.Errorf("%w: %w", failure.ErrData, err)
 		}
 	}
@@ -108,7 +111,7 @@ func checkParts(s snapshot.Snapshot, hashes bool) error {
 		return err
 	}
 	for _, part := range s.Manifest.Parts {
-		file := storage.Join(s.Dir, part.File)
+		file := s.Path(part)
 		f, err := dataset.Open(file, dataset.Options{Layout: dataset.Transitions})
 		if err != nil {
 			return err
@@ -197,11 +200,22 @@ func Reasons(counts map[string]int) string {
 // find them too.
 func Absolute(paths ...*string) error {
 	for _, path := range paths {
+		if strings.Contains(*path, "://") && !storage.IsRemote(*path) {
+			return fmt.Errorf("%w: %q is of a storage that is not known: paths of this machine, gs:// and s3:// are", failure.ErrUsage, *path)
+		}
 		absolute, err := storage.Absolute(*path)
 		if err != nil {
 			return fmt.Errorf("input: finding %q: %w", *path, err)
 		}
 		*path = absolute
+	}
+	return nil
+}
+
+// Local refuses a path of an object store, for what is written on this machine alone.
+func Local(path string) error {
+	if strings.Contains(path, "://") {
+		return fmt.Errorf("%w: %q is no folder of this machine, where this is written: give one, and copy it", failure.ErrUsage, path)
 	}
 	return nil
 }

@@ -131,6 +131,9 @@ func (o Options) settle() (s Settings, err error) {
 	if err := o.validate(); err != nil {
 		return s, fmt.Errorf("%w: %w", failure.ErrUsage, err)
 	}
+	if err := input.Local(o.Out); err != nil {
+		return s, err
+	}
 	s = Settings{Study: o.Study, Data: o.Data.Path, Env: o.Env, Learners: inOrder(o.Learners, Learners), Seed: o.Seed}
 	if o.Study == Main || o.Study == Small {
 		s.Methods = inOrder(o.Methods, Methods)

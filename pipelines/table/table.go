@@ -29,7 +29,7 @@ type PublishOptions struct {
 
 // Publish has a table hold a snapshot of a folder.
 func Publish(ctx context.Context, o PublishOptions) (Published, error) {
-	s, err := chosen(o.Out, o.ID)
+	s, err := snapshot.Find(o.Out, o.ID)
 	if err != nil {
 		return Published{}, fmt.Errorf("%w: %w", failure.ErrData, err)
 	}
@@ -39,25 +39,6 @@ func Publish(ctx context.Context, o PublishOptions) (Published, error) {
 	}
 	r, err := table.Publish(ctx, o.Options, s, mode)
 	return Published{r}, kind(err)
-}
-
-// chosen is a snapshot of a published folder.
-func chosen(out, id string) (snapshot.Snapshot, error) {
-	if id == "" {
-		return snapshot.Current(out)
-	}
-	all, err := snapshot.List(out)
-	if err != nil {
-		return snapshot.Snapshot{}, err
-	}
-	var ids []string
-	for _, s := range all {
-		if s.ID == id {
-			return s, nil
-		}
-		ids = append(ids, s.ID)
-	}
-	return snapshot.Snapshot{}, fmt.Errorf("%q has no snapshot %q: %w (it has: %s)", out, id, snapshot.ErrNoSnapshot, strings.Join(ids, ", "))
 }
 
 // Show says what a table holds.

@@ -130,18 +130,33 @@ func (b *Bucket) Tail(ctx context.Context, key string, bytes int64) (bucket.Obje
 	if err != nil {
 		return bucket.Object{}, nil, told(err)
 	}
-	o := bucket.Object{Key: key, Size: aws.ToInt64(got.ContentLength), Modified: aws.ToTime(got.LastModified), Version: aws.ToString(got.ETag)}
-	end := make([]byte, o.Size)
-	if _, total, ranged := strings.Cut(aws.ToString(got.ContentRange), "/"); ranged {
-		if o.Size, err = strconv.ParseInt(total, 10, 64); err != nil {
-			return o, nil, errors.Join(fmt.Errorf("s3: the range %q was given: %w", *got.ContentRange, err), got.Body.Close())
-		}
+	o := bucket.Object{Key: key, Modified: aws.ToTime(got.LastModified), Version: aws.ToString(got.ETag)}
+	end, err := io.ReadAll(io.LimitReader(got.Body, bytes))
+	if err := errors.Join(err, got.Body.Close()); err != nil && !cutOff(err) {
+		return o, nil, told(err)
 	}
-	n, err := io.ReadFull(got.Body, end)
-	if err = errors.Join(err, got.Body.Close()); cutOff(err) {
-		err = b.Read(ctx, key, o.Version, end[n:], o.Size-int64(len(end)-n))
+	if o.Size, err = totalOf(got); err != nil {
+		return o, nil, err
 	}
-	return o, end, told(err)
+	whole, n := min(bytes, o.Size), int64(len(end))
+	if n < whole {
+		end = append(end, make([]byte, whole-n)...)
+		err = b.Read(ctx, key, o.Version, end[n:], o.Size-whole+n)
+	}
+	return o, end[:whole], err
+}
+
+// totalOf is the size of the object that an answer has a part of.
+func totalOf(got *s3.GetObjectOutput) (int64, error) {
+	_, total, ranged := strings.Cut(aws.ToString(got.ContentRange), "/")
+	if !ranged && got.ContentLength != nil {
+		return *got.ContentLength, nil // all of it
+	}
+	size, err := strconv.ParseInt(total, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("s3: the range %q was given, which says no size", aws.ToString(got.ContentRange))
+	}
+	return size, nil
 }
 
 // Read fills p from an offset of a version of an object. Where an answer is cut off, what
