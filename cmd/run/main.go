@@ -15,6 +15,7 @@ import (
 	"slices"
 	"syscall"
 
+	"diffstitch/io/snapshot"
 	"diffstitch/pipelines/failure"
 	"diffstitch/pipelines/observe"
 
@@ -23,10 +24,12 @@ import (
 
 // Exit codes.
 const (
-	exitDone     = 0
-	exitFailed   = 1
-	exitUsage    = 2
-	exitRejected = 3
+	exitDone      = 0
+	exitFailed    = 1
+	exitUsage     = 2
+	exitRejected  = 3
+	exitOvertaken = 4 // another publication was faster: nothing was published
+	exitInUse     = 5 // another run is at work in the same folder: nothing was begun
 )
 
 func main() {
@@ -92,6 +95,10 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, failure.ErrData):
 		return exitRejected
+	case errors.Is(err, snapshot.ErrOvertaken):
+		return exitOvertaken
+	case errors.Is(err, snapshot.ErrLocked):
+		return exitInUse
 	}
 	return exitFailed
 }

@@ -14,9 +14,16 @@ import (
 
 // Files lists the Parquet files that path stands for, sorted: a file, a glob, a
 // folder (all its *.parquet, without names that begin with a dot or an
-// underscore), a folder that the product published, of which the current
-// snapshot's data is taken, or a dataset of LeRobot or Minari, in its order.
+// underscore), a dataset of LeRobot or Minari, in its order, or what [snapshot.At] takes
+// for a snapshot, of which they are the files that its manifest lists, in its order.
 func Files(path string) ([]string, error) {
+	s, err := snapshot.At(path)
+	if err == nil {
+		return s.Files(), nil
+	}
+	if !errors.Is(err, snapshot.ErrNoSnapshot) {
+		return nil, fmt.Errorf("dataset: %w", err)
+	}
 	files, err := list(path)
 	if err != nil {
 		return nil, err
@@ -74,7 +81,7 @@ func globFiles(pattern string) ([]string, error) {
 		case err != nil:
 			return nil, fmt.Errorf("dataset: glob %q: %w", pattern, err)
 		case info.IsDir():
-			below, err := folderFiles(match)
+			below, err := Files(match)
 			if err != nil && !errors.Is(err, layout.ErrNoFiles) {
 				return nil, err
 			}
@@ -91,40 +98,15 @@ func globFiles(pattern string) ([]string, error) {
 }
 
 func folderFiles(dir string) ([]string, error) {
-	data, err := currentSnapshot(dir)
-	if err != nil {
-		return nil, err
-	}
 	for _, l := range layouts {
 		if l.Folder == nil {
 			continue
 		}
-		if files, found, err := l.Folder(data); found || err != nil {
+		if files, found, err := l.Folder(dir); found || err != nil {
 			return files, err
 		}
 	}
-	return layout.ParquetFiles(data)
-}
-
-// maxCurrent bounds what is read of CURRENT, in bytes.
-const maxCurrent = 4096
-
-// currentSnapshot is the data folder of dir's current snapshot, or dir itself
-// where nothing was published.
-func currentSnapshot(dir string) (string, error) {
-	path := storage.Join(dir, "CURRENT")
-	line, err := storage.ReadFile(path, maxCurrent)
-	if errors.Is(err, fs.ErrNotExist) {
-		return dir, nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("dataset: reading the current snapshot of %q: %w", dir, err)
-	}
-	id := strings.TrimSpace(string(line))
-	if id == "" || id != storage.Base(id) || strings.HasPrefix(id, ".") {
-		return "", fmt.Errorf("dataset: %q names no snapshot: %q", storage.Join(dir, "CURRENT"), id)
-	}
-	return storage.Join(dir, "snapshots", id, "data"), nil
+	return layout.ParquetFiles(dir)
 }
 
 // FolderLayout is the layout of a folder that another tool made, or "".

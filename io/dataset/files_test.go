@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"diffstitch/io/layout"
+	"diffstitch/io/snapshot"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -16,24 +17,23 @@ func TestFiles(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{
 		"b.parquet", "a.parquet", "deep/c.parquet", "notes.txt", ".hidden.parquet", "_temporary.parquet", "_staged/d.parquet", ".cache/e.parquet",
-		"published/CURRENT", "published/snapshots/0001/data/part-0.parquet", "published/snapshots/0002/data/part-0.parquet", "published/snapshots/0002/data/part-1.parquet",
-		"broken/CURRENT", "bare/readme.md",
+		"broken/CURRENT", "bare/readme.md", "published/snapshots/20260101T000000Z-00000000/data/c.parquet",
 	} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		content := ""
-		switch name {
-		case "published/CURRENT":
-			content = "0002\n"
-		case "broken/CURRENT":
+		if name == "broken/CURRENT" {
 			content = "../../etc\n"
 		}
 		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
+	published := filepath.Join(dir, "published")
+	first, second := publish(t, published, false), publish(t, published, true)
+	old, both := "published/snapshots/"+first+"/data/b.parquet", "published/snapshots/"+second
 	tests := []struct {
 		path string
 		want []string
@@ -44,8 +44,12 @@ func TestFiles(t *testing.T) {
 		{path: "*.parquet", want: []string{".hidden.parquet", "_temporary.parquet", "a.parquet", "b.parquet"}},
 		{path: "?.parquet", want: []string{"a.parquet", "b.parquet"}},
 		{path: "deep", want: []string{"deep/c.parquet"}},
-		{path: "published", want: []string{"published/snapshots/0002/data/part-0.parquet", "published/snapshots/0002/data/part-1.parquet"}},
-		{path: "broken", err: "names no snapshot"},
+		{path: "published", want: []string{old, both + "/data/b.parquet"}},
+		{path: both, want: []string{old, both + "/data/b.parquet"}},
+		{path: both + "/data", want: []string{old, both + "/data/b.parquet"}},
+		{path: "published/snapshots/" + first, want: []string{old}},
+		{path: "published/snapshots/20260101T000000Z-00000000", err: "manifest.json"},
+		{path: "broken", err: "does not hold a snapshot's id"},
 		{path: "bare", err: "it holds no *.parquet"},
 		{path: "absent", err: "no such file or folder"},
 		{path: "absent/*.parquet", err: "nothing matches"},
@@ -72,6 +76,31 @@ func TestFiles(t *testing.T) {
 	if _, err := Files(filepath.Join(dir, "absent")); !errors.Is(err, ErrNoFiles) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// publish publishes a file b.parquet, behind those of the current snapshot if it is to inherit.
+func publish(t *testing.T, out string, inherit bool) (id string) {
+	t.Helper()
+	s, err := snapshot.Begin(out, snapshot.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(s.DataDir(), "b.parquet"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var m snapshot.Manifest
+	if inherit {
+		parent, err := snapshot.Current(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Parts = parent.Inherit()
+	}
+	m.Parts = append(m.Parts, snapshot.Part{File: "data/b.parquet"})
+	if id, err = s.Commit(m); err != nil {
+		t.Fatal(err)
+	}
+	return id
 }
 
 // tree makes files, and links where a name has a target.
@@ -108,14 +137,17 @@ func TestFilesThroughLinks(t *testing.T) {
 
 // TestFilesOfSnapshots: snapshots are never read beside each other or beside data.
 func TestFilesOfSnapshots(t *testing.T) {
-	dir := tree(t, map[string]string{"linked/out": "../data/out", "deep/s": "../data/out/snapshots", "part/b.parquet": "../data/out/snapshots/0001/data/p.parquet"}, "data/a.parquet", "linked/a.parquet", "deep/a.parquet", "part/a.parquet", "data/out/CURRENT",
-		"data/out/snapshots/0001/data/p.parquet", "data/out/snapshots/0002/data/p.parquet")
+	dir := tree(t, map[string]string{"linked/out": "../data/out", "deep/s": "../data/out/snapshots"}, "data/a.parquet", "linked/a.parquet", "deep/a.parquet", "part/a.parquet")
+	first, second := publish(t, filepath.Join(dir, "data", "out"), false), publish(t, filepath.Join(dir, "data", "out"), false)
+	if err := os.Symlink("../data/out/snapshots/"+first+"/data/b.parquet", filepath.Join(dir, "part", "b.parquet")); err != nil {
+		t.Fatal(err)
+	}
 	for _, path := range []string{"data", "linked", "deep", "part", "data/out/snapshots", "data/out/snapshots/*/data/*.parquet", "data/*", "data/*/snapshots/*"} {
 		if got, err := Files(filepath.Join(dir, path)); !errors.Is(err, layout.ErrPublished) {
 			t.Errorf("%s: %v, %v", path, got, err)
 		}
 	}
-	for _, path := range []string{"data/out", "data/out/snapshots/0002", "data/out/snapshots/0002/data/*", "data/*.parquet"} {
+	for _, path := range []string{"data/out", "data/out/snapshots/" + second, "data/out/snapshots/" + second + "/data/*", "data/*.parquet"} {
 		if got, err := Files(filepath.Join(dir, path)); err != nil || len(got) != 1 {
 			t.Errorf("%s: %v, %v", path, got, err)
 		}

@@ -39,10 +39,12 @@ type Manifest struct {
 	Inputs []Input `json:"inputs"`
 	Models []Model `json:"models"`
 
-	ObservationDim int   `json:"observation_dim"`
-	ActionDim      int   `json:"action_dim"`
-	Original       Count `json:"original"`
-	Stitched       Count `json:"stitched"` // D_aug, whatever the method
+	// Schema are the columns of the data files.
+	Schema         []Column `json:"schema,omitempty"`
+	ObservationDim int      `json:"observation_dim"`
+	ActionDim      int      `json:"action_dim"`
+	Original       Count    `json:"original"`
+	Stitched       Count    `json:"stitched"` // D_aug, whatever the method
 	// Repeated are those of D_aug that repeat others, to hold a ratio.
 	Repeated Count `json:"repeated"`
 	// Generated is how many of those transitions have an inferred action and reward:
@@ -71,6 +73,14 @@ type Input struct {
 type Model struct {
 	Kind   string `json:"kind"` // denoiser, inverse, reward, dynamics, synther, policy
 	SHA256 string `json:"sha256"`
+}
+
+// Column is a column of the data files.
+type Column struct {
+	Name     string `json:"name"`
+	Type     string `json:"type"`            // of a value: bool, int32, int64, float32, string
+	Width    int    `json:"width,omitempty"` // values a row, where that has a list of them
+	Nullable bool   `json:"nullable,omitempty"`
 }
 
 // Count is an amount of data.
@@ -145,6 +155,29 @@ type Part struct {
 	SHA256   string `json:"sha256"` // set by Commit, where it is not known
 }
 
+// check is whether a manifest is one that this program reads, of this snapshot, and names
+// nothing outside of the published folder.
+func (m Manifest) check(id string) error {
+	switch {
+	case m.Version != manifestVersion:
+		return fmt.Errorf("it is of version %d, this program reads version %d", m.Version, manifestVersion)
+	case m.ID != id:
+		return fmt.Errorf("it is of %.40q", m.ID)
+	}
+	files := map[Part]bool{}
+	for _, p := range m.Parts {
+		if err := p.named(); err != nil {
+			return err
+		}
+		file := Part{Snapshot: cmp.Or(p.Snapshot, id), File: p.File}
+		if files[file] || p.Rows < 0 || p.Bytes < 0 {
+			return fmt.Errorf("it lists %q twice, or with less than nothing", p.File)
+		}
+		files[file] = true
+	}
+	return nil
+}
+
 // Files are the paths of the data files, in the order of the parts.
 func (s Snapshot) Files() []string {
 	files := make([]string, len(s.Manifest.Parts))
@@ -205,13 +238,13 @@ func (s Snapshot) Check(hashes bool) error {
 			wrong = append(wrong, fmt.Errorf("%q: %w", storage.Join(p.Snapshot, p.File), err))
 		}
 	}
-	found, err := inside.names(s.ID + "/data")
+	found, err := inside.names(s.ID + "/" + dataName)
 	if err != nil {
 		return fmt.Errorf("snapshot: checking %s: %w", s.ID, err)
 	}
 	for _, name := range found {
-		if !listed["data/"+name] {
-			wrong = append(wrong, fmt.Errorf("%q is not in the manifest", "data/"+name))
+		if file := dataName + "/" + name; !listed[file] {
+			wrong = append(wrong, fmt.Errorf("%q is not in the manifest", file))
 		}
 	}
 	if err := errors.Join(wrong...); err != nil {
@@ -248,7 +281,7 @@ func (p Part) named() error {
 	if p.Snapshot != "" && !idPattern.MatchString(p.Snapshot) {
 		return fmt.Errorf("%q is no snapshot's id", p.Snapshot)
 	}
-	if path.Clean(p.File) != p.File || path.Dir(p.File) != "data" || strings.ContainsRune(p.File, '\\') {
+	if path.Clean(p.File) != p.File || path.Dir(p.File) != dataName || strings.ContainsRune(p.File, '\\') {
 		return fmt.Errorf("%q is not a file of data/", p.File)
 	}
 	return nil
@@ -267,7 +300,7 @@ func (s *Staging) completeParts(parts []Part) error {
 		if err != nil {
 			return err
 		}
-		file := "data/" + e.Name()
+		file := dataName + "/" + e.Name()
 		sizes[file] = info.Size()
 		if !slices.ContainsFunc(parts, func(p Part) bool { return p.File == file && p.Snapshot == "" }) {
 			return fmt.Errorf("%q is not in the manifest", file)

@@ -39,6 +39,7 @@ const (
 	snapshotsName = "snapshots"
 	stagingName   = ".staging"
 	manifestName  = "manifest.json"
+	dataName      = "data"
 	cardName      = "README.md"
 )
 
@@ -51,7 +52,7 @@ type Snapshot struct {
 }
 
 // DataDir is the folder of the Parquet files.
-func (s Snapshot) DataDir() string { return storage.Join(s.Dir, "data") }
+func (s Snapshot) DataDir() string { return storage.Join(s.Dir, dataName) }
 
 // ReportPath is the HTML report.
 func (s Snapshot) ReportPath() string { return storage.Join(s.Dir, "report", "index.html") }
@@ -66,6 +67,32 @@ func Current(out string) (Snapshot, error) {
 	s, err := open(out, id)
 	s.Current = true
 	return s, err
+}
+
+// At is the snapshot that a folder is read as: the one that is current in it, or, where it
+// is the folder of a snapshot or the data folder in that, this one. ErrNoSnapshot is of
+// every other path.
+func At(path string) (Snapshot, error) {
+	info, err := storage.Stat(path)
+	if err != nil || !info.IsDir() {
+		return Snapshot{}, fmt.Errorf("snapshot: %q is no folder: %w", path, ErrNoSnapshot)
+	}
+	s, err := Current(path)
+	if !errors.Is(err, ErrNoSnapshot) {
+		return s, err
+	}
+	dir, absolute := storage.Absolute(path)
+	if absolute != nil {
+		return Snapshot{}, fmt.Errorf("snapshot: finding %q: %w", path, absolute)
+	}
+	if storage.Base(dir) == dataName {
+		dir = storage.Dir(dir)
+	}
+	id, above := storage.Base(dir), storage.Dir(dir)
+	if !idPattern.MatchString(id) || storage.Base(above) != snapshotsName {
+		return Snapshot{}, err
+	}
+	return open(storage.Dir(above), id)
 }
 
 // List is every snapshot of a published folder, oldest first. A snapshot that
@@ -139,8 +166,8 @@ func open(out, id string) (Snapshot, error) {
 	if err := json.Unmarshal(raw, &s.Manifest); err != nil {
 		return s, fmt.Errorf("snapshot: reading the manifest of %s: %w", id, err)
 	}
-	if v := s.Manifest.Version; v != manifestVersion {
-		return s, fmt.Errorf("snapshot: the manifest of %s is of version %d, this program reads version %d", id, v, manifestVersion)
+	if err := s.Manifest.check(id); err != nil {
+		return s, fmt.Errorf("snapshot: the manifest of %s: %w", id, err)
 	}
 	return s, nil
 }

@@ -182,7 +182,7 @@ func (s *Staging) Dir() string {
 }
 
 // DataDir is where the Parquet files go.
-func (s *Staging) DataDir() string { return storage.Join(s.Dir(), "data") }
+func (s *Staging) DataDir() string { return storage.Join(s.Dir(), dataName) }
 
 // RejectsDir is where rejected files, episodes and stitches go.
 func (s *Staging) RejectsDir() string { return storage.Join(s.Dir(), "rejects") }
