@@ -221,7 +221,7 @@ func hashOf(r io.Reader) (sum string, size int64, err error) {
 
 // Check compares the data files with the manifest: that they are those it lists, and
 // that each has its size and, if asked for, its hash. It goes on after the first that
-// differs, and follows no link out of the published folder.
+// differs, and follows no symbolic link, nor accepts one in the snapshot's folder.
 func (s Snapshot) Check(hashes bool) error {
 	inside, err := openFolder(storage.Dir(s.Dir))
 	if err != nil {
@@ -241,6 +241,13 @@ func (s Snapshot) Check(hashes bool) error {
 	found, err := inside.names(s.ID + "/" + dataName)
 	if err != nil {
 		return fmt.Errorf("snapshot: checking %s: %w", s.ID, err)
+	}
+	odd, err := inside.odd(s.ID)
+	if err != nil {
+		return fmt.Errorf("snapshot: checking %s: %w", s.ID, err)
+	}
+	for _, path := range odd {
+		wrong = append(wrong, fmt.Errorf("%q is neither a file nor a folder", path))
 	}
 	for _, name := range found {
 		if file := dataName + "/" + name; !listed[file] {
@@ -306,6 +313,9 @@ func (s *Staging) completeParts(parts []Part) error {
 			return fmt.Errorf("%q is not in the manifest", file)
 		}
 	}
+	if err := s.checkInherited(parts); err != nil {
+		return err
+	}
 	for i := range parts {
 		p := &parts[i]
 		if err := p.named(); err != nil {
@@ -318,15 +328,33 @@ func (s *Staging) completeParts(parts []Part) error {
 	return nil
 }
 
+// checkInherited refuses files of earlier snapshots that the parent does not have: a prune
+// may take them away.
+func (s *Staging) checkInherited(parts []Part) error {
+	if !(Manifest{Parts: parts}).Inherits() {
+		return nil
+	}
+	parent, err := Find(s.out, s.parent)
+	if err != nil {
+		return err
+	}
+	has := map[Part]bool{}
+	for _, p := range parent.Inherit() {
+		has[p] = true
+	}
+	for _, p := range parts {
+		if p.Snapshot != "" && !has[p] {
+			return fmt.Errorf("%q of %s is no file of %s, which was current when the run began", p.File, p.Snapshot, s.parent)
+		}
+	}
+	return nil
+}
+
 func (s *Staging) complete(p *Part, sizes map[string]int64) (err error) {
 	size, there := sizes[p.File]
 	switch {
 	case p.Snapshot != "":
-		info, err := storage.Stat(storage.Join(s.out, snapshotsName, p.Snapshot, p.File))
-		if err != nil {
-			return err
-		}
-		size = info.Size()
+		return nil // as the parent has it
 	case !there:
 		return &fs.PathError{Op: "stat", Path: storage.Join(s.Dir(), p.File), Err: fs.ErrNotExist}
 	case p.SHA256 == "":

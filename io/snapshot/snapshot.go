@@ -4,6 +4,7 @@
 // A published folder holds
 //
 //	OUT/CURRENT                            one line: the id of the snapshot to read
+//	OUT/rollbacks.json                     when snapshots were rolled back from, if any was
 //	OUT/snapshots/<id>/data/part-*.parquet
 //	OUT/snapshots/<id>/manifest.json
 //	OUT/snapshots/<id>/README.md           the dataset card
@@ -29,6 +30,7 @@ import (
 	"io/fs"
 	"os"
 	"regexp"
+	"strings"
 	"time"
 
 	"diffstitch/io/storage"
@@ -58,14 +60,34 @@ func (s Snapshot) DataDir() string { return storage.Join(s.Dir, dataName) }
 func (s Snapshot) ReportPath() string { return storage.Join(s.Dir, "report", "index.html") }
 
 // Current is the snapshot that OUT/CURRENT names. A folder where nothing is
-// published gives ErrNoSnapshot.
-func Current(out string) (Snapshot, error) {
-	id, err := currentID(out)
-	if err != nil {
-		return Snapshot{}, err
+// published gives ErrNoSnapshot. One that is removed between two looks at CURRENT and at it
+// is looked for again.
+func Current(out string) (s Snapshot, err error) {
+	for before := ""; ; before = s.ID {
+		id, err := currentID(out)
+		if err != nil {
+			return Snapshot{}, err
+		}
+		s, err = open(out, id)
+		s.Current = true
+		if !errors.Is(err, fs.ErrNotExist) || id == before {
+			return s, err
+		}
+	}
+}
+
+// Find is the snapshot of an id. ErrNoSnapshot is of one that is not there, or not whole yet.
+func Find(out, id string) (Snapshot, error) {
+	if !idPattern.MatchString(id) {
+		return Snapshot{}, fmt.Errorf("snapshot: %.40q is no snapshot's id: %w", id, ErrNoSnapshot)
 	}
 	s, err := open(out, id)
-	s.Current = true
+	if errors.Is(err, fs.ErrNotExist) {
+		ids, _ := snapshotIDs(out) // which only help to find the right one
+		err = fmt.Errorf("snapshot: %q has no snapshot %s: %w (it has: %s)", out, id, ErrNoSnapshot, strings.Join(ids, ", "))
+	}
+	current, _ := currentID(out) // whatever it is
+	s.Current = id == current
 	return s, err
 }
 
@@ -110,6 +132,9 @@ func List(out string) ([]Snapshot, error) {
 	var all []Snapshot
 	for _, id := range ids {
 		s, err := open(out, id)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it is being removed, or, on an object store, made
+		}
 		if err != nil {
 			return nil, err
 		}
