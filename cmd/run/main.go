@@ -24,11 +24,12 @@ import (
 
 // Exit codes.
 const (
-	exitDone     = 0
-	exitFailed   = 1
-	exitUsage    = 2
-	exitRejected = 3
-	exitBusy     = 4 // another run was at work, or was faster
+	exitDone      = 0
+	exitFailed    = 1
+	exitUsage     = 2
+	exitRejected  = 3
+	exitOvertaken = 4 // another publication was faster: nothing was published
+	exitInUse     = 5 // another run is at work in the same folder: nothing was begun
 )
 
 func main() {
@@ -94,8 +95,10 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, failure.ErrData):
 		return exitRejected
-	case errors.Is(err, snapshot.ErrLocked), errors.Is(err, snapshot.ErrOvertaken):
-		return exitBusy
+	case errors.Is(err, snapshot.ErrOvertaken):
+		return exitOvertaken
+	case errors.Is(err, snapshot.ErrLocked):
+		return exitInUse
 	}
 	return exitFailed
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"diffstitch/io/snapshot"
 	"diffstitch/modelops/session"
 	"diffstitch/modelops/training"
 	"diffstitch/pipelines/exchange"
@@ -243,5 +244,27 @@ func TestBarsFollowEachOther(t *testing.T) {
 		if !strings.Contains(line, want[i]) {
 			t.Errorf("line %d is %q, want %q in it", i, line, want[i])
 		}
+	}
+}
+
+// TestExitCodesOfOthers: another run at work, and one that published meanwhile.
+func TestExitCodesOfOthers(t *testing.T) {
+	out := t.TempDir()
+	s, err := snapshot.Begin(out, snapshot.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := run(t.Context(), []string{"clean", "--out", out}); got != exitInUse {
+		t.Errorf("beside a run: exit code %d, want %d", got, exitInUse)
+	}
+	if err := os.WriteFile(filepath.Join(out, "CURRENT"), []byte("20261123T120000Z-0a1b2c3d\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Commit(snapshot.Manifest{})
+	if got := exitCode(err); got != exitOvertaken {
+		t.Errorf("a publication in between, %v: exit code %d, want %d", err, got, exitOvertaken)
+	}
+	if err := s.Abort(); err != nil {
+		t.Error(err)
 	}
 }

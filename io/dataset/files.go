@@ -14,23 +14,25 @@ import (
 
 // Files lists the Parquet files that path stands for, sorted: a file, a glob, a
 // folder (all its *.parquet, without names that begin with a dot or an
-// underscore), a folder that the product published, of which the current
-// snapshot's data is taken, or a dataset of LeRobot or Minari, in its order.
+// underscore), a dataset of LeRobot or Minari, in its order, or what [snapshot.At] takes
+// for a snapshot, of which they are the files that its manifest lists, in its order.
 func Files(path string) ([]string, error) {
-	info, err := storage.Stat(path)
-	if err == nil && info.IsDir() {
-		if files, found, err := publishedFiles(path); found || err != nil {
-			return files, err
-		}
+	s, err := snapshot.At(path)
+	if err == nil {
+		return s.Files(), nil
 	}
-	files, err := list(path, info, err)
+	if !errors.Is(err, snapshot.ErrNoSnapshot) {
+		return nil, fmt.Errorf("dataset: %w", err)
+	}
+	files, err := list(path)
 	if err != nil {
 		return nil, err
 	}
 	return files, checkSnapshots(files)
 }
 
-func list(path string, info fs.FileInfo, err error) ([]string, error) {
+func list(path string) ([]string, error) {
+	info, err := storage.Stat(path)
 	switch {
 	case err == nil && info.IsDir():
 		return folderFiles(path)
@@ -79,10 +81,7 @@ func globFiles(pattern string) ([]string, error) {
 		case err != nil:
 			return nil, fmt.Errorf("dataset: glob %q: %w", pattern, err)
 		case info.IsDir():
-			below, found, err := publishedFiles(match)
-			if !found {
-				below, err = folderFiles(match)
-			}
+			below, err := Files(match)
 			if err != nil && !errors.Is(err, layout.ErrNoFiles) {
 				return nil, err
 			}
@@ -108,19 +107,6 @@ func folderFiles(dir string) ([]string, error) {
 		}
 	}
 	return layout.ParquetFiles(dir)
-}
-
-// publishedFiles are those that the current snapshot of a folder lists, wherever they lie;
-// found is whether anything was published there.
-func publishedFiles(dir string) (files []string, found bool, err error) {
-	s, err := snapshot.Current(dir)
-	if errors.Is(err, snapshot.ErrNoSnapshot) {
-		return nil, false, nil
-	}
-	if err != nil {
-		return nil, true, fmt.Errorf("dataset: reading the current snapshot of %q: %w", dir, err)
-	}
-	return s.Files(), true, nil
 }
 
 // FolderLayout is the layout of a folder that another tool made, or "".

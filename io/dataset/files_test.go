@@ -17,23 +17,23 @@ func TestFiles(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{
 		"b.parquet", "a.parquet", "deep/c.parquet", "notes.txt", ".hidden.parquet", "_temporary.parquet", "_staged/d.parquet", ".cache/e.parquet",
-		"broken/CURRENT", "bare/readme.md",
+		"broken/CURRENT", "bare/readme.md", "published/snapshots/20260101T000000Z-00000000/data/c.parquet",
 	} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		content := ""
-		switch name {
-		case "broken/CURRENT":
+		if name == "broken/CURRENT" {
 			content = "../../etc\n"
 		}
 		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	publish(t, filepath.Join(dir, "published"), "part-0.parquet")
-	second := "published/snapshots/" + publish(t, filepath.Join(dir, "published"), "part-0.parquet", "part-1.parquet") + "/data/"
+	published := filepath.Join(dir, "published")
+	first, second := publish(t, published, false), publish(t, published, true)
+	old, both := "published/snapshots/"+first+"/data/b.parquet", "published/snapshots/"+second
 	tests := []struct {
 		path string
 		want []string
@@ -44,7 +44,11 @@ func TestFiles(t *testing.T) {
 		{path: "*.parquet", want: []string{".hidden.parquet", "_temporary.parquet", "a.parquet", "b.parquet"}},
 		{path: "?.parquet", want: []string{"a.parquet", "b.parquet"}},
 		{path: "deep", want: []string{"deep/c.parquet"}},
-		{path: "published", want: []string{second + "part-0.parquet", second + "part-1.parquet"}},
+		{path: "published", want: []string{old, both + "/data/b.parquet"}},
+		{path: both, want: []string{old, both + "/data/b.parquet"}},
+		{path: both + "/data", want: []string{old, both + "/data/b.parquet"}},
+		{path: "published/snapshots/" + first, want: []string{old}},
+		{path: "published/snapshots/20260101T000000Z-00000000", err: "manifest.json"},
 		{path: "broken", err: "does not hold a snapshot's id"},
 		{path: "bare", err: "it holds no *.parquet"},
 		{path: "absent", err: "no such file or folder"},
@@ -74,22 +78,26 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// publish publishes a snapshot of such files, and gives its id.
-func publish(t *testing.T, out string, names ...string) string {
+// publish publishes a file b.parquet, behind those of the current snapshot if it is to inherit.
+func publish(t *testing.T, out string, inherit bool) (id string) {
 	t.Helper()
 	s, err := snapshot.Begin(out, snapshot.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(s.DataDir(), "b.parquet"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	var m snapshot.Manifest
-	for _, name := range names {
-		if err := os.WriteFile(filepath.Join(s.DataDir(), name), nil, 0o644); err != nil {
+	if inherit {
+		parent, err := snapshot.Current(out)
+		if err != nil {
 			t.Fatal(err)
 		}
-		m.Parts = append(m.Parts, snapshot.Part{File: "data/" + name})
+		m.Parts = parent.Inherit()
 	}
-	id, err := s.Commit(m)
-	if err != nil {
+	m.Parts = append(m.Parts, snapshot.Part{File: "data/b.parquet"})
+	if id, err = s.Commit(m); err != nil {
 		t.Fatal(err)
 	}
 	return id
@@ -129,11 +137,11 @@ func TestFilesThroughLinks(t *testing.T) {
 
 // TestFilesOfSnapshots: snapshots are never read beside each other or beside data.
 func TestFilesOfSnapshots(t *testing.T) {
-	const first = "20260101T000000Z-00000000"
-	dir := tree(t, map[string]string{"linked/out": "../data/out", "deep/s": "../data/out/snapshots", "part/b.parquet": "../data/out/snapshots/" + first + "/data/p.parquet"},
-		"data/a.parquet", "linked/a.parquet", "deep/a.parquet", "part/a.parquet",
-		"data/out/snapshots/"+first+"/manifest.json", "data/out/snapshots/"+first+"/data/p.parquet")
-	second := publish(t, filepath.Join(dir, "data/out"), "p.parquet")
+	dir := tree(t, map[string]string{"linked/out": "../data/out", "deep/s": "../data/out/snapshots"}, "data/a.parquet", "linked/a.parquet", "deep/a.parquet", "part/a.parquet")
+	first, second := publish(t, filepath.Join(dir, "data", "out"), false), publish(t, filepath.Join(dir, "data", "out"), false)
+	if err := os.Symlink("../data/out/snapshots/"+first+"/data/b.parquet", filepath.Join(dir, "part", "b.parquet")); err != nil {
+		t.Fatal(err)
+	}
 	for _, path := range []string{"data", "linked", "deep", "part", "data/out/snapshots", "data/out/snapshots/*/data/*.parquet", "data/*", "data/*/snapshots/*"} {
 		if got, err := Files(filepath.Join(dir, path)); !errors.Is(err, layout.ErrPublished) {
 			t.Errorf("%s: %v, %v", path, got, err)
@@ -143,13 +151,5 @@ func TestFilesOfSnapshots(t *testing.T) {
 		if got, err := Files(filepath.Join(dir, path)); err != nil || len(got) != 1 {
 			t.Errorf("%s: %v, %v", path, got, err)
 		}
-	}
-}
-
-// TestUnfinishedFolders are not read.
-func TestUnfinishedFolders(t *testing.T) {
-	dir := tree(t, nil, "data/deep/.unfinished", "data/deep/a.parquet")
-	if got, err := Files(filepath.Join(dir, "data")); !errors.Is(err, layout.ErrUnfinished) || !strings.Contains(err.Error(), "deep") {
-		t.Errorf("%v, %v", got, err)
 	}
 }

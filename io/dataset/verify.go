@@ -146,7 +146,7 @@ func (v *verifier) columns(r *transitions.Reader) bool {
 		v.report(0, 0, RuleColumns, "%v", err)
 		return false
 	}
-	for _, want := range transitions.Columns() {
+	for _, want := range transitions.Columns(WriterConfig{}) {
 		l, ok := leaves[want.Name]
 		switch {
 		case !ok && want.Name == layout.Residual: // of an earlier version

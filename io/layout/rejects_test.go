@@ -281,7 +281,7 @@ func TestNextObservations(t *testing.T) {
 
 // columnNames are the columns of D*.
 func columnNames() (names []string) {
-	for _, c := range transitions.Columns() {
+	for _, c := range transitions.Columns(transitions.WriterConfig{}) {
 		names = append(names, c.Name)
 	}
 	return names

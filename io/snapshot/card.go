@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/template"
 )
@@ -44,6 +45,11 @@ func WriteCard(w io.Writer, m Manifest) error {
 		return fmt.Errorf("snapshot: writing the dataset card: %w", err)
 	}
 	return nil
+}
+
+// Inherits is whether some of the parts lie in the folders of earlier snapshots.
+func (m Manifest) Inherits() bool {
+	return slices.ContainsFunc(m.Parts, func(p Part) bool { return p.Snapshot != "" })
 }
 
 // Rows is the number of transitions in all parts.

@@ -45,6 +45,17 @@ func TestCard(t *testing.T) {
 	}
 }
 
+// TestCardOfInherited has a snapshot with files of one before.
+func TestCardOfInherited(t *testing.T) {
+	got := new(strings.Builder)
+	if err := WriteCard(got, Manifest{Created: noon, Parts: []Part{{Snapshot: "20261123T120000Z-0a1b2c3d", File: "data/part-00000.parquet"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if text := got.String(); strings.Contains(text, "data/*.parquet") || strings.Contains(text, `"data"`) || !strings.Contains(text, `manifest["parts"]`) {
+		t.Errorf("the card reads its own folder alone:\n%s", text)
+	}
+}
+
 func TestThousands(t *testing.T) {
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -123: "-123", -1234: "-1,234"} {
 		if got := thousands(n); got != want {

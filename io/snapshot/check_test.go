@@ -27,7 +27,14 @@ func TestCheck(t *testing.T) {
 		"a link out": {func(t *testing.T, dir string) {
 			remove(t, filepath.Join(dir, part))
 			link(t, elsewhere, filepath.Join(dir, part))
-		}, "escapes", false},
+		}, "is a symbolic link", false},
+		"a link within": {func(t *testing.T, dir string) {
+			if err := os.Rename(filepath.Join(dir, part), filepath.Join(dir, "rows")); err != nil {
+				t.Fatal(err)
+			}
+			link(t, "../rows", filepath.Join(dir, part))
+		}, "is a symbolic link", false},
+		"a link beside": {func(t *testing.T, dir string) { link(t, elsewhere, filepath.Join(dir, "rejects", "more")) }, "neither a file nor a folder", false},
 		"a pipe": {func(t *testing.T, dir string) {
 			remove(t, filepath.Join(dir, part))
 			if err := syscall.Mkfifo(filepath.Join(dir, part), 0o600); err != nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"diffstitch/io/storage"
@@ -59,7 +58,7 @@ func sweep(out, own string) (all []Removed, err error) {
 		return nil, err
 	}
 	for _, e := range entries {
-		if slices.Contains([]string{lockName, keepingLock, own}, e.Name()) {
+		if e.Name() == lockName || e.Name() == own {
 			continue
 		}
 		paths := []string{storage.Join(out, stagingName, e.Name())}

@@ -39,10 +39,12 @@ type Manifest struct {
 	Inputs []Input `json:"inputs"`
 	Models []Model `json:"models"`
 
-	ObservationDim int   `json:"observation_dim"`
-	ActionDim      int   `json:"action_dim"`
-	Original       Count `json:"original"`
-	Stitched       Count `json:"stitched"` // D_aug, whatever the method
+	// Schema are the columns of the data files.
+	Schema         []Column `json:"schema,omitempty"`
+	ObservationDim int      `json:"observation_dim"`
+	ActionDim      int      `json:"action_dim"`
+	Original       Count    `json:"original"`
+	Stitched       Count    `json:"stitched"` // D_aug, whatever the method
 	// Repeated are those of D_aug that repeat others, to hold a ratio.
 	Repeated Count `json:"repeated"`
 	// Generated is how many of those transitions have an inferred action and reward:
@@ -71,6 +73,14 @@ type Input struct {
 type Model struct {
 	Kind   string `json:"kind"` // denoiser, inverse, reward, dynamics, synther, policy
 	SHA256 string `json:"sha256"`
+}
+
+// Column is a column of the data files.
+type Column struct {
+	Name     string `json:"name"`
+	Type     string `json:"type"`            // of a value: bool, int32, int64, float32, string
+	Width    int    `json:"width,omitempty"` // values a row, where that has a list of them
+	Nullable bool   `json:"nullable,omitempty"`
 }
 
 // Count is an amount of data.
@@ -145,6 +155,29 @@ type Part struct {
 	SHA256   string `json:"sha256"` // set by Commit, where it is not known
 }
 
+// check is whether a manifest is one that this program reads, of this snapshot, and names
+// nothing outside of the published folder.
+func (m Manifest) check(id string) error {
+	switch {
+	case m.Version != manifestVersion:
+		return fmt.Errorf("it is of version %d, this program reads version %d", m.Version, manifestVersion)
+	case m.ID != id:
+		return fmt.Errorf("it is of %.40q", m.ID)
+	}
+	files := map[Part]bool{}
+	for _, p := range m.Parts {
+		if err := p.named(); err != nil {
+			return err
+		}
+		file := Part{Snapshot: cmp.Or(p.Snapshot, id), File: p.File}
+		if files[file] || p.Rows < 0 || p.Bytes < 0 {
+			return fmt.Errorf("it lists %q twice, or with less than nothing", p.File)
+		}
+		files[file] = true
+	}
+	return nil
+}
+
 // Files are the paths of the data files, in the order of the parts.
 func (s Snapshot) Files() []string {
 	files := make([]string, len(s.Manifest.Parts))
@@ -189,7 +222,7 @@ func hashOf(r io.Reader) (sum string, size int64, err error) {
 
 // Check compares the data files with the manifest: that they are those it lists, and
 // that each has its size and, if asked for, its hash. It goes on after the first that
-// differs, and follows no link out of the published folder.
+// differs, and follows no symbolic link, nor accepts one in the snapshot's folder.
 func (s Snapshot) Check(hashes bool) error {
 	inside, err := openFolder(storage.Dir(s.Dir))
 	if err != nil {
@@ -206,13 +239,20 @@ func (s Snapshot) Check(hashes bool) error {
 			wrong = append(wrong, fmt.Errorf("%q: %w", storage.Join(p.Snapshot, p.File), err))
 		}
 	}
-	found, err := inside.names(s.ID + "/data")
+	found, err := inside.names(s.ID + "/" + dataName)
 	if err != nil {
 		return fmt.Errorf("snapshot: checking %s: %w", s.ID, err)
 	}
+	odd, err := inside.odd(s.ID)
+	if err != nil {
+		return fmt.Errorf("snapshot: checking %s: %w", s.ID, err)
+	}
+	for _, path := range odd {
+		wrong = append(wrong, fmt.Errorf("%q is neither a file nor a folder", path))
+	}
 	for _, name := range found {
-		if !listed["data/"+name] {
-			wrong = append(wrong, fmt.Errorf("%q is not in the manifest", "data/"+name))
+		if file := dataName + "/" + name; !listed[file] {
+			wrong = append(wrong, fmt.Errorf("%q is not in the manifest", file))
 		}
 	}
 	if err := errors.Join(wrong...); err != nil {
@@ -249,7 +289,7 @@ func (p Part) named() error {
 	if p.Snapshot != "" && !idPattern.MatchString(p.Snapshot) {
 		return fmt.Errorf("%q is no snapshot's id", p.Snapshot)
 	}
-	if path.Clean(p.File) != p.File || path.Dir(p.File) != "data" || strings.ContainsRune(p.File, '\\') {
+	if path.Clean(p.File) != p.File || path.Dir(p.File) != dataName || strings.ContainsRune(p.File, '\\') {
 		return fmt.Errorf("%q is not a file of data/", p.File)
 	}
 	return nil
@@ -268,11 +308,14 @@ func (s *Staging) completeParts(parts []Part) error {
 		if err != nil {
 			return err
 		}
-		file := "data/" + e.Name()
+		file := dataName + "/" + e.Name()
 		sizes[file] = info.Size()
 		if !slices.ContainsFunc(parts, func(p Part) bool { return p.File == file && p.Snapshot == "" }) {
 			return fmt.Errorf("%q is not in the manifest", file)
 		}
+	}
+	if err := s.checkInherited(parts); err != nil {
+		return err
 	}
 	for i := range parts {
 		p := &parts[i]
@@ -286,15 +329,33 @@ func (s *Staging) completeParts(parts []Part) error {
 	return nil
 }
 
+// checkInherited refuses files of earlier snapshots that the parent does not have: a prune
+// may take them away.
+func (s *Staging) checkInherited(parts []Part) error {
+	if !(Manifest{Parts: parts}).Inherits() {
+		return nil
+	}
+	parent, err := Find(s.out, s.parent)
+	if err != nil {
+		return err
+	}
+	has := map[Part]bool{}
+	for _, p := range parent.Inherit() {
+		has[p] = true
+	}
+	for _, p := range parts {
+		if p.Snapshot != "" && !has[p] {
+			return fmt.Errorf("%q of %s is no file of %s, which was current when the run began", p.File, p.Snapshot, s.parent)
+		}
+	}
+	return nil
+}
+
 func (s *Staging) complete(p *Part, sizes map[string]int64) (err error) {
 	size, there := sizes[p.File]
 	switch {
 	case p.Snapshot != "":
-		info, err := storage.Stat(storage.Join(s.out, snapshotsName, p.Snapshot, p.File))
-		if err != nil {
-			return err
-		}
-		size = info.Size()
+		return nil // as the parent has it
 	case !there:
 		return &fs.PathError{Op: "stat", Path: storage.Join(s.Dir(), p.File), Err: fs.ErrNotExist}
 	case p.SHA256 == "":

@@ -4,6 +4,7 @@
 // A published folder holds
 //
 //	OUT/CURRENT                            one line: the id of the snapshot to read
+//	OUT/rollbacks.json                     when snapshots were rolled back from, if any was
 //	OUT/snapshots/<id>/data/part-*.parquet
 //	OUT/snapshots/<id>/manifest.json
 //	OUT/snapshots/<id>/README.md           the dataset card
@@ -29,6 +30,7 @@ import (
 	"io/fs"
 	"os"
 	"regexp"
+	"strings"
 	"time"
 
 	"diffstitch/io/storage"
@@ -39,6 +41,7 @@ const (
 	snapshotsName = "snapshots"
 	stagingName   = ".staging"
 	manifestName  = "manifest.json"
+	dataName      = "data"
 	cardName      = "README.md"
 )
 
@@ -51,27 +54,72 @@ type Snapshot struct {
 }
 
 // DataDir is the folder of the Parquet files.
-func (s Snapshot) DataDir() string { return storage.Join(s.Dir, "data") }
+func (s Snapshot) DataDir() string { return storage.Join(s.Dir, dataName) }
 
 // ReportPath is the HTML report.
 func (s Snapshot) ReportPath() string { return storage.Join(s.Dir, "report", "index.html") }
 
 // Current is the snapshot that OUT/CURRENT names. A folder where nothing is
-// published gives ErrNoSnapshot.
-func Current(out string) (Snapshot, error) {
-	id, err := currentID(out)
-	if err != nil {
-		return Snapshot{}, err
+// published gives ErrNoSnapshot. One that is removed between two looks at CURRENT and at it
+// is looked for again.
+func Current(out string) (s Snapshot, err error) {
+	for before := ""; ; before = s.ID {
+		id, err := currentID(out)
+		if err != nil {
+			return Snapshot{}, err
+		}
+		s, err = open(out, id)
+		s.Current = true
+		if !errors.Is(err, fs.ErrNotExist) || id == before {
+			return s, err
+		}
+	}
+}
+
+// Find is the snapshot of an id. ErrNoSnapshot is of one that is not there, or not whole yet.
+func Find(out, id string) (Snapshot, error) {
+	if !idPattern.MatchString(id) {
+		return Snapshot{}, fmt.Errorf("snapshot: %.40q is no snapshot's id: %w", id, ErrNoSnapshot)
 	}
 	s, err := open(out, id)
-	s.Current = true
+	if errors.Is(err, fs.ErrNotExist) {
+		ids, _ := snapshotIDs(out) // which only help to find the right one
+		err = fmt.Errorf("snapshot: %q has no snapshot %s: %w (it has: %s)", out, id, ErrNoSnapshot, strings.Join(ids, ", "))
+	}
+	current, _ := currentID(out) // whatever it is
+	s.Current = id == current
 	return s, err
+}
+
+// At is the snapshot that a folder is read as: the one that is current in it, or, where it
+// is the folder of a snapshot or the data folder in that, this one. ErrNoSnapshot is of
+// every other path.
+func At(path string) (Snapshot, error) {
+	info, err := storage.Stat(path)
+	if err != nil || !info.IsDir() {
+		return Snapshot{}, fmt.Errorf("snapshot: %q is no folder: %w", path, ErrNoSnapshot)
+	}
+	s, err := Current(path)
+	if !errors.Is(err, ErrNoSnapshot) {
+		return s, err
+	}
+	dir, absolute := storage.Absolute(path)
+	if absolute != nil {
+		return Snapshot{}, fmt.Errorf("snapshot: finding %q: %w", path, absolute)
+	}
+	if storage.Base(dir) == dataName {
+		dir = storage.Dir(dir)
+	}
+	id, above := storage.Base(dir), storage.Dir(dir)
+	if !idPattern.MatchString(id) || storage.Base(above) != snapshotsName {
+		return Snapshot{}, err
+	}
+	return open(storage.Dir(above), id)
 }
 
 // List is every snapshot of a published folder, oldest first. A snapshot that
 // CURRENT does not name may be an earlier one, or one whose run was killed
-// between moving it into place and naming it; it is whole either way. A folder without a
-// manifest is none: it is being written, or being removed.
+// between moving it into place and naming it; it is whole either way.
 func List(out string) ([]Snapshot, error) {
 	current, err := currentID(out)
 	if err != nil && !errors.Is(err, ErrNoSnapshot) {
@@ -84,8 +132,8 @@ func List(out string) ([]Snapshot, error) {
 	var all []Snapshot
 	for _, id := range ids {
 		s, err := open(out, id)
-		if errors.Is(err, fs.ErrNotExist) && id != current {
-			continue
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it is being removed, or, on an object store, made
 		}
 		if err != nil {
 			return nil, err
@@ -143,13 +191,8 @@ func open(out, id string) (Snapshot, error) {
 	if err := json.Unmarshal(raw, &s.Manifest); err != nil {
 		return s, fmt.Errorf("snapshot: reading the manifest of %s: %w", id, err)
 	}
-	for _, p := range s.Manifest.Parts {
-		if err := p.named(); err != nil {
-			return s, fmt.Errorf("snapshot: reading the manifest of %s: %w", id, err)
-		}
-	}
-	if v := s.Manifest.Version; v != manifestVersion {
-		return s, fmt.Errorf("snapshot: the manifest of %s is of version %d, this program reads version %d", id, v, manifestVersion)
+	if err := s.Manifest.check(id); err != nil {
+		return s, fmt.Errorf("snapshot: the manifest of %s: %w", id, err)
 	}
 	return s, nil
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"diffstitch/io/storage"
@@ -123,9 +124,10 @@ func checkOurs(out string) error {
 	if _, err := Current(out); err == nil {
 		return nil
 	}
-	ours := []string{currentName, snapshotsName, stagingName, "." + currentName + ".lock"}
+	ours := []string{currentName, snapshotsName, stagingName, rollbacksName, maintenanceName}
 	for _, e := range entries {
-		if !slices.Contains(ours, e.Name()) {
+		beside := strings.TrimSuffix(strings.TrimPrefix(e.Name(), "."), ".lock") // as storage.Replace leaves one
+		if !slices.Contains(ours, e.Name()) && !slices.Contains(ours, beside) {
 			return fmt.Errorf("snapshot: %q holds %q: %w", out, e.Name(), ErrForeign)
 		}
 	}
@@ -138,7 +140,7 @@ func checkLinks(out string) error {
 	if storage.IsRemote(out) {
 		return nil // which has none
 	}
-	for _, name := range []string{stagingName, filepath.Join(stagingName, lockName), filepath.Join(stagingName, keepingLock), snapshotsName, currentName} {
+	for _, name := range []string{stagingName, filepath.Join(stagingName, lockName), snapshotsName, currentName} {
 		path := filepath.Join(out, name)
 		switch info, err := os.Lstat(path); {
 		case errors.Is(err, fs.ErrNotExist):
@@ -182,7 +184,7 @@ func (s *Staging) Dir() string {
 }
 
 // DataDir is where the Parquet files go.
-func (s *Staging) DataDir() string { return storage.Join(s.Dir(), "data") }
+func (s *Staging) DataDir() string { return storage.Join(s.Dir(), dataName) }
 
 // RejectsDir is where rejected files, episodes and stitches go.
 func (s *Staging) RejectsDir() string { return storage.Join(s.Dir(), "rejects") }
@@ -257,16 +259,22 @@ func (s *Staging) replaceCurrent(final string) error {
 	if !errors.Is(err, storage.ErrChanged) {
 		return err
 	}
+	if id, _, again := loadCurrent(s.out); again == nil && id == s.id {
+		return nil // a rollback to it was faster
+	}
 	return errors.Join(fmt.Errorf("%w: %w", ErrOvertaken, err), discard(final))
 }
 
 // discard removes a snapshot, its manifest first.
 func discard(dir string) error {
 	err := storage.Remove(storage.Join(dir, manifestName))
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
+	if err == nil && !storage.IsRemote(dir) {
+		err = syncPath(dir)
 	}
-	return errors.Join(err, storage.RemoveAll(dir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return storage.RemoveAll(dir)
 }
 
 func (s *Staging) writeManifest(m *Manifest) error {

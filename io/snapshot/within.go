@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"syscall"
 
@@ -44,8 +45,8 @@ type inner struct {
 	size int64
 }
 
-// open opens a file for reading by its name, with slashes, and does not wait where it is
-// a pipe.
+// open opens a file for reading by its name, with slashes. It follows no link, and does not
+// wait where it is a pipe.
 func (f folder) open(name string) (inner, error) {
 	if f.root == nil {
 		file, err := storage.Open(storage.Join(f.path, name))
@@ -53,6 +54,9 @@ func (f folder) open(name string) (inner, error) {
 			return inner{}, err
 		}
 		return inner{file.Reader(), file, file.Size()}, nil
+	}
+	if err := f.checkLinks(name); err != nil {
+		return inner{}, err
 	}
 	file, err := f.root.OpenFile(filepath.FromSlash(name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -66,6 +70,34 @@ func (f folder) open(name string) (inner, error) {
 		return inner{}, errors.Join(err, file.Close())
 	}
 	return inner{file, file, info.Size()}, nil
+}
+
+// checkLinks refuses a name of which a part is a symbolic link.
+func (f folder) checkLinks(name string) error {
+	for at := name; at != "."; at = path.Dir(at) {
+		info, err := f.root.Lstat(filepath.FromSlash(at))
+		if err != nil {
+			return err
+		}
+		if info.Mode()&fs.ModeSymlink != 0 {
+			return fmt.Errorf("%q is a symbolic link, which is not followed", at)
+		}
+	}
+	return nil
+}
+
+// odd are the paths in a folder within that are neither files nor folders.
+func (f folder) odd(dir string) (paths []string, err error) {
+	if f.root == nil {
+		return nil, nil // an object store has no others
+	}
+	err = fs.WalkDir(f.root.FS(), dir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && !entry.Type().IsRegular() {
+			paths = append(paths, path)
+		}
+		return err
+	})
+	return paths, err
 }
 
 // names are those in a folder within, in order; none where it is not there.

@@ -41,9 +41,11 @@ func (p *publication) change(ctx context.Context, t *table.Table) (*change, erro
 	}
 	c := &change{}
 	shared := 0
-	for _, f := range p.files {
+	for i, f := range p.files {
 		if _, there := live[f.FilePath()]; there {
-			shared++
+			if p.mode == Replace || p.own(i) { // a stream's snapshot has the files of those before
+				shared++
+			}
 			delete(live, f.FilePath())
 			continue
 		}

@@ -102,8 +102,10 @@ func newPublication(o Options, s snapshot.Snapshot, mode Mode) (*publication, er
 		return nil, err
 	}
 	var paths []string
-	for _, part := range p.parts {
-		path := s.Path(part)
+	for i, path := range s.Files() {
+		if s.Manifest.Parts[i].Rows == 0 {
+			continue
+		}
 		uri, err := URI(path)
 		if err != nil {
 			return nil, err
@@ -117,6 +119,9 @@ func newPublication(o Options, s snapshot.Snapshot, mode Mode) (*publication, er
 	p.schema, err = schemaOf(fields)
 	return p, err
 }
+
+// own is whether a part lies in the snapshot's own folder.
+func (p *publication) own(part int) bool { return p.parts[part].Snapshot == "" }
 
 // checkSnapshot refuses what is not published: no id, no files, or others than listed.
 func (p *publication) checkSnapshot() error {

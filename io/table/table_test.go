@@ -276,3 +276,18 @@ func scribble(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 }
+
+// TestAppendOfGrown appends snapshots each of which lists the files of those before.
+func TestAppendOfGrown(t *testing.T) {
+	p := newPlace(t)
+	p.publish(t, p.snapshot(t, 5), Append)
+	for _, missed := range []int{0, 1} {
+		for range missed {
+			fixture.Grown(t, p.out, walks(3)...)
+		}
+		s := fixture.Grown(t, p.out, walks(2)...)
+		if r := p.publish(t, s, Append); !r.Published || r.TableRows != s.Manifest.Rows() {
+			t.Errorf("%d snapshots were missed: %+v", missed, r)
+		}
+	}
+}

@@ -69,11 +69,14 @@ func (r *run) writeAttempts() error {
 
 func (r *run) manifest() snapshot.Manifest {
 	m := snapshot.Manifest{
-		Software:       version.Software,
-		Backend:        r.engine.Kind,
-		Runner:         r.options.Runner,
-		Method:         string(r.options.Method),
-		Seed:           r.options.Seed,
+		Software: version.Software,
+		Backend:  r.engine.Kind,
+		Runner:   r.options.Runner,
+		Method:   string(r.options.Method),
+		Seed:     r.options.Seed,
+		Schema: dataset.Columns(dataset.WriterConfig{
+			ObservationDim: r.dataset.Shape.ObservationDim, ActionDim: r.dataset.Shape.ActionDim, OriginalIDs: r.dataset.OriginalIDs,
+		}),
 		ObservationDim: r.dataset.Shape.ObservationDim,
 		ActionDim:      r.dataset.Shape.ActionDim,
 		Notes:          r.dataset.Notes,

@@ -81,24 +81,18 @@ func (d Data) Open() (Dataset, error) {
 	return opened, fmt.Errorf("%w: no file of %q can be read: %w", failure.ErrData, d.Path, broken)
 }
 
-// Files lists the files that a path stands for. Of a published folder they are the
-// current snapshot's, which is compared with its manifest: its files, their sizes and
-// rows, and their hashes if asked for.
+// Files lists the files that a path stands for. Of a published folder, or of one of its
+// snapshots, they are those that the manifest lists, and are compared with it: their sizes
+// and rows, and their hashes if asked for.
 func Files(path string, hashes bool) ([]string, error) {
-	info, err := storage.Stat(path)
-	if err == nil && info.IsDir() {
-		s, err := snapshot.Current(path)
-		if err == nil {
-			err = checkParts(s, hashes)
-		}
-		if err == nil {
-			return s.Files(), nil
-		}
-		if !errors.Is(err, snapshot.ErrNoSnapshot) {
-			return nil, fmt.Errorf("%w: %w", failure.ErrData, err)
-		}
+	s, err := snapshot.At(path)
+	if err == nil {
+		err = checkParts(s, hashes)
 	}
-	files, err := dataset.Files(path)
+	files := s.Files()
+	if errors.Is(err, snapshot.ErrNoSnapshot) {
+		files, err = dataset.Files(path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", failure.ErrData, err)
 	}
@@ -110,8 +104,7 @@ func checkParts(s snapshot.Snapshot, hashes bool) error {
 	if err := s.Check(hashes); err != nil {
 		return err
 	}
-	for _, part := range s.Manifest.Parts {
-		file := s.Path(part)
+	for i, file := range s.Files() {
 		f, err := dataset.Open(file, dataset.Options{Layout: dataset.Transitions})
 		if err != nil {
 			return err
@@ -120,8 +113,8 @@ func checkParts(s snapshot.Snapshot, hashes bool) error {
 		if err := f.Close(); err != nil {
 			return err
 		}
-		if rows != part.Rows {
-			return fmt.Errorf("input: %q has %d rows, not %d as its manifest says", file, rows, part.Rows)
+		if listed := s.Manifest.Parts[i].Rows; rows != listed {
+			return fmt.Errorf("input: %q has %d rows, not %d as its manifest says", file, rows, listed)
 		}
 	}
 	return nil

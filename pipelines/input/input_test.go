@@ -83,3 +83,28 @@ func TestEachAllowsAShareOfRejects(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// TestOpenGoesByTheManifest: of a snapshot that lists files of one before, all are read,
+// and each is checked.
+func TestOpenGoesByTheManifest(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "out")
+	episodes := fixture.Maze(5, 1)
+	first := fixture.Published(t, out, episodes[:2]...)
+	second := fixture.Grown(t, out, episodes[2:]...)
+	for path, want := range map[string]int{out: 5, second.Dir: 5, second.DataDir(): 5, first.Dir: 2} {
+		data, err := input.Data{Path: path, Verify: true}.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		counts, err := data.Each(t.Context(), func(*trajectory.Episode) error { return nil })
+		if err != nil || counts.Usable != want {
+			t.Errorf("%s: %+v, want %d: %v", path, counts, want, err)
+		}
+	}
+	if err := os.Truncate(first.Files()[1], 10); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (input.Data{Path: out}).Open(); !errors.Is(err, failure.ErrData) || !strings.Contains(err.Error(), "it has 10 bytes") {
+		t.Errorf("a file of an earlier snapshot is cut: %v", err)
+	}
+}

@@ -27,7 +27,7 @@ type Difference struct {
 // Diff compares two snapshots: what they were made with, from what and of what size. With
 // an id of "" it is the current snapshot, and its parent.
 func Diff(out, from, to string) (Difference, error) {
-	after, err := snapshot.Find(out, to)
+	after, err := find(out, to)
 	if err == nil && from == "" {
 		if from = after.Manifest.Parent; from == "" {
 			err = fmt.Errorf("%s has no parent to compare it with: name two snapshots: %w", after.ID, snapshot.ErrNoSnapshot)
@@ -35,7 +35,7 @@ func Diff(out, from, to string) (Difference, error) {
 	}
 	var before snapshot.Snapshot
 	if err == nil {
-		before, err = snapshot.Find(out, from)
+		before, err = find(out, from)
 	}
 	if err != nil {
 		return Difference{}, kind(err)

@@ -83,9 +83,17 @@ type Shown struct {
 	Files   []string `json:"files"`
 }
 
+// find is the snapshot of an id, the current one where that is "".
+func find(out, id string) (snapshot.Snapshot, error) {
+	if id == "" {
+		return snapshot.Current(out)
+	}
+	return snapshot.Find(out, id)
+}
+
 // Show gives a snapshot, the current one where the id is "".
 func Show(out, id string) (Shown, error) {
-	s, err := snapshot.Find(out, id)
+	s, err := find(out, id)
 	return Shown{s.Manifest, s.Dir, s.Current, s.Files()}, kind(err)
 }
 
@@ -138,7 +146,7 @@ func Verify(out, id string) (Verified, error) {
 		all, err = snapshot.List(out)
 	} else {
 		all = make([]snapshot.Snapshot, 1)
-		all[0], err = snapshot.Find(out, id)
+		all[0], err = find(out, id)
 	}
 	if err == nil && len(all) == 0 {
 		err = fmt.Errorf("%q: %w", out, snapshot.ErrNoSnapshot)
@@ -148,7 +156,7 @@ func Verify(out, id string) (Verified, error) {
 	}
 	var broken []error
 	for _, s := range all {
-		if err := s.Verify(); err != nil {
+		if err := s.Check(true); err != nil {
 			broken = append(broken, err)
 			continue
 		}
@@ -169,35 +177,28 @@ func (v Verified) Text() string {
 	return text.String()
 }
 
-// Pruned is what was removed, and what is left.
-type Pruned struct {
-	Removed []snapshot.Removed `json:"removed"`
-	Left    []string           `json:"left"`
-}
+// Pruned is what was removed, and what stays and why.
+type Pruned struct{ snapshot.Pruned }
 
-// Prune removes all snapshots but so many of the newest, the current one, those that ceased
-// to be current less than the grace ago, and those whose files a snapshot that stays lists.
-func Prune(out string, keep int, grace time.Duration) (p Pruned, err error) {
+// Prune removes all snapshots but so many of the latest, the current one, those that were
+// current less than the grace ago, and those whose files a snapshot that stays lists.
+func Prune(out string, keep int, grace time.Duration) (Pruned, error) {
 	if keep < 1 || grace < 0 {
-		return p, fmt.Errorf("%w: --keep %d and --grace %v: at least one snapshot is kept, and the grace is no less than 0", failure.ErrUsage, keep, grace)
+		return Pruned{}, fmt.Errorf("%w: --keep %d and --grace %v: at least one snapshot is kept, and the grace is no less than 0", failure.ErrUsage, keep, grace)
 	}
-	if p.Removed, err = snapshot.Prune(out, snapshot.Pruning{Keep: keep, Grace: grace, Now: time.Now()}); err != nil {
-		return p, kind(err)
-	}
-	left, err := List(out)
-	for _, e := range left.Snapshots {
-		p.Left = append(p.Left, e.ID)
-	}
-	return p, err
+	p, err := snapshot.Prune(out, snapshot.PruneOptions{Keep: keep, Grace: grace})
+	return Pruned{p}, kind(err)
 }
 
-// Text says what was removed.
+// Text says what was removed and why the rest stays.
 func (p Pruned) Text() string {
 	text := &strings.Builder{}
 	for _, r := range p.Removed {
 		fmt.Fprintf(text, "removed %s: %d files, %d bytes\n", r.Path, r.Files, r.Bytes)
 	}
-	fmt.Fprintf(text, "%d removed, %d left\n", len(p.Removed), len(p.Left))
+	for _, k := range p.Kept {
+		fmt.Fprintf(text, "kept %s: %s\n", k.ID, k.Why)
+	}
 	return text.String()
 }
 

@@ -29,7 +29,11 @@ type PublishOptions struct {
 
 // Publish has a table hold a snapshot of a folder.
 func Publish(ctx context.Context, o PublishOptions) (Published, error) {
-	s, err := snapshot.Find(o.Out, o.ID)
+	find := func(out, id string) (snapshot.Snapshot, error) { return snapshot.Current(out) }
+	if o.ID != "" {
+		find = snapshot.Find
+	}
+	s, err := find(o.Out, o.ID)
 	if err != nil {
 		return Published{}, fmt.Errorf("%w: %w", failure.ErrData, err)
 	}

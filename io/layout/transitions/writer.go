@@ -71,16 +71,16 @@ func NewWriter(w io.Writer, config WriterConfig) (*Writer, error) {
 	if config.RowGroupRows == 0 {
 		config.RowGroupRows = DefaultRowGroupRows
 	}
-	out, err := parquet.NewWriter(w, fields(config))
+	out, err := parquet.NewWriter(w, Columns(config))
 	if err != nil {
 		return nil, fmt.Errorf("dataset: %w", err)
 	}
 	return &Writer{config: config, out: out}, nil
 }
 
-// fields are the columns of D*. What a query may be after has statistics, and what
-// repeats a dictionary.
-func fields(c WriterConfig) []parquet.Field {
+// Columns are the columns of D* as a Writer writes them. What a query may be after has
+// statistics, and what repeats a dictionary.
+func Columns(c WriterConfig) []parquet.Field {
 	columns := []parquet.Field{
 		{Name: "episode_id", Kind: parquet.Int64, Stats: true},
 		{Name: "step", Kind: parquet.Int32, Stats: true},
@@ -103,11 +103,6 @@ func fields(c WriterConfig) []parquet.Field {
 		columns = append(columns, parquet.Field{Name: "original_id", Kind: parquet.ByteArray, Nullable: true, Stats: true, Dictionary: true})
 	}
 	return columns
-}
-
-// Columns are the columns of D* with the kinds of their values.
-func Columns() (columns []parquet.Field) {
-	return fields(WriterConfig{ObservationDim: 1, ActionDim: 1})
 }
 
 // Write appends an episode. It may end the row group, after the episode.
