@@ -63,7 +63,7 @@ func parentOf(out, id string, broken error) (string, error) {
 	}
 	s, err := Find(out, id)
 	if err == nil && s.Manifest.Parent == "" {
-		err = fmt.Errorf("snapshot: %s names none before it; say which snapshot is to be current", id)
+		err = fmt.Errorf("snapshot: %s names none before it; say which snapshot is to be current: %w", id, ErrNoSnapshot)
 	}
 	return s.Manifest.Parent, err
 }
