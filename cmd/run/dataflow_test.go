@@ -15,7 +15,9 @@ import (
 	"strings"
 	"testing"
 
+	"diffstitch/io/storage"
 	"diffstitch/testing/fixture"
+	"diffstitch/testing/stores"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/model/pipeline_v1"
@@ -99,18 +101,18 @@ type dataflowJob struct {
 // secret in its environment and a storage service that knows no bucket.
 func submit(t *testing.T, extra []string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	storage := httptest.NewServer(http.NotFoundHandler())
-	t.Cleanup(storage.Close)
+	nowhere := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(nowhere.Close)
 	credentials := filepath.Join(t.TempDir(), "credentials.json")
 	if err := os.WriteFile(credentials, []byte(`{"type": "authorized_user", "refresh_token": "`+secret+`"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var out, said bytes.Buffer
 	cmd := exec.Command("../../deploy/dataflow/submit.sh", args...)
-	cmd.Env = slices.Concat(os.Environ(), environment, extra, []string{
-		"DIFFSTITCH=" + os.Args[0], asCommand + "=1", "STORAGE_EMULATOR_HOST=" + storage.URL,
+	cmd.Env = slices.Concat(os.Environ(), environment, []string{
+		"DIFFSTITCH=" + os.Args[0], asCommand + "=1", "STORAGE_EMULATOR_HOST=" + nowhere.URL,
 		"GOOGLE_APPLICATION_CREDENTIALS=" + credentials, "DIFFSTITCH_TEST_TOKEN=" + secret,
-	})
+	}, extra)
 	cmd.Stdout, cmd.Stderr = &out, &said
 	err := cmd.Run()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
@@ -164,16 +166,30 @@ func writeWalks(t *testing.T) (path string) {
 	return path
 }
 
+// TestDataflowJobs builds the jobs for data, models and output of this machine, and of a
+// bucket, where all workers find them.
 func TestDataflowJobs(t *testing.T) {
-	walks, hints := writeWalks(t), []string{"--resource_hints", "min_ram=12GB", "--resource_hints", "accelerator=" + accelerator}
-	out := filepath.Join(t.TempDir(), "out")
-	models := fixture.Models(t).Dir
+	t.Run("local", func(t *testing.T) {
+		checkJobs(t, writeWalks(t), fixture.Models(t).Dir, t.TempDir(), nil)
+	})
+	t.Run("gs", func(t *testing.T) {
+		s := stores.Start(t, stores.GCS)
+		copyFolder(t, filepath.Dir(writeWalks(t)), s.Root+"/walks")
+		copyFolder(t, fixture.Models(t).Dir, s.Root+"/models")
+		checkJobs(t, s.Root+"/walks", s.Root+"/models", s.Root+"/made", s.Environment)
+	})
+}
+
+// checkJobs builds the jobs whose output would lie in a folder.
+func checkJobs(t *testing.T, walks, models, dir string, extra []string) {
+	hints := []string{"--resource_hints", "min_ram=12GB", "--resource_hints", "accelerator=" + accelerator}
+	out := storage.Join(dir, "out")
 	for name, test := range map[string]struct {
 		args  []string
 		steps [][]string // a job's
 	}{
 		"train": {
-			args:  []string{"train", "--data", walks, "--models", filepath.Join(t.TempDir(), "models"), "--backend", "xla"},
+			args:  []string{"train", "--data", walks, "--models", storage.Join(dir, "models"), "--backend", "xla"},
 			steps: [][]string{{"train.Models"}},
 		},
 		"augment": {
@@ -187,7 +203,7 @@ func TestDataflowJobs(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			jobs := dryRun(t, nil, slices.Concat(test.args, hints)...)
+			jobs := dryRun(t, extra, slices.Concat(test.args, hints)...)
 			if len(jobs) != len(test.steps) {
 				t.Fatalf("%d jobs, want %d", len(jobs), len(test.steps))
 			}
@@ -199,7 +215,7 @@ func TestDataflowJobs(t *testing.T) {
 			}
 		})
 	}
-	if published, _ := filepath.Glob(filepath.Join(out, "snapshots", "*")); len(published) > 0 {
+	if published, _ := storage.ReadDir(storage.Join(out, "snapshots")); len(published) > 0 {
 		t.Errorf("a dry run published %v", published)
 	}
 }

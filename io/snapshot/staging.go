@@ -255,7 +255,10 @@ func (s *Staging) commitSteps(m *Manifest) []commitStep {
 // replaceCurrent has CURRENT name the snapshot, if nobody moved it since the run began.
 func (s *Staging) replaceCurrent(final string) error {
 	s.moved = true
-	_, err := storage.Replace(storage.Join(s.out, currentName), []byte(s.id+"\n"), s.was)
+	err := storage.Again(func() error {
+		_, err := storage.Replace(storage.Join(s.out, currentName), []byte(s.id+"\n"), s.was)
+		return err
+	})
 	if !errors.Is(err, storage.ErrChanged) {
 		return err
 	}
@@ -280,11 +283,13 @@ func discard(dir string) error {
 func (s *Staging) writeManifest(m *Manifest) error {
 	m.Version, m.ID, m.Created, m.Parent = manifestVersion, s.id, s.options.Now().UTC(), s.parent
 	m.Configuration = s.options.Configuration
-	return storage.WriteJSON(storage.Join(s.Dir(), manifestName), m)
+	return storage.Again(func() error { return storage.WriteJSON(storage.Join(s.Dir(), manifestName), m) })
 }
 
 func (s *Staging) writeCard(m *Manifest) error {
-	return storage.WriteWhole(storage.Join(s.Dir(), cardName), func(w io.Writer) error { return WriteCard(w, *m) })
+	return storage.Again(func() error {
+		return storage.WriteWhole(storage.Join(s.Dir(), cardName), func(w io.Writer) error { return WriteCard(w, *m) })
+	})
 }
 
 // Abort discards the staging and lets the next run in. After Commit it does

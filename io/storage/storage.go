@@ -55,7 +55,7 @@ func Open(path string) (*File, error) {
 		return openRemote(path)
 	}
 	f := &File{path: path}
-	err := again(func() error {
+	err := Again(func() error {
 		opened, err := within("open", path, func() (*File, error) { return open(path) })
 		if err == nil {
 			f = opened
@@ -105,7 +105,7 @@ var buffers sync.Pool
 
 // ReadAt reads within the limit of time.
 func (f local) ReadAt(p []byte, off int64) (n int, err error) {
-	err = again(func() error {
+	err = Again(func() error {
 		n, err = f.readAt(p, off)
 		return err
 	})
@@ -127,12 +127,13 @@ func (f local) readAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// again tries a read again where another try may go better.
-func again(read func() error) error {
+// Again does work again, so often, where another try may go better: reading, or writing a
+// file whole.
+func Again(work func() error) error {
 	wait := firstWait
 	for try := 1; ; try++ {
-		err := read()
-		if err == nil || try == tries || errors.Is(err, io.EOF) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, errNotRegular) || errors.Is(err, fs.ErrClosed) {
+		err := work()
+		if err == nil || try == tries || errors.Is(err, io.EOF) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, errNotRegular) || errors.Is(err, fs.ErrClosed) || errors.Is(err, ErrChanged) || errors.Is(err, fs.ErrExist) {
 			return err
 		}
 		time.Sleep(wait)

@@ -77,7 +77,7 @@ func TestReadsAreTriedAgain(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			tried := 0
-			err := again(func() error {
+			err := Again(func() error {
 				if tried++; tried == 1 {
 					return test.err
 				}

@@ -8,7 +8,6 @@ import (
 
 	"diffstitch/io/datasetio"
 	"diffstitch/io/snapshot"
-	"diffstitch/io/storage"
 	"diffstitch/io/trajectory"
 )
 
@@ -42,7 +41,7 @@ func (r *run) checkFailures(attempted int64) error {
 		return nil
 	}
 	path := r.staging.FailuresPath()
-	if err := storage.CreateWhole(path, r.writeFailures); err != nil {
+	if err := write(path, r.writeFailures); err != nil {
 		return err
 	}
 	first := r.failures[0]

@@ -29,7 +29,7 @@ func (r *run) publish(judge Judge) (snapshot.Snapshot, error) {
 	r.took("report", time.Since(start).Seconds())
 	manifest := r.manifest()
 	page.Durations, page.Metrics = manifest.Durations, manifest.Metrics
-	if err := storage.CreateWhole(r.staging.ReportPath(), func(w io.Writer) error { return report.Write(w, page) }); err != nil {
+	if err := write(r.staging.ReportPath(), func(w io.Writer) error { return report.Write(w, page) }); err != nil {
 		return none, err
 	}
 	if _, err := r.staging.Commit(manifest); err != nil {
@@ -40,11 +40,11 @@ func (r *run) publish(judge Judge) (snapshot.Snapshot, error) {
 
 func (r *run) writeRejects() error {
 	inputs := storage.Join(r.staging.RejectsDir(), "inputs.jsonl")
-	if err := storage.CreateWhole(inputs, func(w io.Writer) error { return dataset.WriteRejects(w, r.rejects) }); err != nil {
+	if err := write(inputs, func(w io.Writer) error { return dataset.WriteRejects(w, r.rejects) }); err != nil {
 		return err
 	}
 	failures := storage.Join(r.staging.RejectsDir(), "failures.jsonl")
-	if err := storage.CreateWhole(failures, r.writeFailures); err != nil {
+	if err := write(failures, r.writeFailures); err != nil {
 		return err
 	}
 	return r.writeAttempts()
@@ -56,7 +56,7 @@ func (r *run) writeAttempts() error {
 	if file == "" {
 		return nil
 	}
-	return storage.CreateWhole(storage.Join(r.staging.RejectsDir(), file), func(w io.Writer) error {
+	return write(storage.Join(r.staging.RejectsDir(), file), func(w io.Writer) error {
 		encoder := json.NewEncoder(w)
 		for line := range lines {
 			if err := encoder.Encode(line); err != nil {
@@ -65,6 +65,11 @@ func (r *run) writeAttempts() error {
 		}
 		return nil
 	})
+}
+
+// write writes a file of the snapshot to be, again if need be.
+func write(path string, write func(io.Writer) error) error {
+	return storage.Again(func() error { return storage.CreateWhole(path, write) })
 }
 
 func (r *run) manifest() snapshot.Manifest {
