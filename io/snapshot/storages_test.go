@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -163,7 +165,7 @@ func TestOvertaken(t *testing.T) {
 // a reader.
 func TestOneWinner(t *testing.T) {
 	const publishers, generations = 20, 3
-	onObjectStores(t, func(t *testing.T, out string) {
+	onEach(t, func(t *testing.T, out string) {
 		publish(t, out, noon)
 		var published atomic.Bool
 		var reader sync.WaitGroup
@@ -181,11 +183,7 @@ func TestOneWinner(t *testing.T) {
 		for generation := range generations {
 			var all []*Staging
 			for i := range publishers {
-				s, err := Begin(out, Options{Configuration: json.RawMessage(fmt.Sprint(i % 3)), Now: at(noon).Now})
-				if err != nil {
-					t.Fatal(err)
-				}
-				all = append(all, s)
+				all = append(all, contender(t, out, i))
 			}
 			var group sync.WaitGroup
 			var winners atomic.Int32
@@ -214,6 +212,80 @@ func TestOneWinner(t *testing.T) {
 		}
 		if n := len(everything(t, out)); n != 1+4*(1+generations) {
 			t.Errorf("%d files are there", n)
+		}
+	})
+}
+
+// contender begins a run beside others: in a local folder without the lock that would keep
+// all but one out, so that they come as far as CURRENT.
+func contender(t *testing.T, out string, i int) *Staging {
+	t.Helper()
+	options := Options{Configuration: json.RawMessage(fmt.Sprint(i % 3)), Now: at(noon).Now}
+	if storage.IsRemote(out) {
+		s, err := Begin(out, options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := &Staging{out: out, options: options}
+	taken, err := snapshotIDs(out)
+	if err == nil {
+		s.parent, s.was, err = loadCurrent(out)
+	}
+	for range i + 1 {
+		if err == nil {
+			s.id, err = nextID(taken, noon, hashConfiguration(options.Configuration))
+			taken = append(taken, s.id)
+		}
+	}
+	if err == nil {
+		s.lock, err = os.Open(os.DevNull)
+	}
+	for _, dir := range []string{s.DataDir(), filepath.Dir(s.ReportPath())} {
+		err = errors.Join(err, os.MkdirAll(dir, 0o755))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestReadersOfPruned has each snapshot be pruned two generations after it was current, before
+// the eyes of a reader that is never slower than that.
+func TestReadersOfPruned(t *testing.T) {
+	onEach(t, func(t *testing.T, out string) {
+		publish(t, out, noon)
+		var over atomic.Bool
+		var reads atomic.Int64
+		var reader sync.WaitGroup
+		reader.Go(func() {
+			for ; !over.Load(); reads.Add(1) {
+				s, err := Current(out)
+				if err == nil {
+					err = s.Check(true)
+				}
+				if err != nil {
+					t.Errorf("a reader sees %q: %v", s.ID, err)
+				}
+			}
+		})
+		removed := 0
+		for i := range 10 {
+			for before := reads.Load(); reads.Load() == before; {
+				time.Sleep(time.Millisecond)
+			}
+			publish(t, out, noon.Add(time.Duration(i+1)*time.Hour))
+			done, err := Prune(out, PruneOptions{Keep: 1, Grace: time.Hour, Now: at(noon.Add(time.Duration(i+1) * time.Hour)).Now})
+			if err != nil {
+				t.Error(err)
+			}
+			removed += len(done.Removed)
+		}
+		over.Store(true)
+		reader.Wait()
+		if left := len(ids(t, out)); left != 2 || removed != 9 {
+			t.Errorf("%d snapshots are left, %d were removed", left, removed)
 		}
 	})
 }
