@@ -48,7 +48,17 @@ func newAugment() *cobra.Command {
 			return f.run(cmd)
 		},
 	}
-	flags, o := cmd.Flags(), &f.options
+	flags := cmd.Flags()
+	f.addTo(flags)
+	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be done, looking at schemas and models alone, and do nothing")
+	flags.BoolVar(&f.onlyPlanned, "plan-only", false, "read, rank and plan, print how much there is to do, and publish nothing")
+	flags.BoolVar(&f.asJSON, "json", false, "print the manifest, or the amounts of --plan-only, as JSON")
+	return cmd
+}
+
+// addTo offers all that D* depends on, and how the run goes.
+func (f *augmentFlags) addTo(flags *pflag.FlagSet) {
+	o := &f.options
 	addData(flags, &o.Data)
 	addModels(flags, &o.Models, &o.Backend, &o.Seed)
 	flags.StringVar(&o.Out, "out", "", "folder to publish in (required)")
@@ -69,12 +79,8 @@ func newAugment() *cobra.Command {
 	addOf(flags, training.MethodTATU, tatu)
 	flags.StringVar(&f.batch, "batch", "", "attempts a batch: a number, or auto to measure what suits the device; by default 64 stitches, or 1024 transitions or rollouts")
 	flags.StringVar(&f.mix, "mix", "concat", "original:augmented transitions of the files, such as 4:1, for which stitches are left out or repeated, or concat for all there is")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be done, looking at schemas and models alone, and do nothing")
-	flags.BoolVar(&f.onlyPlanned, "plan-only", false, "read, rank and plan, print how much there is to do, and publish nothing")
-	flags.BoolVar(&f.asJSON, "json", false, "print the manifest, or the amounts of --plan-only, as JSON")
 	addWatching(flags, &f.metricsAddress)
 	addBeam(flags)
-	return cmd
 }
 
 // settle reads the options off the flags, and refuses what contradicts itself.
@@ -83,7 +89,7 @@ func (f *augmentFlags) settle(cmd *cobra.Command) (err error) {
 		return err
 	}
 	if flag.Lookup("template_location").Value.String() != "" {
-		return usage(errors.New("augment runs several jobs, each on what the one before left, and a template holds one"))
+		return usage(fmt.Errorf("%s runs several jobs, each on what the one before left, and a template holds one", cmd.Name()))
 	}
 	if f.dryRun && f.onlyPlanned {
 		return usage(errors.New("--dry-run reads no data, --plan-only reads all: give one of them"))

@@ -30,6 +30,7 @@ const (
 	exitRejected  = 3
 	exitOvertaken = 4 // another publication was faster: nothing was published
 	exitInUse     = 5 // another run is at work in the same folder: nothing was begun
+	exitRefused   = 6 // a quality gate refused what was made: nothing was published
 )
 
 func main() {
@@ -99,6 +100,8 @@ func exitCode(err error) int {
 		return exitOvertaken
 	case errors.Is(err, snapshot.ErrLocked):
 		return exitInUse
+	case errors.Is(err, failure.ErrRefused):
+		return exitRefused
 	}
 	return exitFailed
 }

@@ -20,15 +20,12 @@ func marginalsSection(r Report) (section, error) {
 	if generated == nil {
 		return section{}, nil
 	}
-	distances := make([]float64, len(actual))
-	for j := range actual {
-		distances[j] = kolmogorovSmirnov(actual[j], generated[j])
-	}
+	distances := distancesOf(actual, generated)
 	s := section{
 		Title: "Generated transitions against real ones",
 		Text: fmt.Sprintf("Marginal score %s: one minus the mean Kolmogorov–Smirnov distance between the generated and the real "+
 			"distribution of a dimension; 1 where they agree. Bridges lead from low to high episodes, so they need not spread as the data does.",
-			score(1-stat.Mean(distances, nil))),
+			score(marginalScore(distances))),
 		Legend: []key{keyOf(grey, "swatch", "real"), keyOf(blue, "line", "generated")},
 	}
 	shown := worst(distances, shownColumns)
@@ -42,6 +39,27 @@ func marginalsSection(r Report) (section, error) {
 		}
 	}
 	return s, nil
+}
+
+// distancesOf are those of each dimension.
+func distancesOf(actual, generated [][]float64) []float64 {
+	distances := make([]float64, len(actual))
+	for j := range actual {
+		distances[j] = kolmogorovSmirnov(actual[j], generated[j])
+	}
+	return distances
+}
+
+func marginalScore(distances []float64) float64 { return 1 - stat.Mean(distances, nil) }
+
+// MarginalScore is one minus the mean Kolmogorov–Smirnov distance between the generated
+// and the real distribution of a dimension; known is false where one side is empty.
+func (c *Comparison) MarginalScore() (score float64, known bool) {
+	generated, actual := sides(c)
+	if generated == nil {
+		return 0, false
+	}
+	return marginalScore(distancesOf(actual, generated)), true
 }
 
 // sides are the columns of the two samples, nil where one is empty.

@@ -57,6 +57,7 @@ type Manifest struct {
 	// Notes are what a user should know of how the input was read.
 	Notes     []string   `json:"notes,omitempty"`
 	Stages    []Stage    `json:"stages"`
+	Quality   *Quality   `json:"quality,omitempty"` // nil of earlier versions
 	Durations []Duration `json:"durations"`
 	Metrics   Metrics    `json:"metrics"`
 	Parts     []Part     `json:"parts"`
@@ -110,6 +111,21 @@ func (s *Stage) Drop(reason string, n int64) {
 	}
 	s.Dropped[reason] += n
 	s.Out -= n
+}
+
+// Quality is how good D_aug is. What could not be measured is nil.
+type Quality struct {
+	// Acceptance is the share of the attempts that were accepted.
+	Acceptance float64 `json:"acceptance"`
+	// Error is the median of the accepted attempts' largest qualification errors, in the
+	// units of the observations.
+	Error *float64 `json:"qualification_error,omitempty"`
+	// Marginals is one minus the mean Kolmogorov–Smirnov distance between the generated and
+	// the real distribution of a dimension.
+	Marginals *float64 `json:"marginal_score,omitempty"`
+	// Truth is the share of the generated episodes that are true in every transition, by a
+	// simulator.
+	Truth *float64 `json:"truth,omitempty"`
 }
 
 // Duration is the time a stage took.

@@ -11,6 +11,8 @@
 //	OUT/snapshots/<id>/report/index.html
 //	OUT/snapshots/<id>/rejects/
 //	OUT/.staging/                          of the run in progress, and its lock
+//	OUT/refused/                           report and manifest of the last snapshot that a
+//	                                       quality gate refused
 //
 // A run writes under OUT/.staging, moves the finished snapshot into place with
 // one rename and replaces CURRENT, last, if it is what it was when the run began. Killed
@@ -40,6 +42,7 @@ const (
 	currentName   = "CURRENT"
 	snapshotsName = "snapshots"
 	stagingName   = ".staging"
+	refusedName   = "refused"
 	manifestName  = "manifest.json"
 	dataName      = "data"
 	cardName      = "README.md"

@@ -124,7 +124,7 @@ func checkOurs(out string) error {
 	if _, err := Current(out); err == nil {
 		return nil
 	}
-	ours := []string{currentName, snapshotsName, stagingName, rollbacksName, maintenanceName}
+	ours := []string{currentName, snapshotsName, stagingName, refusedName, rollbacksName, maintenanceName}
 	for _, e := range entries {
 		beside := strings.TrimSuffix(strings.TrimPrefix(e.Name(), "."), ".lock") // as storage.Replace leaves one
 		if !slices.Contains(ours, e.Name()) && !slices.Contains(ours, beside) {
@@ -205,6 +205,9 @@ const (
 )
 
 func (s *Staging) root() string { return storage.Join(s.out, stagingName, s.id) }
+
+// RefusedDir is for what tells of the last snapshot that a quality gate refused.
+func (s *Staging) RefusedDir() string { return storage.Join(s.out, refusedName) }
 
 // Commit publishes the snapshot and returns its id. The caller lists the parts
 // with their rows; their sizes and hashes are filled in here, where they are not known.

@@ -70,6 +70,10 @@ type Identity struct {
 	DatasetFingerprint string          `json:"dataset_fingerprint"`
 	Seed               uint64          `json:"seed"`
 	Backend            string          `json:"backend"` // go or xla
+	// Initial is the hash of the model whose weights the training began with, and
+	// WarmSteps the optimizer steps it then took; none where it began at random.
+	Initial   string `json:"initial,omitempty"`
+	WarmSteps int    `json:"warm_steps,omitempty"`
 }
 
 // Difference says in words where two identities differ, and is empty when they
@@ -82,6 +86,10 @@ func (id Identity) Difference(other Identity) string {
 		return fmt.Sprintf("seed %d against %d", id.Seed, other.Seed)
 	case id.Backend != other.Backend:
 		return fmt.Sprintf("backend %s against %s", id.Backend, other.Backend)
+	case id.Initial != other.Initial:
+		return fmt.Sprintf("initial weights %.12q against %.12q", id.Initial, other.Initial)
+	case id.WarmSteps != other.WarmSteps:
+		return fmt.Sprintf("warm_steps %d against %d", id.WarmSteps, other.WarmSteps)
 	default:
 		return configDifference(id.Config, other.Config)
 	}

@@ -27,7 +27,7 @@ func BenchmarkStep(b *testing.B) {
 					if err != nil {
 						b.Fatal(err)
 					}
-					l, err := newLoop(engine, j)
+					l, err := newLoop(engine, j, nil)
 					if err != nil {
 						b.Fatal(err)
 					}

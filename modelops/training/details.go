@@ -14,6 +14,9 @@ type Details struct {
 	// Normalizer of the states, for the denoiser alone: the perceptrons scale by
 	// the Statistics.
 	Normalizer checkpoint.Normalizer `json:"normalizer,omitzero"`
+	// Learned is Data.Learned and, last, the episodes of this training; nil of one that began
+	// at random.
+	Learned []int `json:"learned,omitempty"`
 	// Windows tell what the denoiser learned from; nil of the other kinds.
 	Windows *Windows `json:"windows,omitempty"`
 	// TooShort counts the episodes without an example: of the denoiser those of a single

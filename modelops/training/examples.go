@@ -22,21 +22,36 @@ type examples struct {
 	tooShort int
 }
 
+// generations are the numbers of episodes that each training knew, this one last.
+func (d *Data) generations() []int {
+	return append(slices.Clone(d.Learned), len(d.Trajectories))
+}
+
 // split lists the examples of the episodes, of which episode i has count(i), and
 // holds out a share of the episodes that have any. The choice depends on the
 // seed alone, so that the four models hold out the same episodes as far as they
-// can.
+// can; and each generation of episodes has its own, so that what one training held out
+// no later one that goes on from it learns from.
 func split(data *Data, seed uint64, count func(Trajectory) int) (examples, error) {
-	usable := make([]int, 0, len(data.Trajectories))
-	for _, i := range stream(seed, "", splitStream, 0).Perm(len(data.Trajectories)) {
-		if count(data.Trajectories[i]) > 0 {
-			usable = append(usable, i)
+	var learned, held []int
+	first := 0
+	for generation, end := range data.generations() {
+		var usable []int
+		for _, i := range stream(seed, "", splitStream, generation).Perm(end - first) {
+			if count(data.Trajectories[first+i]) > 0 {
+				usable = append(usable, first+i)
+			}
 		}
+		out := int(math.Round(heldOutShare * float64(len(usable))))
+		if generation == 0 {
+			out = min(max(1, out), len(usable))
+		}
+		learned, held, first = append(learned, usable[out:]...), append(held, usable[:out]...), end
 	}
-	if len(usable) < 2 {
-		return examples{}, fmt.Errorf("%d of %d episodes can be used, of which one must be held out: at least 2 are needed", len(usable), len(data.Trajectories))
+	usable := len(learned) + len(held)
+	if len(learned) == 0 || len(held) == 0 {
+		return examples{}, fmt.Errorf("%d of %d episodes can be used, of which one must be held out: at least 2 are needed", usable, len(data.Trajectories))
 	}
-	held := max(1, int(math.Round(heldOutShare*float64(len(usable)))))
 	list := func(episodes []int) (found []example) {
 		for _, i := range slices.Sorted(slices.Values(episodes)) {
 			for step := range count(data.Trajectories[i]) {
@@ -45,7 +60,7 @@ func split(data *Data, seed uint64, count func(Trajectory) int) (examples, error
 		}
 		return found
 	}
-	return examples{train: list(usable[held:]), heldOut: list(usable[:held]), tooShort: len(data.Trajectories) - len(usable)}, nil
+	return examples{train: list(learned), heldOut: list(held), tooShort: len(data.Trajectories) - usable}, nil
 }
 
 // transitions is the number of steps whose next state is known.

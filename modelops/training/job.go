@@ -1,6 +1,7 @@
 package training
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -37,29 +38,42 @@ type job struct {
 	details   Details
 }
 
+// warmShare of the configuration's steps, its inverse, is what a warm training takes.
+const warmShare = 4
+
 // newJob prepares the data of a kind.
 func newJob(kind Kind, cfg Config, data *Data, opts Options) (*job, error) {
 	j := &job{kind: kind, data: data, seed: opts.Seed, onStep: opts.Progress}
 	j.details.Statistics = data.statistics()
 	var err error
+	steps := opts.Steps
+	if opts.Initial != "" {
+		steps = 0 // the configuration stays as it is
+	}
 	switch kind {
 	case Denoiser:
-		err = j.prepareDenoiser(cfg.Denoiser, opts.Steps)
+		err = j.prepareDenoiser(cfg.Denoiser, steps)
 	case InverseDynamics:
-		err = j.prepareRegressor(cfg.Inverse, opts.Steps)
+		err = j.prepareRegressor(cfg.Inverse, steps)
 	case Reward:
-		err = j.prepareRegressor(cfg.Reward, opts.Steps)
+		err = j.prepareRegressor(cfg.Reward, steps)
 	case Dynamics:
-		err = j.prepareRegressor(cfg.Dynamics, opts.Steps)
+		err = j.prepareRegressor(cfg.Dynamics, steps)
 	case SynthER:
-		err = j.prepareSynthER(cfg.SynthER, opts.Steps)
+		err = j.prepareSynthER(cfg.SynthER, steps)
 	case RolloutPolicy:
-		err = j.preparePolicy(cfg.Policy, opts.Steps)
+		err = j.preparePolicy(cfg.Policy, steps)
 	default:
 		err = fmt.Errorf("no such model, there are %v", Kinds)
 	}
 	if err != nil {
 		return nil, err
+	}
+	if opts.Initial != "" {
+		j.schedule.Steps = cmp.Or(opts.Steps, max(1, j.schedule.Steps/warmShare))
+	}
+	if len(data.Learned) > 0 {
+		j.details.Learned = data.generations()
 	}
 	j.details.TooShort = j.examples.tooShort
 	j.details.HeldOutExamples = len(j.examples.heldOut)

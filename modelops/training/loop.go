@@ -55,8 +55,9 @@ func (p progress) lastHeldOut() float64 {
 	return p.Curve[len(p.Curve)-1].HeldOut
 }
 
-// newLoop builds the graphs and sets the first weights.
-func newLoop(engine compute.Backend, j *job) (*loop, error) {
+// newLoop builds the graphs and sets the first weights: those that are given, or random
+// ones.
+func newLoop(engine compute.Backend, j *job, first []checkpoint.Tensor) (*loop, error) {
 	l := &loop{
 		job: j, engine: engine, store: model.NewStore(),
 		adam: optimizer.Adam().Epsilon(adamEpsilon).Done(),
@@ -74,8 +75,10 @@ func newLoop(engine compute.Backend, j *job) (*loop, error) {
 	}
 	// Compiling makes the variables, in an order that does not depend on whether
 	// they will be restored.
-	_, err = l.step.Compile(l.shapes()...)
-	return l, err
+	if _, err = l.step.Compile(l.shapes()...); err != nil || first == nil {
+		return l, err
+	}
+	return l, execution.SetWeights(l.store, first)
 }
 
 // Finalize frees the graphs and the variables.

@@ -69,7 +69,8 @@ func (j *job) prepareRegressor(cfg RegressorConfig, steps int) error {
 }
 
 // parts deals the episodes that are learned from to the nets that judge and to those
-// that refine, half to each. Where there is but one, all learn from it.
+// that refine, half to each, by generations: what the one learned from the other never
+// does. Where there is but one, all learn from it.
 func parts(j *job) []part {
 	var episodes []int32
 	for _, e := range j.examples.train {
@@ -81,11 +82,15 @@ func parts(j *job) []part {
 		return nil
 	}
 	part := make([]part, len(j.data.Trajectories))
-	for i, at := range stream(j.seed, j.kind, partsStream, 0).Perm(len(episodes)) {
-		part[episodes[at]] = ofJudges
-		if i%2 == 1 {
-			part[episodes[at]] = ofRefiners
+	for generation, end := range j.data.generations() {
+		n, _ := slices.BinarySearch(episodes, int32(end))
+		for i, at := range stream(j.seed, j.kind, partsStream, generation).Perm(n) {
+			part[episodes[at]] = ofJudges
+			if i%2 == 1 {
+				part[episodes[at]] = ofRefiners
+			}
 		}
+		episodes = episodes[n:]
 	}
 	return part
 }

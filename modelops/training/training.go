@@ -55,13 +55,21 @@ type Data struct {
 	ActionDim      int // A
 	Trajectories   []Trajectory
 	Fingerprint    string // of the dataset, kept with the models
+	// Learned says how many episodes, from the first one on, the trainings knew one after
+	// the other that led to Options.Initial. What was held out then is held out still.
+	Learned []int
 }
 
 // Options of a training run.
 type Options struct {
-	Backend  string // auto, go or xla
-	Seed     uint64
-	Steps    int            // optimizer steps in place of the configuration's, 0 to keep it
+	Backend string // auto, go or xla
+	Seed    uint64
+	// Steps are optimizer steps in place of the configuration's, or of those of a warm
+	// training; 0 keeps them.
+	Steps int
+	// Initial is a folder of finished models of the same configuration, whose weights the
+	// training begins with: it is warm, and takes fewer steps. "" begins at random.
+	Initial  string
 	Progress func(Progress) // called after each optimizer step; may be nil
 }
 
@@ -116,13 +124,20 @@ func train(ctx context.Context, kind Kind, cfg Config, data *Data, dir string, o
 	if err != nil {
 		return Result{}, err
 	}
+	var first []checkpoint.Tensor
+	if opts.Initial != "" {
+		if _, identity.Initial, first, err = checkpoint.Open(checkpoint.Join(opts.Initial, string(kind))); err != nil {
+			return Result{}, err
+		}
+		identity.WarmSteps = j.schedule.Steps
+	}
 	t := resumable.Training{
 		Dir: dir, Identity: identity, Steps: j.schedule.Steps, SaveEvery: j.schedule.SaveEvery,
 		Open:       openWhole,
 		Difference: func(there checkpoint.Identity) string { return there.Difference(identity) },
 		Words:      resumable.Words{Model: "model", Step: "step", Again: "run `diffstitch train` again"},
 	}
-	outcome, err := t.Run(ctx, func() (resumable.Loop, error) { return newLoop(engine, j) })
+	outcome, err := t.Run(ctx, func() (resumable.Loop, error) { return newLoop(engine, j, first) })
 	if err != nil {
 		return Result{}, err
 	}
@@ -156,6 +171,9 @@ func detailsOf(m checkpoint.Model, dir string) (Details, error) {
 func (d *Data) validate() error {
 	if d.ObservationDim < 1 || d.ActionDim < 1 || len(d.Trajectories) == 0 {
 		return fmt.Errorf("the data has %d episodes, %d observation and %d action dimensions; none may be 0", len(d.Trajectories), d.ObservationDim, d.ActionDim)
+	}
+	if ends := d.generations(); !slices.IsSorted(ends) || ends[0] < 1 {
+		return fmt.Errorf("%d episodes, of which trainings before knew %v: each must have known more than the one before it", len(d.Trajectories), d.Learned)
 	}
 	for i, t := range d.Trajectories {
 		steps := len(t.Rewards)

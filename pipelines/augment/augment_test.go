@@ -422,3 +422,20 @@ func TestNothingListens(t *testing.T) {
 		})
 	}
 }
+
+// TestExpect: a run that was planned upon another snapshot than the current one ends before
+// it begins.
+func TestExpect(t *testing.T) {
+	o := augmenting(t)
+	none := ""
+	o.Expect = &none
+	first := run(t, o)
+	if _, err := augment.Run(t.Context(), o, nil, nil); !errors.Is(err, snapshot.ErrOvertaken) {
+		t.Errorf("error %v", err)
+	}
+	if current, err := snapshot.Current(o.Out); err != nil || current.ID != first.ID {
+		t.Errorf("current is %q: %v", current.ID, err)
+	}
+	o.Expect = &first.ID
+	run(t, o)
+}

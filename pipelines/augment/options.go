@@ -6,6 +6,7 @@ import (
 
 	"diffstitch/io/dataset"
 	"diffstitch/io/datasetio"
+	"diffstitch/io/snapshot"
 	"diffstitch/modelops/backend"
 	"diffstitch/modelops/training"
 	"diffstitch/pipelines/augment/method"
@@ -46,6 +47,14 @@ type Options struct {
 	// depend on them.
 	GPUConcurrency int `json:"-"`
 	CacheMB        int `json:"-"`
+
+	// Expect is the id of the snapshot that must be current when the run begins, "" of
+	// none; where another is, the run fails with snapshot.ErrOvertaken. nil takes any.
+	Expect *string `json:"-"`
+	// Gate, where there is one, looks at the manifest before the snapshot is published,
+	// and may add to it. Its error keeps CURRENT as it is; where that is
+	// failure.ErrRefused, the report is left where the error says.
+	Gate func(*snapshot.Manifest) error `json:"-"`
 }
 
 // DefaultOptions is the configuration that flags change.

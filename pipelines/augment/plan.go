@@ -4,21 +4,23 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"diffstitch/io/snapshot"
 	"diffstitch/modelops/session"
 )
 
 // Plan says what an augmentation would do.
 type Plan struct {
-	Files          []string        `json:"files"`
-	ObservationDim int             `json:"observation_dim"`
-	ActionDim      int             `json:"action_dim"`
-	Horizon        int             `json:"horizon,omitempty"`
-	Conditioning   string          `json:"conditioning,omitempty"`
-	Backend        string          `json:"backend"`
-	Runner         string          `json:"runner"`
-	Out            string          `json:"out"`
-	Batches        int64           `json:"batches,omitempty"` // where the number of stitches is given
-	Configuration  json.RawMessage `json:"configuration"`
+	Files          []string         `json:"files"`
+	ObservationDim int              `json:"observation_dim"`
+	ActionDim      int              `json:"action_dim"`
+	Horizon        int              `json:"horizon,omitempty"`
+	Conditioning   string           `json:"conditioning,omitempty"`
+	Backend        string           `json:"backend"`
+	Runner         string           `json:"runner"`
+	Out            string           `json:"out"`
+	Batches        int64            `json:"batches,omitempty"` // where the number of stitches is given
+	Models         []snapshot.Model `json:"models"`
+	Configuration  json.RawMessage  `json:"configuration"`
 }
 
 // PlanOf checks the settings, the data's schema and the models, and says what Run
@@ -39,6 +41,7 @@ func PlanOf(o Options) (Plan, error) {
 		Runner:         o.Runner,
 		Out:            o.Out,
 		Batches:        (o.Stitches + batch - 1) / batch,
+		Models:         r.models(),
 		Configuration:  r.configuration,
 	}, nil
 }

@@ -2,6 +2,8 @@ package augment
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -11,6 +13,7 @@ import (
 	"diffstitch/io/report"
 	"diffstitch/io/snapshot"
 	"diffstitch/io/storage"
+	"diffstitch/pipelines/failure"
 	"diffstitch/pipelines/observe"
 	"diffstitch/pipelines/version"
 )
@@ -28,7 +31,15 @@ func (r *run) publish(judge Judge) (snapshot.Snapshot, error) {
 	}
 	r.took("report", time.Since(start).Seconds())
 	manifest := r.manifest()
+	manifest.Quality = r.quality(page)
 	page.Durations, page.Metrics = manifest.Durations, manifest.Metrics
+	if gate := r.options.Gate; gate != nil {
+		if err := gate(&manifest); errors.Is(err, failure.ErrRefused) {
+			return none, r.refuse(page, manifest, err)
+		} else if err != nil {
+			return none, err
+		}
+	}
 	if err := write(r.staging.ReportPath(), func(w io.Writer) error { return report.Write(w, page) }); err != nil {
 		return none, err
 	}
@@ -36,6 +47,44 @@ func (r *run) publish(judge Judge) (snapshot.Snapshot, error) {
 		return none, err
 	}
 	return snapshot.Current(r.options.Out)
+}
+
+// quality is how good D_aug is, by what the page shows.
+func (r *run) quality(page report.Report) *snapshot.Quality {
+	q := &snapshot.Quality{Acceptance: float64(r.accepted()) / float64(max(1, r.judged()+r.failed()))}
+	var worst []float64
+	for _, a := range page.Attempts {
+		if a.Accepted {
+			worst = append(worst, a.MaxError)
+		}
+	}
+	if len(worst) > 0 {
+		slices.Sort(worst)
+		q.Error = &worst[len(worst)/2]
+	}
+	if score, known := page.Transitions.MarginalScore(); known {
+		q.Marginals = &score
+	}
+	return q
+}
+
+// refuse leaves the page and the manifest of a snapshot that is not published where the
+// error says.
+func (r *run) refuse(page report.Report, m snapshot.Manifest, why error) error {
+	page.Notices = append([]string{"This snapshot is not published: " + why.Error()}, page.Notices...)
+	m.ID, m.Created, m.Parent, m.Configuration = r.staging.ID(), page.Created, r.staging.Parent(), r.configuration
+	dir := r.staging.RefusedDir()
+	if err := storage.MkdirAll(dir); err != nil {
+		return err
+	}
+	path := storage.Join(dir, "index.html")
+	if err := storage.WriteWhole(path, func(w io.Writer) error { return report.Write(w, page) }); err != nil {
+		return err
+	}
+	if err := storage.WriteJSON(storage.Join(dir, "manifest.json"), m); err != nil {
+		return err
+	}
+	return fmt.Errorf("augment: %w (its report: %s)", why, path)
 }
 
 func (r *run) writeRejects() error {
@@ -92,9 +141,7 @@ func (r *run) manifest() snapshot.Manifest {
 	for _, f := range r.files {
 		m.Inputs = append(m.Inputs, snapshot.Input{Path: f.Path, Bytes: f.Bytes, SHA256: f.SHA256})
 	}
-	for _, kind := range r.work.Models.Kinds {
-		m.Models = append(m.Models, snapshot.Model{Kind: string(kind), SHA256: r.work.Models.Models[kind].Hash})
-	}
+	m.Models = r.models()
 	for _, p := range r.parts {
 		m.Parts = append(m.Parts, snapshot.Part{File: "data/" + p.File, Rows: p.Rows, Bytes: p.Bytes, SHA256: p.SHA256})
 		m.Original.Episodes += p.Episodes - p.Stitched
@@ -107,6 +154,13 @@ func (r *run) manifest() snapshot.Manifest {
 		m.Placeholders += p.UnknownFinals
 	}
 	return m
+}
+
+func (r *run) models() (list []snapshot.Model) {
+	for _, kind := range r.work.Models.Kinds {
+		list = append(list, snapshot.Model{Kind: string(kind), SHA256: r.work.Models.Models[kind].Hash})
+	}
+	return list
 }
 
 // measured lists the metrics of the run's pipelines in an order that does not

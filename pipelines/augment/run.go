@@ -3,6 +3,7 @@ package augment
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"diffstitch/io/dataset"
@@ -56,6 +57,9 @@ func begin(ctx context.Context, o Options, progress func(observe.Progress)) (*ru
 	observe.Say(progress, r.dataset.Notes...)
 	if r.staging, err = snapshot.Begin(r.options.Out, snapshot.Options{Configuration: r.configuration}); err != nil {
 		return nil, err
+	}
+	if expected := r.options.Expect; expected != nil && *expected != r.staging.Parent() {
+		return nil, errors.Join(fmt.Errorf("augment: CURRENT names %q where %q was expected: %w", r.staging.Parent(), *expected, snapshot.ErrOvertaken), r.close())
 	}
 	r.work.Dir = r.staging.WorkDir()
 	return r, nil

@@ -1,6 +1,7 @@
 // Package failure tells apart the ways in which a pipeline fails, by which a
 // command chooses its exit code: settings that cannot be, data that cannot be
-// used, a job that was built and not run, and the user's own stop. Everything
+// used, a snapshot that is not good enough, a job that was built and not run, and the
+// user's own stop. Everything
 // else is a failure of the work itself.
 package failure
 
@@ -16,6 +17,9 @@ var (
 	// ErrData is in the chain of every error that says the input data, or too much
 	// of it, cannot be used.
 	ErrData = errors.New("data rejected")
+	// ErrRefused is in the chain where a snapshot was made and a quality gate kept it from
+	// being published.
+	ErrRefused = errors.New("refused by a quality gate")
 	// ErrNotRun is returned where the runner was asked to build its jobs alone, as
 	// Dataflow's --dry_run and --template_location do.
 	ErrNotRun = errors.New("the jobs were built, and none was run")

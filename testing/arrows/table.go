@@ -61,6 +61,7 @@ var arrows = map[string][]string{
 	"pipelines/failure":              {},
 	"pipelines/input":                {"pipelines/failure", "io/dataset", "io/datasetio", "io/snapshot", "io/storage", "io/trajectory"},
 	"pipelines/observe":              {},
+	"pipelines/refresh":              {"pipelines/augment", "pipelines/evaluate/truth", "pipelines/failure", "pipelines/input", "pipelines/observe", "pipelines/version", "modelops/...", "io/snapshot", "io/storage"},
 	"pipelines/study":                {"pipelines/augment", "pipelines/augment/method", "pipelines/engine", "pipelines/evaluate", "pipelines/evaluate/environment", "pipelines/exchange", "pipelines/failure", "pipelines/input", "pipelines/observe", "pipelines/train", "pipelines/version", "transforms/mix", "transforms/pair", "modelops/...", "io/dataset", "io/report", "io/snapshot", "io/storage"},
 	"pipelines/snapshots":            {"pipelines/failure", "io/snapshot"},
 	"pipelines/table":                {"pipelines/failure", "io/snapshot", "io/table"},

@@ -76,12 +76,17 @@ func Snapshot(store *model.Store, below string) ([]checkpoint.Tensor, error) {
 
 // Restore sets every float32 variable of the store from a Snapshot of all of it.
 func Restore(store *model.Store, list []checkpoint.Tensor) error {
+	return restore(store, list, func(string) bool { return true })
+}
+
+// restore sets the float32 variables of some paths.
+func restore(store *model.Store, list []checkpoint.Tensor, of func(path string) bool) error {
 	values := make(map[string]checkpoint.Tensor, len(list))
 	for _, t := range list {
 		values["/"+t.Name] = t
 	}
 	for v := range store.IterVariables() {
-		if v.DType() != dtypes.Float32 {
+		if v.DType() != dtypes.Float32 || !of(v.Path()) {
 			continue
 		}
 		t, found := values[v.Path()]
@@ -97,6 +102,15 @@ func Restore(store *model.Store, list []checkpoint.Tensor) error {
 		}
 	}
 	return nil
+}
+
+// SetWeights gives the weights of a store, all of them, the values of saved ones.
+func SetWeights(store *model.Store, weights []checkpoint.Tensor) error {
+	values := make([]checkpoint.Tensor, len(weights))
+	for i, w := range weights {
+		values[i] = checkpoint.Tensor{Name: WeightsScope + "/" + w.Name, Shape: w.Shape, Data: w.Data}
+	}
+	return restore(store, values, func(path string) bool { return strings.HasPrefix(path, "/"+WeightsScope+"/") })
 }
 
 // Compile compiles a graph for inputs of these shapes.

@@ -52,6 +52,9 @@ func lead(t Truth) (facts []report.Fact) {
 	return facts
 }
 
+// Report is what a report shows of the judgement.
+func (t Truth) Report() report.Truth { return *t.drawn }
+
 // Write writes truth.json and truth.html into a folder.
 func (t Truth) Write(dir, data string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
