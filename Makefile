@@ -19,6 +19,7 @@ XLA_CPU_BACKEND := xla:$(XLA_CPU_PLUGIN),shared_buffers
 # The XLA plugin for CUDA: a name that go-xla finds, or the path of a plugin file.
 XLA_CUDA_PLUGIN ?= cuda
 # The oldest and the newest Kubernetes whose schemas the manifests must fit.
+AIRFLOW_PYTHON ?= python3
 K8S_VERSIONS ?= 1.28.0 1.37.0
 # What `make image` builds: the CPU image, or the one that IMAGE_FILE names.
 IMAGE ?= diffstitch:0.1.0
@@ -108,8 +109,14 @@ lint: ## check formatting, go vet, staticcheck
 lint-deploy: export PATH := $(CURDIR)/.ci/venv/bin:$(PATH)
 lint-deploy: ## check Dockerfiles, shell scripts, Kubernetes manifests (needs .ci/requirements.txt in .ci/venv or the PATH)
 	hadolint deploy/docker/Dockerfile deploy/docker/Dockerfile.cuda
-	shellcheck .ci/run $$(git ls-files '*.sh')
-	kubernetes-validate --strict --quiet $(K8S_VERSIONS:%=-k %) deploy/kubernetes/*.yaml deploy/flink/kubernetes/augment.yaml deploy/flink/kubernetes/jobserver.yaml deploy/flink/kubernetes/network.yaml
+	shellcheck .ci/run $$(git ls-files '*.sh') deploy/schedule/airflow/diffstitch-refresh
+	kubernetes-validate --strict --quiet $(K8S_VERSIONS:%=-k %) deploy/kubernetes/*.yaml deploy/schedule/cronjob.yaml deploy/flink/kubernetes/augment.yaml deploy/flink/kubernetes/jobserver.yaml deploy/flink/kubernetes/network.yaml
+	python deploy/schedule/dataflow/check.py < deploy/schedule/dataflow/launch.json
+	deploy/schedule/systemd/check.sh
+
+.PHONY: lint-airflow
+lint-airflow: build ## load the DAG of deploy/schedule in Airflow and run its task (needs airflow/requirements.txt in AIRFLOW_PYTHON)
+	$(AIRFLOW_PYTHON) deploy/schedule/airflow/check.py bin/diffstitch
 
 .PHONY: imports
 imports: ## print what each package imports of this module (testing/arrows holds it to ARCHITECTURE.md)
