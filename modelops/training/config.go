@@ -21,6 +21,13 @@ type Config struct {
 	Policy   PolicyConfig    `json:"policy"`
 }
 
+// Of is a pointer to the configuration of a kind, as its model.json has it.
+func (c *Config) Of(kind Kind) any {
+	return map[Kind]any{
+		Denoiser: &c.Denoiser, InverseDynamics: &c.Inverse, Reward: &c.Reward, Dynamics: &c.Dynamics, SynthER: &c.SynthER, RolloutPolicy: &c.Policy,
+	}[kind]
+}
+
 // Decays of the learning rate after its warm-up.
 const (
 	Constant = "constant"

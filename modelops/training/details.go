@@ -48,6 +48,14 @@ type Details struct {
 	HeldOutTerminals *TerminalScore `json:"held_out_terminals,omitempty"`
 }
 
+// Knew is Data.Learned for a training that goes on from the model.
+func (d Details) Knew() []int {
+	if len(d.Learned) > 0 {
+		return d.Learned
+	}
+	return []int{d.Statistics.Episodes}
+}
+
 // StretchSteps are the transitions of a stretch, about those of a bridge. Shorter
 // episodes are a stretch.
 const StretchSteps = 10

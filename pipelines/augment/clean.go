@@ -8,6 +8,7 @@ import (
 	"diffstitch/io/storage"
 	"diffstitch/modelops/checkpoint"
 	"diffstitch/modelops/training"
+	"diffstitch/pipelines/modelset"
 )
 
 // Clean removes what runs that died left in the staging of an output folder and
@@ -21,6 +22,21 @@ func Clean(out, models string) (removed []snapshot.Removed, err error) {
 	if models == "" {
 		return removed, nil
 	}
+	sets, err := modelset.Dirs(models)
+	if err != nil {
+		return removed, err
+	}
+	for _, set := range sets {
+		some, err := cleanSet(set)
+		if removed = append(removed, some...); err != nil {
+			return removed, err
+		}
+	}
+	return removed, nil
+}
+
+// cleanSet removes what dead trainings left among the models of a set.
+func cleanSet(models string) (removed []snapshot.Removed, err error) {
 	for _, kind := range training.Kinds {
 		dir := storage.Join(models, string(kind))
 		if info, err := os.Lstat(dir); err == nil && info.Mode()&fs.ModeSymlink != 0 {

@@ -18,6 +18,7 @@ import (
 	"diffstitch/pipelines/engine"
 	"diffstitch/pipelines/failure"
 	"diffstitch/pipelines/input"
+	"diffstitch/pipelines/modelset"
 	"diffstitch/pipelines/observe"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -75,6 +76,11 @@ func open(o Options) (*run, error) {
 	if r.dataset, err = r.options.Data.Open(); err != nil {
 		return nil, err
 	}
+	set, err := modelset.Current(r.options.Models)
+	if err != nil {
+		return nil, err
+	}
+	r.options.Models = set.Dir
 	r.dataset.Input.CacheMB = r.options.CacheMB
 	if err := r.openModels(); err != nil {
 		return nil, err

@@ -14,7 +14,6 @@ import (
 	"diffstitch/modelops/session"
 	"diffstitch/modelops/training"
 	"diffstitch/pipelines/engine"
-	"diffstitch/pipelines/failure"
 	"diffstitch/pipelines/input"
 	"diffstitch/pipelines/observe"
 
@@ -42,6 +41,12 @@ type Options struct {
 	// Horizon is the states in a window of the denoiser, in place of the preset's; 0
 	// keeps them.
 	Horizon int
+	// From is a folder of finished models, whose configurations and seed are taken in the
+	// place of what is said here: all of them are trained on, in a folder of their own. Where
+	// the data begins with what they learned from, the trainings are warm, and take Steps or
+	// fewer than the configurations say; elsewhere they begin anew, since what was held out
+	// could not be told from what was learned.
+	From    string
 	Seed    uint64
 	Backend string
 	Runner  string
@@ -81,9 +86,9 @@ func (o Options) kinds() []training.Kind {
 // Run trains the models: a Beam stage of one element per model, each of which reads
 // the data itself. Finished models are kept, unfinished ones resumed.
 func Run(ctx context.Context, o Options, progress func(observe.Progress)) (models session.Info, err error) {
-	cfg, err := o.config()
+	cfg, kinds, err := o.chosen()
 	if err != nil {
-		return models, fmt.Errorf("%w: %w", failure.ErrUsage, err)
+		return models, err
 	}
 	if err := errors.Join(input.Absolute(&o.Data.Path, &o.Models), engine.Prepare(ctx, o.Runner)); err != nil {
 		return models, err
@@ -110,18 +115,18 @@ func Run(ctx context.Context, o Options, progress func(observe.Progress)) (model
 		return models, err
 	}
 	defer wanted.End()
-	fn := modelFn{Dataset: data, Models: o.Models, Config: cfg, Horizon: o.Horizon, Steps: o.Steps, Seed: o.Seed, Backend: backend.Kind, Lease: wanted}
+	fn := modelFn{Dataset: data, Models: o.Models, From: o.From, Config: cfg, Horizon: o.Horizon, Steps: o.Steps, Seed: o.Seed, Backend: backend.Kind, Lease: wanted}
 	_, err = engine.Pipeline{
 		Runner: o.Runner, Stage: "training", Progress: progress, Tasks: tasks,
 		Build: func(s beam.Scope, job *observe.Job) {
 			fn.Job = job.Name
-			build(s, fn, o.kinds())
+			build(s, fn, kinds)
 		},
 	}.Run(ctx)
 	if err != nil {
 		return models, err
 	}
-	return session.Describe(o.Models, o.kinds())
+	return session.Describe(o.Models, kinds)
 }
 
 // lock keeps other trainings out of the folder of the models.
@@ -146,6 +151,7 @@ func build(s beam.Scope, fn modelFn, kinds []training.Kind) {
 type modelFn struct {
 	Dataset input.Dataset   `json:"dataset"`
 	Models  string          `json:"models"` // folder of all
+	From    string          `json:"from,omitempty"`
 	Config  training.Config `json:"config"`
 	Horizon int             `json:"horizon"` // that was asked for; 0 where none was
 	Steps   int             `json:"steps"`
@@ -170,14 +176,21 @@ func (fn *modelFn) ProcessElement(ctx context.Context, kind string) (string, err
 }
 
 func (fn *modelFn) train(ctx context.Context, kind training.Kind) error {
-	data, err := load(ctx, fn.Dataset)
+	opts := training.Options{Backend: fn.Backend, Seed: fn.Seed, Steps: fn.Steps, Progress: countSteps(ctx, kind)}
+	before, err := fn.before(kind, &opts)
+	if err != nil {
+		return err
+	}
+	data, err := load(ctx, fn.Dataset, before)
 	if err == nil && kind == training.Denoiser {
 		err = fitsHorizon(data, fn.Horizon)
 	}
 	if err != nil {
 		return err
 	}
-	opts := training.Options{Backend: fn.Backend, Seed: fn.Seed, Steps: fn.Steps, Progress: countSteps(ctx, kind)}
+	if fn.From != "" && len(data.Learned) == 0 { // it begins anew, with all the steps that that takes
+		opts.Initial, opts.Steps = "", 0
+	}
 	_, err = training.Train(ctx, kind, fn.Config, data, fn.Models, opts)
 	return err
 }

@@ -48,7 +48,7 @@ var tableLibraries = []string{"github.com/apache/iceberg-go"}
 var arrows = map[string][]string{
 	"cmd/run": {"pipelines/...", "transforms/...", "modelops/...", "io/..."},
 
-	"pipelines/augment":              {"pipelines/augment/method", "pipelines/augment/sample", "pipelines/engine", "pipelines/failure", "pipelines/input", "pipelines/observe", "pipelines/version", "transforms/mix", "modelops/...", "io/dataset", "io/datasetio", "io/report", "io/snapshot", "io/storage", "io/trajectory"},
+	"pipelines/augment":              {"pipelines/augment/method", "pipelines/augment/sample", "pipelines/engine", "pipelines/failure", "pipelines/input", "pipelines/modelset", "pipelines/observe", "pipelines/version", "transforms/mix", "modelops/...", "io/dataset", "io/datasetio", "io/report", "io/snapshot", "io/storage", "io/trajectory"},
 	"pipelines/augment/method":       {"pipelines/augment/sample", "pipelines/observe", "transforms/...", "modelops/...", "io/datasetio", "io/report", "io/storage", "io/trajectory"},
 	"pipelines/augment/sample":       {"io/trajectory"},
 	"pipelines/demo":                 {"pipelines/augment", "pipelines/engine", "pipelines/evaluate", "pipelines/evaluate/truth", "pipelines/exchange", "pipelines/failure", "pipelines/input", "pipelines/observe", "pipelines/train", "modelops/...", "io/report", "io/snapshot", "io/trajectory"},
@@ -60,8 +60,9 @@ var arrows = map[string][]string{
 	"pipelines/exchange":             {"pipelines/failure", "pipelines/input", "modelops/...", "io/dataset", "io/datasetio", "io/storage", "io/trajectory"},
 	"pipelines/failure":              {},
 	"pipelines/input":                {"pipelines/failure", "io/dataset", "io/datasetio", "io/snapshot", "io/storage", "io/trajectory"},
+	"pipelines/modelset":             {"io/storage"},
 	"pipelines/observe":              {},
-	"pipelines/refresh":              {"pipelines/augment", "pipelines/evaluate/truth", "pipelines/failure", "pipelines/input", "pipelines/observe", "pipelines/version", "modelops/...", "io/snapshot", "io/storage"},
+	"pipelines/refresh":              {"pipelines/augment", "pipelines/evaluate/truth", "pipelines/failure", "pipelines/input", "pipelines/modelset", "pipelines/observe", "pipelines/train", "pipelines/version", "modelops/...", "io/dataset", "io/datasetio", "io/snapshot", "io/storage", "io/trajectory"},
 	"pipelines/study":                {"pipelines/augment", "pipelines/augment/method", "pipelines/engine", "pipelines/evaluate", "pipelines/evaluate/environment", "pipelines/exchange", "pipelines/failure", "pipelines/input", "pipelines/observe", "pipelines/train", "pipelines/version", "transforms/mix", "transforms/pair", "modelops/...", "io/dataset", "io/report", "io/snapshot", "io/storage"},
 	"pipelines/snapshots":            {"pipelines/failure", "io/snapshot"},
 	"pipelines/table":                {"pipelines/failure", "io/snapshot", "io/table"},
