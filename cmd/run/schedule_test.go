@@ -20,6 +20,9 @@ import (
 // takes no time.
 var quick = []string{"--stitches=16", "--batch=4", "--sampler-steps=4", "--delta=off", "--min-acceptance=0", "--max-reject-share=0.1", "--backend=go"}
 
+// airflow is what Airflow's operator adds.
+var airflow = []string{`--labels={"airflow-version":"v3-3-2"}`, "--worker_binary=" + os.Args[0], "--runner=prism"}
+
 // cronArgs are those of the container in cronjob.yaml.
 func cronArgs(t *testing.T) (args []string) {
 	t.Helper()
@@ -91,7 +94,7 @@ func TestTimer(t *testing.T) {
 	settings := strings.NewReplacer("${DATA}", writeWalks(t), "${MODELS}", fixture.Models(t).Dir, "${OUT}", out, "${STITCHES}", "16")
 	args := strings.Fields(settings.Replace(string(found[1])))
 	scheduled(t, out, func() *exec.Cmd {
-		cmd := exec.Command("../../deploy/schedule/airflow/diffstitch-refresh", append(slices.Clone(args[1:]), quick...)...)
+		cmd := exec.Command("../../deploy/schedule/airflow/diffstitch-refresh", slices.Concat(args[1:], quick, airflow)...)
 		cmd.Env = append(os.Environ(), asCommand+"=1", "DIFFSTITCH="+os.Args[0])
 		return cmd
 	})

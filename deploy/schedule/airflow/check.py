@@ -23,12 +23,12 @@ program = printed.with_name("diffstitch")
 program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {printed}\n')
 program.chmod(0o755)
 os.environ["DIFFSTITCH"] = str(program)
-task.launcher_binary = str(here / "diffstitch-refresh")
+task.launcher_binary, task.worker_binary = str(here / "diffstitch-refresh"), sys.argv[1]
 task.execute({})
 command, *flags = printed.read_text().splitlines()
 known = subprocess.run([sys.argv[1], command, "--help"], check=True, capture_output=True, text=True).stdout
 for flag in flags:
     name = flag.split("=")[0]
-    if name != "--labels" and f"{name} " not in known:  # the operator's own, which Beam takes
+    if name not in ("--labels", "--worker_binary") and f"{name} " not in known:  # Beam's own, which are not shown
         sys.exit(f"{command} has no flag {name}")
 print(f"the DAG loads, and runs diffstitch {command} {' '.join(flags)}")

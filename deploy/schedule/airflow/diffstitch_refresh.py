@@ -30,6 +30,7 @@ with DAG(
         runner=RUNNER,
         # A program takes flags alone from the operator: the script puts the command before them.
         launcher_binary="/usr/local/lib/diffstitch/diffstitch-refresh",
+        worker_binary="/usr/local/bin/diffstitch",
         pipeline_options={
             "data": f"{BUCKET}/episodes",
             "models": f"{BUCKET}/models",
