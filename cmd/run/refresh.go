@@ -26,8 +26,9 @@ func newRefresh() *cobra.Command {
 		Use:   "refresh --data PATH --models DIR --out DIR (--stitches N | --transitions M)",
 		Short: "Bring a published D* up to date with its data, if that has changed (docs/refresh.md)",
 		Long: `Compare the data's files, the settings and the models with those that the current
-snapshot was made of. Where all are the same nothing is done. Else D* is made anew, by
-the same settings as augment has, and published if it passes the quality gates.
+snapshot was made of. Where all are the same nothing is done. Else the models are trained
+on, if --retrain says so, D* is made anew, by the same settings as augment has, and it is
+published if it passes the quality gates.
 
 Exit codes: 0 up to date or published, 4 another run was faster, 5 one is at work there,
 6 a quality gate refused what was made.`,
@@ -43,10 +44,19 @@ Exit codes: 0 up to date or published, 4 another run was faster, 5 one is at wor
 	f.augment.addTo(flags)
 	flags.Lookup("batch").Usage = "attempts a batch; by default 64 stitches, or 1024 transitions or rollouts"
 	flags.BoolVar(&f.options.Full, "full", false, "make everything anew, also where nothing has changed")
+	addRetraining(flags, &f.options.Training)
 	addGates(flags, &f.options.Gates)
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print what has changed and what would be done, and do nothing")
 	flags.BoolVar(&f.asJSON, "json", false, "print the plan, and the manifest of the snapshot that is current then, as JSON")
 	return cmd
+}
+
+// addRetraining offers when the models are trained on, and how.
+func addRetraining(flags *pflag.FlagSet, t *refresh.Training) {
+	flags.StringVar(&t.Policy, "retrain", t.Policy, "when inputs have changed, train the models on: "+refresh.Never+", "+refresh.OnDrift+" (where new episodes are far from what they learned from) or "+refresh.OnChange)
+	flags.Float64Var(&t.MaxDistance, "drift-distance", t.MaxDistance, "drift: how far the mean and the spread of the new episodes' states may be from the models', in standard deviations")
+	flags.Float64Var(&t.MaxError, "drift-error", t.MaxError, "drift: what the dynamics model's error on the new episodes may be, as a multiple of that on held-out ones")
+	flags.IntVar(&t.Steps, "retrain-steps", 0, "optimizer steps of each model that is trained on; 0 for a quarter of those it was trained for at first")
 }
 
 // addGates offers what a snapshot must be like to be published.
@@ -107,9 +117,10 @@ func (f *refreshFlags) print(cmd *cobra.Command, r refresh.Result) error {
 		}
 		return printJSON(out, printed)
 	}
-	fmt.Fprint(out, r.Plan.Text())
-	if !f.dryRun && !r.UpToDate {
-		printSnapshot(out, r.Snapshot)
+	if f.dryRun || r.UpToDate {
+		_, err := fmt.Fprint(out, r.Plan.Text())
+		return err
 	}
+	printSnapshot(out, r.Snapshot)
 	return nil
 }

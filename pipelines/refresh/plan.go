@@ -21,8 +21,9 @@ type Plan struct {
 	// UpToDate is whether there is nothing to do.
 	UpToDate bool `json:"up_to_date"`
 	// Why says what differs from what the snapshot was made of.
-	Why    []string `json:"why,omitempty"`
-	Inputs Inputs   `json:"inputs"`
+	Why     []string   `json:"why,omitempty"`
+	Inputs  Inputs     `json:"inputs"`
+	Retrain Retraining `json:"retrain"`
 
 	Augment augment.Plan `json:"augment"`
 
@@ -31,33 +32,40 @@ type Plan struct {
 
 // PlanOf looks at the inputs, the models and the current snapshot, and says what Run would
 // do. It writes nothing.
-func PlanOf(ctx context.Context, o Options) (Plan, error) {
-	if err := o.validate(); err != nil {
-		return Plan{}, err
+func PlanOf(ctx context.Context, o Options) (p Plan, err error) {
+	if err := o.settle(); err != nil {
+		return p, err
 	}
-	var p Plan
-	var err error
 	if p.Augment, err = augment.PlanOf(o.Augment); err != nil {
 		return p, err
 	}
+	if err := p.look(ctx, o); err != nil || p.UpToDate {
+		return p, err
+	}
+	p.Retrain, err = o.decide(ctx, &p)
+	return p, err
+}
+
+// look compares what there is now with what the current snapshot was made of.
+func (p *Plan) look(ctx context.Context, o Options) error {
 	now, err := fingerprints(ctx, p.Augment.Files)
 	if err != nil {
-		return p, err
+		return err
 	}
 	settled, err := optionsOf(p.Augment.Configuration)
 	if err != nil {
-		return p, err
+		return err
 	}
 	p.last, err = snapshot.Current(o.Augment.Out)
 	if errors.Is(err, snapshot.ErrNoSnapshot) {
 		p.Inputs, p.Why = compare(nil, "", now, settled.Data.Path), []string{"nothing is published yet"}
-		return p, nil
+		return nil
 	}
 	if err != nil {
-		return p, err
+		return err
 	}
 	p.Current = p.last.ID
-	return p, p.compare(now, settled, o.Full)
+	return p.compare(now, settled, o.Full)
 }
 
 // compare fills in how what a snapshot would be made of differs from what the current one
@@ -72,12 +80,13 @@ func (p *Plan) compare(now []snapshot.Input, settled augment.Options, full bool)
 	if !p.Inputs.same() {
 		p.Why = append(p.Why, "inputs: "+p.Inputs.words())
 	}
-	if d, err := difference(before, settled); err != nil {
+	same := slices.Equal(m.Models, p.Augment.Models)
+	if d, err := difference(before, settled, same); err != nil {
 		return err
 	} else if d != "" {
 		p.Why = append(p.Why, "configuration: "+d)
 	}
-	if !slices.Equal(m.Models, p.Augment.Models) {
+	if !same {
 		p.Why = append(p.Why, "models: others than those it was made with")
 	}
 	if m.Software != version.Software {
@@ -99,10 +108,14 @@ func optionsOf(configuration json.RawMessage) (o augment.Options, err error) {
 }
 
 // difference names what two configurations disagree on, but for where the data and the
-// models lie, which are told apart by their hashes.
-func difference(before, now augment.Options) (string, error) {
+// models lie, which are told apart by their hashes, and, with other models, for a δ that
+// was settled by them.
+func difference(before, now augment.Options, sameModels bool) (string, error) {
 	identity := func(o augment.Options) (checkpoint.Identity, error) {
 		o.Data.Path, o.Models = "", ""
+		if d := &o.Delta; !sameModels && (d.Quantile > 0 || d.WrongActions > 0) {
+			d.Value, d.Quantile, d.WrongActions = 0, 0, 1
+		}
 		text, err := json.Marshal(o)
 		return checkpoint.Identity{Config: text}, err
 	}
@@ -143,6 +156,6 @@ func (p Plan) Text() string {
 		fmt.Fprintln(text, "nothing to do: the snapshot is up to date")
 		return text.String()
 	}
-	fmt.Fprintf(text, "to do     D* is made anew: %s\n", strings.Join(p.Why, "; "))
+	fmt.Fprintf(text, "models    %s\nto do     D* is made anew: %s\n", p.Retrain.words(), strings.Join(p.Why, "; "))
 	return text.String()
 }

@@ -63,10 +63,12 @@ func addDay(data string, day int) error {
 		return err
 	}
 	_, err := exchange.GeneratePointMaze(context.Background(), exchange.GenerateOptions{
-		Out: filepath.Join(data, fmt.Sprintf("day-%02d.parquet", day)), Episodes: 10, Seed: uint64(day),
+		Out: filepath.Join(data, dayFile(day)), Episodes: 10, Seed: uint64(day),
 	})
 	return err
 }
+
+func dayFile(day int) string { return fmt.Sprintf("day-%02d.parquet", day) }
 
 // options refresh a copy of the world's data, keeping every stitch.
 func options(t *testing.T) refresh.Options {
