@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"syscall"
@@ -86,9 +87,15 @@ func run(ctx context.Context, args []string) int {
 		fmt.Fprintln(os.Stderr, "diffstitch: interrupted: run the same command again, what is finished stays")
 		return exitFailed
 	}
-	fmt.Fprintln(os.Stderr, "diffstitch:", err)
+	fmt.Fprintln(os.Stderr, "diffstitch:", withoutSecrets(err.Error()))
 	return exitCode(err)
 }
+
+// userinfo is a name, and perhaps a password, in an address.
+var userinfo = regexp.MustCompile(`://([^/\s"@:]*:[^\s"]*|[^/\s"@]*)@`)
+
+// withoutSecrets leaves out what an address that was given holds, since errors go to logs.
+func withoutSecrets(text string) string { return userinfo.ReplaceAllString(text, "://…@") }
 
 func exitCode(err error) int {
 	switch {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -267,4 +268,54 @@ func TestExitCodesOfOthers(t *testing.T) {
 	if err := s.Abort(); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestSecretsInAddresses are refused, and not repeated where the error is said.
+func TestSecretsInAddresses(t *testing.T) {
+	const secret = "wJalrXUtnFEMI/K7MDENG"
+	dir := t.TempDir()
+	maze, at := filepath.Join(dir, "maze.parquet"), "s3://AKIAIOSFODNN7EXAMPLE:"+secret+"@bucket/folder"
+	if _, err := exchange.GeneratePointMaze(t.Context(), exchange.GenerateOptions{Out: maze, Episodes: 5}); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"inspect", at},
+		{"train", "--data", at, "--models", dir},
+		{"train", "--data", maze, "--models", at},
+		{"augment", "--data", maze, "--models", dir, "--out", at, "--stitches", "1", "--dry-run"},
+		{"snapshots", "list", "--out", at},
+		{"snapshots", "prune", "--out", at, "--keep", "1"},
+		{"clean", "--out", at},
+		{"table", "show", "--catalog", "https://team:" + secret + "@catalog/v1", "--table", "rl.dstar"},
+	} {
+		said, code := standardError(t, func() int { return run(t.Context(), args) })
+		if code == exitDone || strings.Contains(said, "MDENG") || strings.Contains(said, "AKIA") || !strings.Contains(said, "diffstitch: ") {
+			t.Errorf("%s: exit code %d: %s", args[:2], code, said)
+		}
+	}
+	for text, want := range map[string]string{
+		`reading "gs://bucket/a@b"`: `reading "gs://bucket/a@b"`, `to https://token@host/x: no`: `to https://…@host/x: no`,
+	} {
+		if got := withoutSecrets(text); got != want {
+			t.Errorf("%q became %q, want %q", text, got, want)
+		}
+	}
+}
+
+// standardError is what a function writes there.
+func standardError(t *testing.T, do func() int) (text string, code int) {
+	t.Helper()
+	file, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := os.Stderr
+	os.Stderr = file
+	code = do()
+	os.Stderr = before
+	written, err := os.ReadFile(file.Name())
+	if err := errors.Join(err, file.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return string(written), code
 }

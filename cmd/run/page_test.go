@@ -16,6 +16,7 @@ type page struct {
 	name    string
 	modules []string            // what its Python needs
 	printed map[string][]string // what its blocks print, by their names
+	needs   map[string][]string // what the Python of some blocks needs besides
 	before  func(block string)  // what is to be there before a block
 	env     []string
 }
@@ -48,7 +49,7 @@ func (p page) run(t *testing.T, dir string) {
 func (p page) runBlock(t *testing.T, block fixture.Block, dir, bin string) {
 	program := exec.Command("bash", "-euc", block.Code)
 	if block.Language == "python" {
-		program = exec.Command(fixture.Python(t, p.modules...), "-W", "error", "-c", block.Code)
+		program = exec.Command(fixture.Python(t, append(p.needs[block.Name], p.modules...)...), "-W", "error", "-c", block.Code)
 	}
 	program.Dir, program.Env = dir, append(append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH")), p.env...)
 	out, err := program.CombinedOutput()

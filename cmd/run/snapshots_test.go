@@ -32,10 +32,21 @@ func TestSnapshotsPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	store := stores.Start(t, stores.S3)
+	rows := parent.Manifest.Rows()
 	page{
-		name: "snapshots.md", modules: []string{"pyarrow"},
+		name: "snapshots.md", modules: []string{"pyarrow"}, needs: map[string][]string{"engines": {"pandas", "polars", "duckdb"}},
+		// gofakes3 gives the checksum of the whole with a part.
+		env: []string{"AWS_RESPONSE_CHECKSUM_VALIDATION=when_required"},
+		before: func(block string) {
+			if block == "store" {
+				copyFolder(t, out, store.Root+"/augmented")
+			}
+		},
 		printed: map[string][]string{
-			"read":     {fmt.Sprintf(`^%d transitions$`, parent.Manifest.Rows())},
+			"read":     {fmt.Sprintf(`^%d transitions$`, rows)},
+			"engines":  {fmt.Sprintf(`^%d by pandas\n%d by polars\n%d by DuckDB$`, rows, rows, rows)},
+			"store":    {fmt.Sprintf(`^%d transitions$`, rows)},
 			"files":    {`^augmented/snapshots/` + parent.ID + `/data/part-00000\.parquet \S+part-00001\.parquet`},
 			"list":     {`^snapshot +created +original`, `^` + id + ` .* ` + parent.ID + ` +current$`},
 			"show":     {`^parent: ` + parent.ID + `$`, `^file: +\S*` + parent.ID + `/data/part-00000\.parquet$`},

@@ -272,7 +272,7 @@ func (s Snapshot) Check(hashes bool) error {
 		}
 	}
 	if err := errors.Join(wrong...); err != nil {
-		return fmt.Errorf("snapshot: %s is not as its manifest says: %w", s.ID, err)
+		return fmt.Errorf("snapshot: %s: %w: %w", s.ID, ErrBroken, err)
 	}
 	return nil
 }

@@ -192,10 +192,10 @@ func open(out, id string) (Snapshot, error) {
 		return s, fmt.Errorf("snapshot: opening %s: %w", id, err)
 	}
 	if err := json.Unmarshal(raw, &s.Manifest); err != nil {
-		return s, fmt.Errorf("snapshot: reading the manifest of %s: %w", id, err)
+		return s, fmt.Errorf("snapshot: the manifest of %s: %w: %w", id, ErrBroken, err)
 	}
 	if err := s.Manifest.check(id); err != nil {
-		return s, fmt.Errorf("snapshot: the manifest of %s: %w", id, err)
+		return s, fmt.Errorf("snapshot: the manifest of %s: %w: %w", id, ErrBroken, err)
 	}
 	return s, nil
 }

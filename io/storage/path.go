@@ -25,6 +25,9 @@ func split(path string) (scheme, bucket, key string, err error) {
 	if bucket == "" {
 		return "", "", "", fmt.Errorf("storage: %q names no bucket; write %sbucket/folder", path, scheme)
 	}
+	if strings.ContainsAny(bucket, "@:") { // which is not repeated: it may be a secret
+		return "", "", "", fmt.Errorf("storage: a path of %sbucket/folder has no name, password or port: credentials are read from where the store's own tools find them", scheme)
+	}
 	return scheme, bucket, key, nil
 }
 
@@ -72,10 +75,12 @@ func Clean(path string) string {
 	return strings.TrimSuffix(path, "/")
 }
 
-// Absolute is the path as it is from anywhere on this machine.
+// Absolute is the path as it is from anywhere on this machine. It fails where one of an
+// object store names no bucket.
 func Absolute(path string) (string, error) {
 	if IsRemote(path) {
-		return Clean(path), nil
+		_, _, _, err := split(path)
+		return Clean(path), err
 	}
 	return filepath.Abs(path)
 }

@@ -1,7 +1,9 @@
 package augment_test
 
 import (
+	"bytes"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"testing"
@@ -62,6 +64,15 @@ func TestObjectStores(t *testing.T) {
 			left, err := storage.ReadDir(at + "/out")
 			if err != nil || len(left) != 2 {
 				t.Errorf("there is %v beside CURRENT and the snapshots: %v", left, err)
+			}
+			if err := storage.Walk(store.Root, func(path string, _ fs.FileInfo) error {
+				text, err := storage.ReadFile(path, 1<<30)
+				if bytes.Contains(text, []byte(stores.Secret)) {
+					t.Errorf("%s holds the secret of the store", path)
+				}
+				return err
+			}); err != nil {
+				t.Error(err)
 			}
 			if removed, err := snapshot.Clean(o.Out); err != nil || len(removed) > 0 {
 				t.Errorf("%v was left behind: %v", removed, err)

@@ -198,7 +198,7 @@ func Absolute(paths ...*string) error {
 		}
 		absolute, err := storage.Absolute(*path)
 		if err != nil {
-			return fmt.Errorf("input: finding %q: %w", *path, err)
+			return fmt.Errorf("%w: %w", failure.ErrUsage, err)
 		}
 		*path = absolute
 	}

@@ -162,10 +162,7 @@ func Verify(out, id string) (Verified, error) {
 		}
 		v.Snapshots = append(v.Snapshots, entry(s))
 	}
-	if err := errors.Join(broken...); err != nil {
-		return v, fmt.Errorf("%w: %w", failure.ErrData, err)
-	}
-	return v, nil
+	return v, kind(errors.Join(broken...))
 }
 
 // Text says what is whole.
@@ -204,7 +201,7 @@ func (p Pruned) Text() string {
 
 // kind says whose fault an error is, by which the exit code is chosen.
 func kind(err error) error {
-	if errors.Is(err, snapshot.ErrNoSnapshot) {
+	if errors.Is(err, snapshot.ErrNoSnapshot) || errors.Is(err, snapshot.ErrBroken) {
 		return fmt.Errorf("%w: %w", failure.ErrData, err)
 	}
 	return err

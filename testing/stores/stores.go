@@ -25,6 +25,9 @@ const (
 	S3  = "s3"
 )
 
+// Secret is what S3 is asked with. It belongs into no file.
+const Secret = "wJalrXUtnFEMIK7MDENG"
+
 // bucketName is of the one bucket that there is.
 const bucketName = "bucket"
 
@@ -69,7 +72,7 @@ func Run(t testing.TB, kind string) *Store {
 		s.Environment = []string{"STORAGE_EMULATOR_HOST=" + front.URL}
 	} else {
 		launch(t, "gofakes3", "-host", at, "-backend", "memory", "-quiet")
-		s.Environment = []string{"AWS_ENDPOINT_URL=" + front.URL, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_REGION=us-east-1"}
+		s.Environment = []string{"AWS_ENDPOINT_URL=" + front.URL, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=" + Secret, "AWS_REGION=us-east-1"}
 	}
 	makeBucket(t, kind, front.URL)
 	return s
