@@ -116,13 +116,17 @@ type splitFn struct {
 }
 
 func (fn *splitFn) ProcessElement(ctx context.Context, file int32, emit func(Split), reject func(dataset.Reject)) error {
-	splits, err := fn.Input.splits(file, fn.Shape, fn.Bytes)
+	return fn.split(ctx, fn.Input, file, emit, reject)
+}
+
+func (fn *splitFn) split(ctx context.Context, in Input, file int32, emit func(Split), reject func(dataset.Reject)) error {
+	splits, err := in.splits(file, fn.Shape, fn.Bytes)
 	if ofTheStorage(err) {
 		return err
 	}
 	if err != nil {
 		rejected.Inc(ctx, 1)
-		reject(fn.Input.unreadable(file, err))
+		reject(in.unreadable(file, err))
 	}
 	for _, split := range splits {
 		emit(split)
@@ -170,9 +174,13 @@ type scanFn struct {
 	Dir     string             `json:"dir"`
 }
 
-func (fn *scanFn) ProcessElement(ctx context.Context, split Split, emit func(Scanned), reject func(dataset.Reject)) error {
+func (fn *scanFn) ProcessElement(ctx context.Context, w beam.Window, split Split, emit func(Scanned), reject func(dataset.Reject)) error {
+	in, goesOn, err := fn.Input.In(w)
+	if !goesOn {
+		return err
+	}
 	var metas []trajectory.Meta
-	err := fn.Input.scan(ctx, split,
+	err = in.scan(ctx, split,
 		func(e *trajectory.Episode, m trajectory.Meta) {
 			episodesRead.Inc(ctx, 1)
 			m.Score = fn.Scoring.Of(e)
@@ -186,7 +194,7 @@ func (fn *scanFn) ProcessElement(ctx context.Context, split Split, emit func(Sca
 		return err
 	}
 	scanned := Scanned{split, int64(len(metas))}
-	if err := SaveRecords(ctx, scanned.file(fn.Dir), metas); err != nil {
+	if err := SaveRecords(ctx, scanned.file(WindowFolder(fn.Dir, w)), metas); err != nil {
 		return err
 	}
 	emit(scanned)
