@@ -121,7 +121,7 @@ func (fn *splitFn) ProcessElement(ctx context.Context, file int32, emit func(Spl
 
 func (fn *splitFn) split(ctx context.Context, in Input, file int32, emit func(Split), reject func(dataset.Reject)) error {
 	splits, err := in.splits(file, fn.Shape, fn.Bytes)
-	if ofTheStorage(err) {
+	if OfTheStorage(err) {
 		return err
 	}
 	if err != nil {
@@ -158,9 +158,9 @@ func (in Input) splits(file int32, shape Shape, bytes int64) ([]Split, error) {
 	return splits, nil
 }
 
-// ofTheStorage is whether an error says that the storage is in trouble, for which
+// OfTheStorage is whether an error says that the storage is in trouble, for which
 // nothing is left out of D*, rather than that a file cannot be used.
-func ofTheStorage(err error) bool {
+func OfTheStorage(err error) bool {
 	return attempt.OfTheWorker(err) && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission)
 }
 
@@ -205,7 +205,7 @@ func (fn *scanFn) ProcessElement(ctx context.Context, w beam.Window, split Split
 // others. Where rows cannot be read, it rejects the split from there on.
 func (in Input) scan(ctx context.Context, split Split, use func(*trajectory.Episode, trajectory.Meta), reject func(dataset.Reject)) error {
 	f, err := in.open(split.File)
-	if ofTheStorage(err) {
+	if OfTheStorage(err) {
 		return err
 	}
 	if err != nil {
@@ -218,7 +218,7 @@ func (in Input) scan(ctx context.Context, split Split, use func(*trajectory.Epis
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case ofTheStorage(err):
+		case OfTheStorage(err):
 			return err
 		case err != nil:
 			reject(dataset.Reject{File: f.Path(), Row: row, Reason: ReasonUnreadableRows, Detail: err.Error()})
@@ -236,7 +236,7 @@ func (in Input) scan(ctx context.Context, split Split, use func(*trajectory.Epis
 // ScanFile hands out what Scan finds in one file, in order.
 func ScanFile(ctx context.Context, in Input, file int32, shape Shape, use func(*trajectory.Episode, trajectory.Meta), reject func(dataset.Reject)) error {
 	splits, err := in.splits(file, shape, splitBytes)
-	if ofTheStorage(err) {
+	if OfTheStorage(err) {
 		return err
 	}
 	if err != nil {
