@@ -65,9 +65,9 @@ func (f *augmentFlags) addTo(flags *pflag.FlagSet) {
 	flags.StringVar(&f.method, "method", string(o.Method), "what makes the new episodes: "+methodNames())
 	addAmounts(flags, o)
 	stitching := pflag.NewFlagSet("stitching", pflag.ContinueOnError)
-	addStitching(stitching, o)
-	stitching.StringVar(&f.delta, "delta", "auto", "δ of the qualification: a number, off, auto, or auto:QUANTILE of the worst dynamics error in held-out stretches of 10 steps")
-	stitching.StringVar(&f.deltaSpace, "delta-space", method.SpaceRaw, "in which δ and the error are measured: "+method.SpaceRaw+", the units of the observations, or "+method.SpaceNormalised+", their standard deviations")
+	stitching.Int64Var(&o.Stitches, "stitches", 0, "how many stitches to attempt")
+	addStitching(stitching, &o.Settings, &o.Mix)
+	addDelta(stitching, &f.delta, &f.deltaSpace)
 	addOf(flags, training.MethodDiffStitch, stitching)
 	synther := pflag.NewFlagSet("synther", pflag.ContinueOnError)
 	synther.IntVar(&o.SynthER.Steps, "heun-steps", 0, "steps of the sampler; 0 for those of the model's preset")
@@ -206,8 +206,14 @@ func refuseOthers(flags *pflag.FlagSet, method training.Method) (err error) {
 	return err
 }
 
-func addStitching(flags *pflag.FlagSet, o *augment.Options) {
-	flags.Int64Var(&o.Stitches, "stitches", 0, "how many stitches to attempt")
+// addDelta offers δ.
+func addDelta(flags *pflag.FlagSet, delta, space *string) {
+	flags.StringVar(delta, "delta", "auto", "δ of the qualification: a number, off, auto, or auto:QUANTILE of the worst dynamics error in held-out stretches of 10 steps")
+	flags.StringVar(space, "delta-space", method.SpaceRaw, "in which δ and the error are measured: "+method.SpaceRaw+", the units of the observations, or "+method.SpaceNormalised+", their standard deviations")
+}
+
+// addStitching offers how pairs and bridges are made and judged.
+func addStitching(flags *pflag.FlagSet, o *method.Settings, m *mix.Config) {
 	flags.StringVar(&o.Pairing, "pairing", o.Pairing, "how pairs are drawn: "+pair.Uniform+" (the paper), "+pair.Reference+" (the authors' retrieval, the default with models of --preset paper or reference), "+pair.Reachable+" (entries nearest to what is imagined) or "+pair.Crossings+" (where episodes come near each other, the default with other models)")
 	flags.IntVar(&o.Hops, "hops", o.Hops, "bridges that a stitched episode has, at most, with --pairing crossings; 1 is the paper's")
 	flags.IntVar(&o.Candidates, "candidates", o.Candidates, "high-return states that a batch chooses its entries from, with reference pairing; reachable looks at 32 times as many")
@@ -233,7 +239,7 @@ func addStitching(flags *pflag.FlagSet, o *augment.Options) {
 	flags.BoolVar(&o.RejectTerminal, "reject-terminal", false, "drop stitches of which a generated state is predicted to be terminal (models of --preset reference)")
 	flags.BoolVar(&o.RequireGain, "require-gain", false, "drop stitches that earn no more than what they replace")
 	flags.BoolVar(&o.AcceptTies, "accept-ties", false, "with --require-gain, keep those that earn as much (the authors' code)")
-	flags.StringVar(&o.Mix.Emit, "emit", o.Mix.Emit, "what a stitch leaves in D*: "+mix.EmitTrajectory+" (the paper) or "+mix.EmitBridge+" (the authors' code)")
+	flags.StringVar(&m.Emit, "emit", m.Emit, "what a stitch leaves in D*: "+mix.EmitTrajectory+" (the paper) or "+mix.EmitBridge+" (the authors' code)")
 }
 
 // settleBatch reads --batch, or measures it and says what was chosen.

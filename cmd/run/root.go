@@ -41,7 +41,7 @@ func newRoot() *cobra.Command {
 		return nil
 	}
 	root.AddCommand(
-		newDemo(), newGenerate(), newInspect(), newTrain(), newAugment(), newRefresh(), newEvaluate(), newStudy(), newImport(), newExport(), newSnapshots(), newTable(), newClean(), newBackends(),
+		newDemo(), newGenerate(), newInspect(), newTrain(), newAugment(), newRefresh(), newStream(), newEvaluate(), newStudy(), newImport(), newExport(), newSnapshots(), newTable(), newClean(), newBackends(),
 	)
 	return root
 }

@@ -18,6 +18,7 @@
 #   FLINK_LIB        folder of the jars
 #   FLINK_SLOTS      task slots of the TaskManager (2)
 #   FLINK_RESTARTS   how often a job is restarted after a failure (3)
+#   FLINK_CHECKPOINTS  how often a streaming job is checkpointed, as in 5s (never)
 #   FLINK_PORT       port of the job server (8099)
 #   FLINK_REST_PORT  port of the JobManager's web page (8081)
 #   FLINK_RPC_PORT   port of the JobManager (6123)
@@ -106,6 +107,11 @@ restart-strategy.fixed-delay.delay: 1 s
 io.tmp.dirs: $dir/tmp
 blob.server.port: 0
 classloader.resolve-order: parent-first
+YAML
+  [[ -z ${FLINK_CHECKPOINTS:-} ]] || cat >>"$dir/conf/config.yaml" <<YAML
+execution.checkpointing.interval: $FLINK_CHECKPOINTS
+execution.checkpointing.mode: EXACTLY_ONCE
+state.checkpoints.dir: file://$dir/checkpoints
 YAML
 }
 

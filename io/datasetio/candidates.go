@@ -18,6 +18,7 @@ import (
 func init() {
 	beam.RegisterDoFn(&candidatesFn{})
 	beam.RegisterDoFn(&choicesFn{})
+	beam.RegisterDoFn(&windowChoicesFn{})
 	register.Emitter1[trajectory.Candidate]()
 }
 
@@ -27,6 +28,21 @@ func init() {
 func StageCandidates(s beam.Scope, in Input, path string, blocks beam.PCollection) beam.PCollection {
 	s = s.Scope("datasetio.StageCandidates")
 	return WriteRecords[trajectory.Candidate](s, path, beam.ParDo(s, &candidatesFn{fetcher{Input: in}}, blocks))
+}
+
+// SaveCandidates leaves the states of blocks in a file as StageCandidates does, in this
+// process.
+func (st *Store) SaveCandidates(ctx context.Context, path string, blocks []trajectory.CandidateBlock) error {
+	fn := candidatesFn{fetcher{store: st}}
+	var all []trajectory.Candidate
+	for _, block := range blocks {
+		some, err := fn.fetch(ctx, block)
+		if err != nil {
+			return err
+		}
+		all = append(all, some...)
+	}
+	return SaveRecords(ctx, path, all)
 }
 
 type candidatesFn struct{ fetcher }
@@ -65,6 +81,27 @@ type choicesFn struct{ fetcher }
 func (fn *choicesFn) ProcessElement(ctx context.Context, batch trajectory.PairBatch, staged string, emit func(trajectory.Ends), dead func(trajectory.Failure)) error {
 	work := func() (trajectory.Ends, error) { return fn.choose(batch, staged) }
 	return attempt.Batch(ctx, "candidates", batch.Span(), work, emit, dead)
+}
+
+// WindowChoices does for the windows of a stream what Choices does, from the pool that
+// lies staged under a name in each one's folder.
+func WindowChoices(s beam.Scope, in Input, path string, batches beam.PCollection) (ends, dead beam.PCollection) {
+	s = s.Scope("datasetio.WindowChoices")
+	return beam.ParDo2(s, &windowChoicesFn{choicesFn{fetcher{Input: in}}, path}, batches)
+}
+
+type windowChoicesFn struct {
+	choicesFn
+	Path string `json:"path"`
+}
+
+func (fn *windowChoicesFn) ProcessElement(ctx context.Context, w beam.Window, batch trajectory.PairBatch, emit func(trajectory.Ends), dead func(trajectory.Failure)) error {
+	goesOn, done, err := fn.at(w)
+	if !goesOn {
+		return err
+	}
+	defer done()
+	return fn.choicesFn.ProcessElement(ctx, batch, inWindow(fn.Path, w), emit, dead)
 }
 
 func (fn *choicesFn) choose(batch trajectory.PairBatch, staged string) (trajectory.Ends, error) {

@@ -31,6 +31,8 @@ func init() {
 	beam.RegisterCoder(reflect.TypeFor[Scanned](), encodeScanned, decodeScanned)
 	beam.RegisterCoder(reflect.TypeFor[Surveyed](), encodeSurveyed, decodeSurveyed)
 	beam.RegisterCoder(reflect.TypeFor[FileInfo](), encodeFileInfo, decodeFileInfo)
+	beam.RegisterCoder(reflect.TypeFor[Taken](), encodeTaken, decodeTaken)
+	beam.RegisterCoder(reflect.TypeFor[Arrival](), encodeArrival, decodeArrival)
 }
 
 var (
@@ -46,6 +48,8 @@ var (
 	scannedRows        = buildRows[Scanned]()
 	surveyedRows       = buildRows[Surveyed]()
 	fileInfoRows       = buildRows[FileInfo]()
+	takenRows          = buildRows[Taken]()
+	arrivalRows        = buildRows[Arrival]()
 )
 
 func encodePairBatch(v trajectory.PairBatch) ([]byte, error) { return pairBatchRows().encode(v) }
@@ -84,6 +88,12 @@ func decodeScanned(b []byte) (Scanned, error) { return scannedRows().decode(b) }
 
 func encodeSurveyed(v Surveyed) ([]byte, error) { return surveyedRows().encode(v) }
 func decodeSurveyed(b []byte) (Surveyed, error) { return surveyedRows().decode(b) }
+
+func encodeArrival(v Arrival) ([]byte, error) { return arrivalRows().encode(v) }
+func decodeArrival(b []byte) (Arrival, error) { return arrivalRows().decode(b) }
+
+func encodeTaken(v Taken) ([]byte, error) { return takenRows().encode(v) }
+func decodeTaken(b []byte) (Taken, error) { return takenRows().decode(b) }
 
 func encodeFileInfo(v FileInfo) ([]byte, error) { return fileInfoRows().encode(v) }
 func decodeFileInfo(b []byte) (FileInfo, error) { return fileInfoRows().decode(b) }

@@ -31,6 +31,8 @@ func TestShuffledRecordsAreBytes(t *testing.T) {
 		Split{File: 2, Groups: dataset.Groups{From: 1, To: 3}},
 		Scanned{Split: Split{File: 2, Groups: dataset.Groups{From: 1, To: 3}}, Episodes: 4},
 		FileInfo{Index: 1, Path: "a.parquet", Bytes: 8},
+		Arrival{Place: 1, Path: "a.parquet", Bytes: 8, Modified: 1700000000000000001},
+		Taken{Arrival: Arrival{Place: 1, Path: "a.parquet"}, SHA256: "ab", Changed: true},
 	} {
 		kind := reflect.TypeOf(want)
 		if coder.LookupCustomCoder(kind) == nil {

@@ -61,7 +61,7 @@ func TestABatchThatCannotBeFetchedIsADeadLetter(t *testing.T) {
 	var letters []trajectory.Failure
 	none := func(trajectory.PairBatch) { t.Error("something came of it") }
 	keep := func(f trajectory.Failure) { letters = append(letters, f) }
-	if err := fn.ProcessElement(t.Context(), batch, none, keep); err != nil {
+	if err := fn.ProcessElement(t.Context(), nil, batch, none, keep); err != nil {
 		t.Fatal(err)
 	}
 	if len(letters) != 1 || letters[0].FirstPair != 6 || letters[0].Stage != "ends" || !strings.Contains(letters[0].Error, "fetching episode") {
@@ -70,7 +70,7 @@ func TestABatchThatCannotBeFetchedIsADeadLetter(t *testing.T) {
 
 	gone := &lowEndsFn{fetcher{Input: Input{Files: []string{in.Files[0] + ".gone"}}}}
 	gone.Setup()
-	err := gone.ProcessElement(t.Context(), batch, none, func(f trajectory.Failure) { t.Error(f) })
+	err := gone.ProcessElement(t.Context(), nil, batch, none, func(f trajectory.Failure) { t.Error(f) })
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error %v", err)
 	}

@@ -24,14 +24,36 @@ func init() {
 type fetcher struct {
 	Input Input `json:"input"`
 
-	store *Store
+	store *Store // of the input, or of the window that the DoFn is at
 }
 
 // Setup opens the store, or joins the one that the process has.
-func (f *fetcher) Setup() { f.store = OpenStore(f.Input) }
+func (f *fetcher) Setup() {
+	if f.Input.Windows == "" {
+		f.store = OpenStore(f.Input)
+	}
+}
 
 // Teardown gives the store back.
-func (f *fetcher) Teardown() error { return f.store.Close() }
+func (f *fetcher) Teardown() error {
+	if f.Input.Windows == "" {
+		return f.store.Close()
+	}
+	return nil
+}
+
+// at readies the store of an element's window, until done is called. It says false where
+// the window is over.
+func (f *fetcher) at(w beam.Window) (goesOn bool, done func(), err error) {
+	if f.Input.Windows == "" {
+		return true, func() {}, nil
+	}
+	f.store, err = OpenWindow(f.Input, w)
+	if f.store == nil {
+		return false, func() {}, err
+	}
+	return err == nil, func() { _ = f.store.Close() }, err // of what is read only nothing is lost
+}
 
 // appendState fetches one state.
 func (f *fetcher) appendState(ctx context.Context, states []float32, ref trajectory.StateRef) ([]float32, error) {
@@ -50,7 +72,12 @@ func LowEnds(s beam.Scope, in Input, batches beam.PCollection) (ends, dead beam.
 
 type lowEndsFn struct{ fetcher }
 
-func (fn *lowEndsFn) ProcessElement(ctx context.Context, batch trajectory.PairBatch, emit func(trajectory.PairBatch), dead func(trajectory.Failure)) error {
+func (fn *lowEndsFn) ProcessElement(ctx context.Context, w beam.Window, batch trajectory.PairBatch, emit func(trajectory.PairBatch), dead func(trajectory.Failure)) error {
+	goesOn, done, err := fn.at(w)
+	if !goesOn {
+		return err
+	}
+	defer done()
 	work := func() (trajectory.PairBatch, error) { return fn.ends(ctx, batch) }
 	return attempt.Batch(ctx, "ends", batch.Span(), work, emit, dead)
 }
@@ -80,7 +107,12 @@ func Entries(s beam.Scope, in Input, batches beam.PCollection) (ends, dead beam.
 
 type entriesFn struct{ fetcher }
 
-func (fn *entriesFn) ProcessElement(ctx context.Context, batch trajectory.PairBatch, emit func(trajectory.Ends), dead func(trajectory.Failure)) error {
+func (fn *entriesFn) ProcessElement(ctx context.Context, w beam.Window, batch trajectory.PairBatch, emit func(trajectory.Ends), dead func(trajectory.Failure)) error {
+	goesOn, done, err := fn.at(w)
+	if !goesOn {
+		return err
+	}
+	defer done()
 	work := func() (trajectory.Ends, error) { return fn.entries(ctx, batch) }
 	return attempt.Batch(ctx, "entries", batch.Span(), work, emit, dead)
 }
@@ -110,7 +142,12 @@ type contextsFn struct {
 	Horizon int `json:"horizon"`
 }
 
-func (fn *contextsFn) ProcessElement(ctx context.Context, batch trajectory.PairBatch, emit func(trajectory.Contexts), dead func(trajectory.Failure)) error {
+func (fn *contextsFn) ProcessElement(ctx context.Context, w beam.Window, batch trajectory.PairBatch, emit func(trajectory.Contexts), dead func(trajectory.Failure)) error {
+	goesOn, done, err := fn.at(w)
+	if !goesOn {
+		return err
+	}
+	defer done()
 	work := func() (trajectory.Contexts, error) { return fn.contexts(ctx, batch) }
 	return attempt.Batch(ctx, "contexts", batch.Span(), work, emit, dead)
 }

@@ -58,25 +58,32 @@ type nearestFn struct {
 	Reach Reach `json:"reach"`
 }
 
-func (fn *nearestFn) ProcessElement(ctx context.Context, batch trajectory.Imagined, emit func(trajectory.Ends), dead func(trajectory.Failure)) error {
-	work := func() (trajectory.Ends, error) { return fn.nearest(batch) }
+func (fn *nearestFn) ProcessElement(ctx context.Context, w beam.Window, batch trajectory.Imagined, emit func(trajectory.Ends), dead func(trajectory.Failure)) error {
+	goesOn, done, err := fn.at(w)
+	if !goesOn {
+		return err
+	}
+	defer done()
+	reach := fn.Reach
+	reach.Pool = inWindow(reach.Pool, w)
+	work := func() (trajectory.Ends, error) { return fn.nearest(reach, batch) }
 	return attempt.Batch(ctx, "nearest", batch.Batch.Span(), work, emit, dead)
 }
 
-func (fn *nearestFn) nearest(in trajectory.Imagined) (trajectory.Ends, error) {
+func (fn *nearestFn) nearest(reach Reach, in trajectory.Imagined) (trajectory.Ends, error) {
 	ends := trajectory.Ends{Batch: in.Batch, Rollouts: in.Rollouts}
-	pool, err := fn.store.candidates(fn.Reach.Pool)
+	pool, err := fn.store.candidates(reach.Pool)
 	if err != nil {
 		return ends, err
 	}
-	index, err := fn.store.neighbours(fn.Reach, pool)
+	index, err := fn.store.neighbours(reach, pool)
 	if err != nil {
 		return ends, err
 	}
-	dim, whole := len(fn.Reach.Scale), len(in.Rollouts)/len(in.Batch.Pairs)
+	dim, whole := len(reach.Scale), len(in.Rollouts)/len(in.Batch.Pairs)
 	for i := range in.Batch.Pairs {
 		rollout := in.Rollouts[i*whole : (i+1)*whole]
-		for step := fn.Reach.First; step <= fn.Reach.Last; step++ {
+		for step := reach.First; step <= reach.Last; step++ {
 			place := index.nearest(rollout[step*dim : (step+1)*dim])
 			ends.Candidates = append(ends.Candidates, pool[place].Ref)
 			ends.Targets = append(ends.Targets, pool[place].State...)

@@ -104,6 +104,11 @@ func SaveShares[T any](ctx context.Context, prefix string, shares iter.Seq[[]T])
 	return saved, nil
 }
 
+// LoadShare reads the records of a share.
+func LoadShare[T any](prefix string, share int64) ([]T, error) {
+	return LoadRecords[T](sharePath(prefix, share))
+}
+
 func sharePath(prefix string, share int64) string {
 	return fmt.Sprintf("%s-%06d.parquet", prefix, share)
 }

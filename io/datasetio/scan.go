@@ -116,13 +116,17 @@ type splitFn struct {
 }
 
 func (fn *splitFn) ProcessElement(ctx context.Context, file int32, emit func(Split), reject func(dataset.Reject)) error {
-	splits, err := fn.Input.splits(file, fn.Shape, fn.Bytes)
-	if ofTheStorage(err) {
+	return fn.split(ctx, fn.Input, file, emit, reject)
+}
+
+func (fn *splitFn) split(ctx context.Context, in Input, file int32, emit func(Split), reject func(dataset.Reject)) error {
+	splits, err := in.splits(file, fn.Shape, fn.Bytes)
+	if OfTheStorage(err) {
 		return err
 	}
 	if err != nil {
 		rejected.Inc(ctx, 1)
-		reject(fn.Input.unreadable(file, err))
+		reject(in.unreadable(file, err))
 	}
 	for _, split := range splits {
 		emit(split)
@@ -154,9 +158,9 @@ func (in Input) splits(file int32, shape Shape, bytes int64) ([]Split, error) {
 	return splits, nil
 }
 
-// ofTheStorage is whether an error says that the storage is in trouble, for which
+// OfTheStorage is whether an error says that the storage is in trouble, for which
 // nothing is left out of D*, rather than that a file cannot be used.
-func ofTheStorage(err error) bool {
+func OfTheStorage(err error) bool {
 	return attempt.OfTheWorker(err) && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission)
 }
 
@@ -170,9 +174,13 @@ type scanFn struct {
 	Dir     string             `json:"dir"`
 }
 
-func (fn *scanFn) ProcessElement(ctx context.Context, split Split, emit func(Scanned), reject func(dataset.Reject)) error {
+func (fn *scanFn) ProcessElement(ctx context.Context, w beam.Window, split Split, emit func(Scanned), reject func(dataset.Reject)) error {
+	in, goesOn, err := fn.Input.In(w)
+	if !goesOn {
+		return err
+	}
 	var metas []trajectory.Meta
-	err := fn.Input.scan(ctx, split,
+	err = in.scan(ctx, split,
 		func(e *trajectory.Episode, m trajectory.Meta) {
 			episodesRead.Inc(ctx, 1)
 			m.Score = fn.Scoring.Of(e)
@@ -186,7 +194,7 @@ func (fn *scanFn) ProcessElement(ctx context.Context, split Split, emit func(Sca
 		return err
 	}
 	scanned := Scanned{split, int64(len(metas))}
-	if err := SaveRecords(ctx, scanned.file(fn.Dir), metas); err != nil {
+	if err := SaveRecords(ctx, scanned.file(WindowFolder(fn.Dir, w)), metas); err != nil {
 		return err
 	}
 	emit(scanned)
@@ -197,7 +205,7 @@ func (fn *scanFn) ProcessElement(ctx context.Context, split Split, emit func(Sca
 // others. Where rows cannot be read, it rejects the split from there on.
 func (in Input) scan(ctx context.Context, split Split, use func(*trajectory.Episode, trajectory.Meta), reject func(dataset.Reject)) error {
 	f, err := in.open(split.File)
-	if ofTheStorage(err) {
+	if OfTheStorage(err) {
 		return err
 	}
 	if err != nil {
@@ -210,7 +218,7 @@ func (in Input) scan(ctx context.Context, split Split, use func(*trajectory.Epis
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case ofTheStorage(err):
+		case OfTheStorage(err):
 			return err
 		case err != nil:
 			reject(dataset.Reject{File: f.Path(), Row: row, Reason: ReasonUnreadableRows, Detail: err.Error()})
@@ -228,7 +236,7 @@ func (in Input) scan(ctx context.Context, split Split, use func(*trajectory.Epis
 // ScanFile hands out what Scan finds in one file, in order.
 func ScanFile(ctx context.Context, in Input, file int32, shape Shape, use func(*trajectory.Episode, trajectory.Meta), reject func(dataset.Reject)) error {
 	splits, err := in.splits(file, shape, splitBytes)
-	if ofTheStorage(err) {
+	if OfTheStorage(err) {
 		return err
 	}
 	if err != nil {

@@ -230,7 +230,7 @@ func TestTroubleOfTheStorageIsNoReject(t *testing.T) {
 		&fs.PathError{Op: "read", Path: "a.parquet", Err: syscall.EIO},
 		&fs.PathError{Op: "open", Path: "a.parquet", Err: os.ErrDeadlineExceeded},
 	} {
-		if !ofTheStorage(fmt.Errorf("dataset: %w", err)) {
+		if !OfTheStorage(fmt.Errorf("dataset: %w", err)) {
 			t.Errorf("%v would reject a file", err)
 		}
 	}
@@ -239,7 +239,7 @@ func TestTroubleOfTheStorageIsNoReject(t *testing.T) {
 		&fs.PathError{Op: "open", Path: "a.parquet", Err: fs.ErrNotExist},
 		&fs.PathError{Op: "open", Path: "a.parquet", Err: syscall.EACCES},
 	} {
-		if ofTheStorage(err) {
+		if OfTheStorage(err) {
 			t.Errorf("%v is taken for the storage's", err)
 		}
 	}

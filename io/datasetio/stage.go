@@ -39,12 +39,15 @@ type stageFn struct {
 	Shape Shape  `json:"shape"`
 }
 
-func (fn *stageFn) ProcessElement(ctx context.Context, batch trajectory.BridgeBatch, emit func(trajectory.Outcome), dead func(trajectory.Failure)) error {
-	work := func() ([]trajectory.Outcome, error) { return fn.stage(batch) }
+func (fn *stageFn) ProcessElement(ctx context.Context, w beam.Window, batch trajectory.BridgeBatch, emit func(trajectory.Outcome), dead func(trajectory.Failure)) error {
+	if over, err := isOver(fn.Dir, w); over || err != nil {
+		return err
+	}
+	work := func() ([]trajectory.Outcome, error) { return fn.stage(WindowFolder(fn.Dir, w), batch) }
 	return attempt.Batch(ctx, "stage", batch.Span(), work, each(emit), dead)
 }
 
-func (fn *stageFn) stage(batch trajectory.BridgeBatch) ([]trajectory.Outcome, error) {
+func (fn *stageFn) stage(dir string, batch trajectory.BridgeBatch) ([]trajectory.Outcome, error) {
 	outcomes := make([]trajectory.Outcome, 0, len(batch.Bridges))
 	rows := int64(0)
 	finite := make([]trajectory.Bridge, 0, len(batch.Bridges))
@@ -61,7 +64,7 @@ func (fn *stageFn) stage(batch trajectory.BridgeBatch) ([]trajectory.Outcome, er
 		}
 		outcomes = append(outcomes, o)
 	}
-	return outcomes, writeStaged(stagedFile(fn.Dir, int32(batch.Index)), fn.Shape, func(yield func(*trajectory.Episode) bool) {
+	return outcomes, writeStaged(stagedFile(dir, int32(batch.Index)), fn.Shape, func(yield func(*trajectory.Episode) bool) {
 		for _, b := range finite {
 			if !yield(b.Episode(fn.Shape.ObservationDim, fn.Shape.ActionDim)) {
 				return

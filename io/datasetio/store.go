@@ -277,6 +277,9 @@ func size(e *trajectory.Episode) int64 {
 // Input names a dataset's files and how to read them.
 type Input struct {
 	Files []string `json:"files"`
+	// Windows is the folder below which each window of a stream has its input, in the place
+	// of all else; "" of what is no stream.
+	Windows string `json:"windows,omitempty"`
 	// Versions are those of the files, of object stores, when they were listed: what was
 	// replaced since is not read. Files of this machine have "".
 	Versions []string        `json:"versions,omitempty"`

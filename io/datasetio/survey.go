@@ -207,20 +207,54 @@ func (fn *crossingsFn) ProcessElement(ctx context.Context, split Split, _ string
 	if err != nil {
 		return Surveyed{}, err
 	}
+	found := index.aroundAll(anchors)
+	crossingsFound.Inc(ctx, int64(len(found)))
+	return Surveyed{split, int64(len(found))}, SaveRecords(ctx, fn.Survey.file(fn.Survey.crossings(), split), found)
+}
+
+// aroundAll are the crossings at all anchors, those of each one after the other.
+func (x *stateIndex) aroundAll(anchors []trajectory.Anchor) []trajectory.Crossing {
 	blocks := make([][]trajectory.Crossing, (len(anchors)+anchorsAtOnce-1)/anchorsAtOnce)
 	var work sync.WaitGroup
 	turns := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for i := range blocks {
 		turns <- struct{}{}
 		work.Go(func() {
-			blocks[i] = index.around(anchors, i*anchorsAtOnce, min((i+1)*anchorsAtOnce, len(anchors)))
+			blocks[i] = x.around(anchors, i*anchorsAtOnce, min((i+1)*anchorsAtOnce, len(anchors)))
 			<-turns
 		})
 	}
 	work.Wait()
-	found := slices.Concat(blocks...)
-	crossingsFound.Inc(ctx, int64(len(found)))
-	return Surveyed{split, int64(len(found))}, SaveRecords(ctx, fn.Survey.file(fn.Survey.crossings(), split), found)
+	return slices.Concat(blocks...)
+}
+
+// AnchorsHere are the anchors of some episodes, which are looked through in this process:
+// those of a window of a stream. LookHere finds the crossings.
+func (v Survey) AnchorsHere(st *Store, episodes []trajectory.Meta) (anchors []trajectory.Anchor, err error) {
+	for _, m := range episodes {
+		e, err := st.Episode(m)
+		if err != nil {
+			return nil, err
+		}
+		anchors = v.appendAnchors(anchors, e, m)
+	}
+	return anchors, nil
+}
+
+// LookHere is a pass over some episodes, in the data's order, in this process. gains are
+// those of each anchor after the pass before, none in the first.
+func (v Survey) LookHere(st *Store, episodes []trajectory.Meta, anchors []trajectory.Anchor, gains []trajectory.Gain) ([]trajectory.Crossing, error) {
+	index := newStateIndex(v, anchors)
+	for _, m := range episodes {
+		e, err := st.Episode(m)
+		if err != nil {
+			return nil, err
+		}
+		rests := v.rests(e)
+		index.add(e, m, rests, v.values(rests, m, anchors, gains))
+	}
+	index.build()
+	return index.aroundAll(anchors), nil
 }
 
 // anchorsKey is the anchors of a survey, in a store's cache.

@@ -45,32 +45,44 @@ type Output struct {
 // same file again.
 func Write(s beam.Scope, in Input, out Output, parts int64) beam.PCollection {
 	s = s.Scope("datasetio.Write")
-	return beam.ParDo(s, &writeFn{Input: in, Output: out}, numbers(s, parts))
+	return WriteParts(s, in, out, numbers(s, parts))
+}
+
+// WriteParts writes the data files of the numbers in a PCollection<int64>, as Write does.
+// Those of a window of a stream lie in its folder, as the layout and the bridges do.
+func WriteParts(s beam.Scope, in Input, out Output, parts beam.PCollection) beam.PCollection {
+	s = s.Scope("datasetio.WriteParts")
+	return beam.ParDo(s, &writeFn{fetcher{Input: in}, out}, parts)
 }
 
 type writeFn struct {
-	Input  Input  `json:"input"`
+	fetcher
 	Output Output `json:"output"`
-
-	store *Store
 }
 
-func (fn *writeFn) Setup()          { fn.store = OpenStore(fn.Input) }
-func (fn *writeFn) Teardown() error { return fn.store.Close() }
-
-func (fn *writeFn) ProcessElement(ctx context.Context, part int64) (trajectory.PartInfo, error) {
-	return attempt.Do(ctx, "part", strconv.FormatInt(part, 10), func() (trajectory.PartInfo, error) { return fn.write(ctx, part) })
+func (fn *writeFn) ProcessElement(ctx context.Context, w beam.Window, part int64, emit func(trajectory.PartInfo)) error {
+	goesOn, done, err := fn.at(w)
+	if !goesOn {
+		return err
+	}
+	defer done()
+	info, err := attempt.Do(ctx, "part", strconv.FormatInt(part, 10), func() (trajectory.PartInfo, error) { return fn.write(ctx, w, part) })
+	if err != nil {
+		return err
+	}
+	emit(info)
+	return nil
 }
 
-func (fn *writeFn) write(ctx context.Context, part int64) (trajectory.PartInfo, error) {
+func (fn *writeFn) write(ctx context.Context, at beam.Window, part int64) (trajectory.PartInfo, error) {
 	info := trajectory.PartInfo{Index: part, File: fmt.Sprintf("part-%05d.parquet", part)}
-	entries, err := LoadRecords[trajectory.Entry](sharePath(fn.Output.Layout, part))
+	entries, err := LoadRecords[trajectory.Entry](sharePath(inWindow(fn.Output.Layout, at), part))
 	if err != nil {
 		return info, err
 	}
-	staged := OpenStaged(fn.Output.Bridges)
+	staged := OpenStaged(WindowFolder(fn.Output.Bridges, at))
 	defer staged.Close()
-	err = storage.WriteWhole(storage.Join(fn.Output.Dir, info.File), func(w io.Writer) error {
+	err = storage.WriteWhole(storage.Join(WindowFolder(fn.Output.Dir, at), info.File), func(w io.Writer) error {
 		sum := summer{hash: sha256.New(), out: w}
 		out, err := dataset.NewWriter(&sum, dataset.WriterConfig{
 			ObservationDim: fn.Output.Shape.ObservationDim, ActionDim: fn.Output.Shape.ActionDim,

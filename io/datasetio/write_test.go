@@ -137,7 +137,7 @@ func TestStageAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		fn := &stageFn{Dir: st.staged, Shape: shape}
-		if _, err := fn.stage(batch); err != nil {
+		if _, err := fn.stage(fn.Dir, batch); err != nil {
 			t.Fatal(err)
 		}
 		after, err := os.ReadFile(path)
@@ -283,14 +283,14 @@ func TestWriteNamesWhatIsMissing(t *testing.T) {
 	entries := st.entries()
 	last := &entries[len(entries)-1]
 	last.Stitch.Staged.File = 77
-	fn := &writeFn{Input: st.in, Output: Output{Dir: t.TempDir(), Bridges: st.staged, Layout: layOut(t, entries), Shape: shape}}
+	fn := &writeFn{fetcher{Input: st.in}, Output{Dir: t.TempDir(), Bridges: st.staged, Layout: layOut(t, entries), Shape: shape}}
 	fn.Setup()
 	defer func() {
 		if err := fn.Teardown(); err != nil {
 			t.Error(err)
 		}
 	}()
-	_, err := fn.write(t.Context(), 0)
+	_, err := fn.write(t.Context(), nil, 0)
 	if err == nil || !strings.Contains(err.Error(), "bridges-00000077.parquet") {
 		t.Errorf("got %v", err)
 	}

@@ -38,6 +38,8 @@ type Manifest struct {
 
 	Inputs []Input `json:"inputs"`
 	Models []Model `json:"models"`
+	// Stream is what a stream's micro-snapshot adds to its parent; nil of other snapshots.
+	Stream *Stream `json:"stream,omitempty"`
 
 	// Schema are the columns of the data files.
 	Schema         []Column `json:"schema,omitempty"`
@@ -68,6 +70,8 @@ type Input struct {
 	Path   string `json:"path"`
 	Bytes  int64  `json:"bytes"`
 	SHA256 string `json:"sha256"`
+	// Modified is when it was last changed, where a stream has to know it again.
+	Modified *time.Time `json:"modified,omitempty"`
 }
 
 // Model is a model the run used.
@@ -84,10 +88,32 @@ type Column struct {
 	Nullable bool   `json:"nullable,omitempty"`
 }
 
+// Stream is what a window of a stream brought. Its parts are those of this snapshot's own
+// folder; the counts of the manifest are of all parts.
+type Stream struct {
+	Sequence  int64     `json:"sequence"` // of the window among those of the streams before
+	Start     time.Time `json:"start"`    // of the window
+	End       time.Time `json:"end"`
+	Files     int       `json:"files"`
+	Late      int       `json:"late"`      // of those, the ones that belonged to an earlier window
+	Rewritten int       `json:"rewritten"` // published files that were found to be others, since the parent
+	Original  Count     `json:"original"`
+	Stitched  Count     `json:"stitched"`
+	// LatencySeconds is how long after its file was last changed the latest of the window
+	// was published, and the earliest.
+	LatencySeconds [2]float64 `json:"latency_seconds"`
+}
+
 // Count is an amount of data.
 type Count struct {
 	Episodes    int64 `json:"episodes"`
 	Transitions int64 `json:"transitions"`
+}
+
+// Add adds another amount.
+func (c *Count) Add(o Count) {
+	c.Episodes += o.Episodes
+	c.Transitions += o.Transitions
 }
 
 // Stage counts what came into a stage of the pipeline, what went out, and what

@@ -13,6 +13,7 @@
 //	OUT/.staging/                          of the run in progress, and its lock
 //	OUT/refused/                           report and manifest of the last snapshot that a
 //	                                       quality gate refused
+//	OUT/.stream/                           of a stream, and its lock
 //
 // A run writes under OUT/.staging, moves the finished snapshot into place with
 // one rename and replaces CURRENT, last, if it is what it was when the run began. Killed
@@ -47,6 +48,9 @@ const (
 	dataName      = "data"
 	cardName      = "README.md"
 )
+
+// StreamName is the folder of OUT in which a stream keeps what it has not published yet.
+const StreamName = ".stream"
 
 // Snapshot is one published dataset.
 type Snapshot struct {

@@ -124,7 +124,7 @@ func checkOurs(out string) error {
 	if _, err := Current(out); err == nil {
 		return nil
 	}
-	ours := []string{currentName, snapshotsName, stagingName, refusedName, rollbacksName, maintenanceName}
+	ours := []string{currentName, snapshotsName, stagingName, refusedName, StreamName, rollbacksName, maintenanceName}
 	for _, e := range entries {
 		beside := strings.TrimSuffix(strings.TrimPrefix(e.Name(), "."), ".lock") // as storage.Replace leaves one
 		if !slices.Contains(ours, e.Name()) && !slices.Contains(ours, beside) {

@@ -4,16 +4,23 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"diffstitch/pipelines/failure"
 
+	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
 	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/flink" // --runner flink
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/util/grpcx"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/types/known/structpb"
 )
 
 // flink is the runner that hands jobs to Beam's job server in front of Flink.
@@ -41,6 +48,38 @@ func prepareFlink(ctx context.Context) error {
 		return fmt.Errorf("engine: no job server answers at --endpoint %s: %w (%s says how to start one)", endpoint, err, flinkPage)
 	}
 	return conn.Close()
+}
+
+// unbounded are options of Beam's runner for Flink that its Go SDK has no flags for. A
+// source that has no more input would be run to its end in one go, in which nothing is
+// checkpointed and no watermark gets through, unless sources are kept; and a bundle is to
+// be handed on soon, since watermarks wait for it at each stage.
+var unbounded = map[string]string{
+	"shutdown_sources_after_idle_ms": strconv.Itoa(math.MaxInt64),
+	"max_bundle_time_mills":          "100",
+}
+
+// keepSources has the jobs that go to a job server be unbounded, until it is undone.
+func keepSources(server string) (undo func()) {
+	dial := grpcx.Dial
+	grpcx.Dial = func(ctx context.Context, to string, timeout time.Duration) (*grpc.ClientConn, error) {
+		if to != server {
+			return dial(ctx, to, timeout)
+		}
+		return grpc.NewClient(to, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithUnaryInterceptor(addOptions),
+			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.WaitForReady(true)))
+	}
+	return func() { grpcx.Dial = dial }
+}
+
+// addOptions adds the options to a job that is prepared.
+func addOptions(ctx context.Context, method string, request, reply any, to *grpc.ClientConn, call grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	if job, prepares := request.(*jobpb.PrepareJobRequest); prepares {
+		for name, value := range unbounded {
+			job.GetPipelineOptions().GetFields()["beam:option:"+name+":v1"] = structpb.NewStringValue(value)
+		}
+	}
+	return call(ctx, method, request, reply, to, opts...)
 }
 
 // prepareWorkers fills in the flags that say how Flink starts the workers: as

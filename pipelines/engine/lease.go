@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,6 +47,12 @@ func TakeLease(dir string) (Lease, error) {
 	}
 	path := storage.Join(dir, leasePrefix+rand.Text())
 	return Lease(path), storage.WriteWhole(path, func(io.Writer) error { return nil })
+}
+
+// Leased is whether a folder has a lease.
+func Leased(dir string) bool {
+	entries, err := storage.ReadDir(dir)
+	return err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), leasePrefix) })
 }
 
 // End has the workers give up, those that still work.

@@ -30,6 +30,9 @@ type Pipeline struct {
 	// may be nil.
 	Progress func(observe.Progress)
 	Tasks    func(observe.Metrics) []observe.Progress
+	// Unbounded is whether it goes on until it is cancelled, or until its source has come
+	// to an end; on Flink it goes on even then.
+	Unbounded bool
 }
 
 // Run runs a pipeline to its end and gives its metrics.
@@ -43,6 +46,9 @@ func (p Pipeline) Run(ctx context.Context) (observe.Metrics, error) {
 		return observe.Metrics{}, err
 	}
 	defer restore()
+	if p.Unbounded && p.Runner == flink {
+		defer keepSources(*jobopts.Endpoint)()
+	}
 	tell := p.teller(job)
 	stop := job.Watch(ctx, PollEvery, tell)
 	result, err := runJob(ctx, p.Runner, job.Name, graph)

@@ -130,16 +130,22 @@ func (stitching) Attempt(ctx context.Context, w *Work, r Round) (Attempts, error
 			dead = append(dead, failures)
 			return out
 		}
-		contexts := but(datasetio.Contexts(s, w.Input, w.Models.Horizon, pairs(s, but)))
-		bridges := but(inpaint.Bridges(s, w.Session, w.Seed, contexts))
-		bridges = but(wrapup.Transitions(s, w.Session, bridges))
-		if w.Settings.Refine == RefineOn {
-			bridges = but(refine.Bridges(s, w.Session, bridges))
-		}
-		judged := but(qualify.Stitches(s, w.Settings.qualify(), w.Session, bridges))
-		outcomes = but(datasetio.Stage(s, w.Dir, w.Shape, job.Live(s, judged)))
+		outcomes = w.bridges(s, job, pairs(s, but), but)
 		return outcomes, dead
 	}, nil
+}
+
+// bridges builds what makes bridges of pairs, a PCollection<trajectory.PairBatch> whose
+// entries are known.
+func (w *Work) bridges(s beam.Scope, job *observe.Job, pairs beam.PCollection, but dropping) (outcomes beam.PCollection) {
+	contexts := but(datasetio.Contexts(s, w.Input, w.Models.Horizon, pairs))
+	bridges := but(inpaint.Bridges(s, w.Session, w.Seed, contexts))
+	bridges = but(wrapup.Transitions(s, w.Session, bridges))
+	if w.Settings.Refine == RefineOn {
+		bridges = but(refine.Bridges(s, w.Session, bridges))
+	}
+	judged := but(qualify.Stitches(s, w.Settings.qualify(), w.Session, bridges))
+	return but(datasetio.Stage(s, w.Dir, w.Shape, job.Live(s, judged)))
 }
 
 // dropping gives what comes out of a composite, and keeps what failed in it.

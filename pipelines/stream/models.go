@@ -1,0 +1,115 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"diffstitch/io/storage"
+	"diffstitch/modelops/checkpoint"
+	"diffstitch/modelops/session"
+	"diffstitch/modelops/training"
+	"diffstitch/pipelines/engine"
+)
+
+// modelWatch looks whether a new set of models was published. Each set that is used is
+// copied: what lies in the folder may be replaced, model by model, while windows are on
+// their way.
+type modelWatch struct {
+	dir, copies string
+	current     session.Hashes // in use
+	seen        session.Hashes // at the last look
+	refused     session.Hashes // a set that cannot be used
+}
+
+// look is whether there is another set than the one in use, whole, and as it was a look
+// ago. A folder that holds none, since models are being replaced, has none.
+func (w *modelWatch) look() bool {
+	if engine.Leased(w.dir) {
+		return false // they are being trained
+	}
+	info, err := session.Describe(w.dir, training.KindsOf(training.MethodDiffStitch))
+	if err != nil {
+		return false
+	}
+	hashes := info.Hashes()
+	settled := hashes == w.seen
+	w.seen = hashes
+	return settled && hashes != w.current && hashes != w.refused
+}
+
+// take copies the set that is in the folder, and gives what it is and where.
+func (w *modelWatch) take() (session.Info, string, error) {
+	kinds := training.KindsOf(training.MethodDiffStitch)
+	info, err := session.Describe(w.dir, kinds)
+	if err != nil {
+		return info, "", err
+	}
+	to := storage.Join(w.copies, setName(info.Hashes()))
+	if copied, err := session.Describe(to, kinds); err == nil && copied.Hashes() == info.Hashes() {
+		return copied, to, nil
+	}
+	for _, kind := range kinds {
+		if err := copyFolder(storage.Join(w.dir, string(kind)), storage.Join(to, string(kind))); err != nil {
+			return info, "", fmt.Errorf("stream: copying the models: %w", err)
+		}
+	}
+	copied, err := session.Describe(to, kinds)
+	if err == nil && copied.Hashes() != info.Hashes() {
+		err = fmt.Errorf("stream: the models in %q were replaced while they were copied", w.dir)
+	}
+	for _, kind := range kinds {
+		if _, _, _, broken := checkpoint.Open(storage.Join(to, string(kind))); err == nil {
+			err = broken
+		}
+	}
+	if err != nil {
+		err = errors.Join(err, storage.RemoveAll(to))
+	}
+	return copied, to, err
+}
+
+// setName tells sets apart.
+func setName(hashes session.Hashes) string {
+	var short []string
+	for _, h := range hashes {
+		if h != "" {
+			short = append(short, h[:min(8, len(h))])
+		}
+	}
+	return strings.Join(short, "-")
+}
+
+// copyFolder copies the files of a folder that are not hidden.
+func copyFolder(from, to string) error {
+	entries, err := storage.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	if err := storage.MkdirAll(to); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		if err := copyFile(storage.Join(from, e.Name()), storage.Join(to, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func copyFile(from, to string) error {
+	f, err := storage.Open(from)
+	if err != nil {
+		return err
+	}
+	defer f.Close() // nothing was written
+	return storage.WriteWhole(to, func(w io.Writer) error {
+		_, err := io.Copy(w, f.Reader())
+		return err
+	})
+}
