@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -86,19 +85,9 @@ func Glob(pattern string) ([]string, error) {
 }
 
 // ReadFile reads a file whole, of at most so many bytes.
-func ReadFile(path string, most int64) (data []byte, err error) {
-	f, err := Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() // nothing was written
-	switch {
-	case f.Info().IsDir():
-		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("it is a folder")}
-	case f.Size() > most:
-		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("it has %d bytes, more than %d", f.Size(), most)}
-	}
-	return io.ReadAll(f.Reader())
+func ReadFile(path string, most int64) ([]byte, error) {
+	data, _, err := Load(path, most)
+	return data, err
 }
 
 // MkdirAll makes a folder and those above it, on this machine.

@@ -33,13 +33,25 @@ func VersionOf(info fs.FileInfo) string {
 
 // Load reads a small file and says which version of it was read. One that is not there is
 // an error, of the version Absent.
-func Load(path string, most int64) ([]byte, Version, error) {
+func Load(path string, most int64) (data []byte, version Version, err error) {
+	for range openings {
+		if data, version, err = loadOnce(path, most); !errors.Is(err, ErrChanged) {
+			break
+		}
+	}
+	return data, version, err
+}
+
+func loadOnce(path string, most int64) ([]byte, Version, error) {
 	f, err := Open(path)
 	if err != nil {
 		return nil, Absent, err
 	}
 	defer f.Close() // nothing was written
-	if f.Size() > most {
+	switch {
+	case f.Info().IsDir():
+		return nil, Absent, &fs.PathError{Op: "read", Path: path, Err: errors.New("it is a folder")}
+	case f.Size() > most:
 		return nil, Absent, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("it has %d bytes, more than %d", f.Size(), most)}
 	}
 	data, err := io.ReadAll(f.Reader())

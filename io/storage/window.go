@@ -45,7 +45,7 @@ var (
 	windows   []*window // the one used last at the end
 )
 
-// openings is how often an object is opened that is replaced the moment it is read.
+// openings is how often an object is opened anew that is replaced the moment it is read.
 const openings = 10
 
 func openRemote(path string) (f *File, err error) {
