@@ -102,7 +102,6 @@ type sourceFn struct {
 	watcher *watcher
 	read    int64     // the sequence up to which the watcher knows what is published, -1 at first
 	looked  time.Time // when it last looked
-	quiet   time.Time // since when there was nothing to take
 }
 
 // Setup begins to watch.
