@@ -366,6 +366,10 @@ func TestFaults(t *testing.T) {
 				t.Errorf("%d bytes: %v", len(data), err)
 			}
 		}
+		network.Suffer(stores.Faults{Seed: 1, Lost: 0.3})
+		for range 4 { // some of which lose the answer that an upload is over
+			put(t, Join(root, "big"), big[:9<<20])
+		}
 		small := noise(200 << 10)
 		put(t, Join(root, "small"), small)
 		network.Suffer(stores.Faults{Seed: 1, Truncated: 0.4})

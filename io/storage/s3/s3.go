@@ -4,6 +4,7 @@ package s3
 
 import (
 	"context"
+	crand "crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -202,7 +203,8 @@ func cutOff(err error) bool {
 
 // Write makes an object of what write writes.
 func (b *Bucket) Write(ctx context.Context, key, expected string, write func(io.Writer) error) (string, error) {
-	in := &transfermanager.UploadObjectInput{Bucket: &b.name, Key: &key}
+	token := crand.Text()
+	in := &transfermanager.UploadObjectInput{Bucket: &b.name, Key: &key, Metadata: map[string]string{uploadName: token}}
 	switch expected {
 	case bucket.Anything:
 	case bucket.Nothing:
@@ -223,10 +225,31 @@ func (b *Bucket) Write(ctx context.Context, key, expected string, write func(io.
 	if failed := <-written; failed != nil && (err == nil || !errors.Is(failed, io.ErrClosedPipe)) {
 		return "", failed
 	}
-	if err != nil {
-		return "", told(err)
+	if err == nil {
+		return aws.ToString(out.ETag), nil
 	}
-	return aws.ToString(out.ETag), nil
+	if version := b.uploaded(ctx, key, token, err); version != "" {
+		return version, nil
+	}
+	return "", told(err)
+}
+
+// uploadName is of the metadata of an object that tells which upload made it.
+const uploadName = "diffstitch-upload"
+
+// uploaded is the version of an object that an upload made in spite of an error, "" if it
+// did not. Where an answer is lost, the request that is sent again finds that the upload is
+// over, or that there is an object already.
+func (b *Bucket) uploaded(ctx context.Context, key, token string, err error) string {
+	var named smithy.APIError
+	if !errors.Is(told(err), bucket.ErrChanged) && !(errors.As(err, &named) && named.ErrorCode() == "NoSuchUpload") {
+		return ""
+	}
+	there, err := b.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: &key})
+	if err != nil || there.Metadata[uploadName] != token {
+		return ""
+	}
+	return aws.ToString(there.ETag)
 }
 
 // List gives the objects whose keys begin with a prefix.
