@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,6 +60,33 @@ func TestRefreshExitCodes(t *testing.T) {
 		if !plan.Plan.UpToDate || (plan.Manifest == nil) != (more != nil) || plan.Manifest != nil && plan.Manifest.ID != plan.Plan.Current {
 			t.Errorf("printed %s", said)
 		}
+	}
+}
+
+// TestRefreshPage runs docs/refresh.md on two days of data.
+func TestRefreshPage(t *testing.T) {
+	dir := t.TempDir()
+	for day := range 2 {
+		o := exchange.GenerateOptions{Out: filepath.Join(dir, "days", fmt.Sprintf("day-%d.parquet", day)), Episodes: 12, Seed: uint64(day)}
+		if err := os.MkdirAll(filepath.Dir(o.Out), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := exchange.GeneratePointMaze(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page{
+		name: "refresh.md",
+		printed: map[string][]string{
+			"first":   {`^published \S*augmented/snapshots/\S+/data$`},
+			"plan":    {`^inputs +0 new, 0 changed, 0 removed, 2 as they were$`, `^nothing to do`},
+			"another": {`^ +new +day-2\.parquet$`, `^published `, `^\+ input \S*day-2\.parquet`},
+			"retrain": {`^models +trained on: --retrain always$`, `^published `},
+			"gate":    {`--min-acceptance asks for 0\.05`},
+		},
+	}.run(t, dir)
+	if sets, err := os.ReadDir(filepath.Join(dir, "models", "sets")); err != nil || len(sets) != 1 {
+		t.Errorf("%d sets of models (%v)", len(sets), err)
 	}
 }
 

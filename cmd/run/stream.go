@@ -10,8 +10,11 @@ import (
 	"strings"
 	"syscall"
 
+	"diffstitch/io/snapshot"
 	"diffstitch/pipelines/augment/method"
+	"diffstitch/pipelines/input"
 	"diffstitch/pipelines/stream"
+	"diffstitch/pipelines/table"
 
 	"github.com/spf13/cobra"
 )
@@ -19,6 +22,7 @@ import (
 func newStream() *cobra.Command {
 	o := stream.DefaultOptions()
 	var delta, deltaSpace, address string
+	var into table.PublishOptions
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "stream --data FOLDER --models DIR --out DIR",
@@ -36,8 +40,22 @@ at once; what was published stays, and the next stream takes up the rest.`,
 			if o.Delta, err = method.ParseDelta(delta); err == nil {
 				o.Delta, err = o.Delta.In(deltaSpace)
 			}
+			if err == nil && (into.Catalog == "") != (into.Table == "") {
+				err = errors.New("--catalog and --table: give both, or neither")
+			}
 			if err != nil {
 				return usage(err)
+			}
+			if into.Table != "" {
+				if err := input.Local(o.Out); err != nil {
+					return fmt.Errorf("--table registers files where they lie: %w", err)
+				}
+				into.Out, into.Append = o.Out, true
+				o.Published = func(ctx context.Context, s snapshot.Snapshot) error {
+					into.ID = s.ID
+					_, err := table.Publish(ctx, into)
+					return err
+				}
 			}
 			o.Runner = runner()
 			return runStream(cmd, o, address, asJSON)
@@ -61,7 +79,10 @@ at once; what was published stays, and the next stream takes up the rest.`,
 	flags.Int64Var(&o.Mix.PartRows, "part-rows", o.Mix.PartRows, "rows of a file, at least")
 	addStitching(flags, &o.Settings, &o.Mix)
 	addDelta(flags, &delta, &deltaSpace)
-	flags.BoolVar(&asJSON, "json", false, "print what the stream came to as JSON")
+	addTable(flags, &into.Options, &asJSON)
+	flags.Lookup("catalog").Usage = "have an Iceberg table hold what is published, too: its catalog, as in table publish"
+	flags.Lookup("table").Usage = "the table, NAMESPACE.NAME, to which each window is added"
+	flags.Lookup("json").Usage = "print what the stream came to as JSON"
 	addWatching(flags, &address)
 	addBeam(flags)
 	return cmd

@@ -90,7 +90,7 @@ func ofTheDead(out, run string) ([]string, error) {
 	path := storage.Join(out, stagingName, id, claimName)
 	before, was, err := storage.Load(path, maxClaim)
 	if err == nil {
-		gone, err := isDead(path)
+		gone, err := isDead(path, before)
 		if err != nil || !gone {
 			return nil, err
 		}

@@ -24,10 +24,11 @@ type holder struct {
 	Host  string    `json:"host"`
 	PID   int       `json:"pid"`
 	Since time.Time `json:"since"`
-	// Token and Beat are of object stores alone: whose claim it is, and how often its
-	// run said that it lives.
-	Token string `json:"token,omitempty"`
-	Beat  int    `json:"beat,omitempty"`
+	// These are of object stores alone: whose claim it is, how often its run said that it
+	// lives, and what another run on the same machine can see whether it does by.
+	Token   string   `json:"token,omitempty"`
+	Beat    int      `json:"beat,omitempty"`
+	Process *process `json:"process,omitempty"`
 }
 
 func newHolder(run string, since time.Time) holder {
@@ -122,7 +123,7 @@ type claim struct {
 // takeClaim makes a claim, or takes over that of a run that is dead. It fails with
 // ErrLocked where another run lives.
 func takeClaim(path string, h holder) (*claim, error) {
-	h.Token = rand.Text()
+	h.Token, h.Process = rand.Text(), self()
 	c := &claim{path: path, holder: h, stop: make(chan struct{})}
 	before, was, err := storage.Load(path, maxClaim)
 	switch {
@@ -130,7 +131,7 @@ func takeClaim(path string, h holder) (*claim, error) {
 	case err != nil:
 		return nil, fmt.Errorf("snapshot: claiming %q: %w", path, err)
 	default:
-		gone, err := isDead(path)
+		gone, err := isDead(path, before)
 		if err != nil {
 			return nil, fmt.Errorf("snapshot: claiming %q: %w", path, err)
 		}
@@ -201,8 +202,12 @@ func (c *claim) release() error {
 	return storage.Remove(c.path)
 }
 
-// isDead is whether nobody renewed a claim for long, by the clock of the store.
-func isDead(path string) (bool, error) {
+// isDead is whether the process that wrote a claim ended, or nobody renewed it for long, by
+// the clock of the store.
+func isDead(path string, claim []byte) (bool, error) {
+	if hasEnded(claim) {
+		return true, nil
+	}
 	info, err := storage.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, nil

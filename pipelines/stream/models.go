@@ -12,6 +12,7 @@ import (
 	"diffstitch/modelops/session"
 	"diffstitch/modelops/training"
 	"diffstitch/pipelines/engine"
+	"diffstitch/pipelines/modelset"
 )
 
 // modelWatch looks whether a new set of models was published. Each set that is used is
@@ -30,7 +31,7 @@ func (w *modelWatch) look() bool {
 	if engine.Leased(w.dir) {
 		return false // they are being trained
 	}
-	info, err := session.Describe(w.dir, training.KindsOf(training.MethodDiffStitch))
+	info, err := w.describe()
 	if err != nil {
 		return false
 	}
@@ -40,10 +41,23 @@ func (w *modelWatch) look() bool {
 	return settled && hashes != w.current && hashes != w.refused
 }
 
+// describe says what the set in use is.
+func (w *modelWatch) describe() (session.Info, error) {
+	set, err := modelset.Current(w.dir)
+	if err != nil {
+		return session.Info{}, err
+	}
+	return session.Describe(set.Dir, training.KindsOf(training.MethodDiffStitch))
+}
+
 // take copies the set that is in the folder, and gives what it is and where.
 func (w *modelWatch) take() (session.Info, string, error) {
+	set, err := modelset.Current(w.dir)
+	if err != nil {
+		return session.Info{}, "", err
+	}
 	kinds := training.KindsOf(training.MethodDiffStitch)
-	info, err := session.Describe(w.dir, kinds)
+	info, err := session.Describe(set.Dir, kinds)
 	if err != nil {
 		return info, "", err
 	}
@@ -52,7 +66,7 @@ func (w *modelWatch) take() (session.Info, string, error) {
 		return copied, to, nil
 	}
 	for _, kind := range kinds {
-		if err := copyFolder(storage.Join(w.dir, string(kind)), storage.Join(to, string(kind))); err != nil {
+		if err := copyFolder(storage.Join(set.Dir, string(kind)), storage.Join(to, string(kind))); err != nil {
 			return info, "", fmt.Errorf("stream: copying the models: %w", err)
 		}
 	}

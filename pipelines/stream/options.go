@@ -1,12 +1,14 @@
 package stream
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"diffstitch/io/dataset"
 	"diffstitch/io/datasetio"
+	"diffstitch/io/snapshot"
 	"diffstitch/modelops/backend"
 	"diffstitch/modelops/training"
 	"diffstitch/pipelines/augment/method"
@@ -46,6 +48,10 @@ type Options struct {
 	Runner         string `json:"-"`
 	GPUConcurrency int    `json:"-"`
 	CacheMB        int    `json:"-"`
+
+	// Published, where set, passes each snapshot on as soon as it is current. What it fails
+	// at is told, and is tried again with the next one, which has all that this one has.
+	Published func(context.Context, snapshot.Snapshot) error `json:"-"`
 }
 
 // DefaultOptions is the configuration that flags change.

@@ -16,6 +16,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -69,6 +70,7 @@ type stream struct {
 	latency  latencies
 	said     map[string]bool // notices
 	locked   bool            // whether it was said that another run is at work
+	behind   error           // why the last snapshot was not passed on
 }
 
 // Run streams until drain is closed, until the file OUT/.stream/stop is there, or until
@@ -98,9 +100,36 @@ func Run(ctx context.Context, o Options, drain <-chan struct{}, progress func(ob
 	for again := true; again && err == nil; {
 		again, err = s.live(ctx, drain)
 	}
+	if s.behind != nil {
+		err = errors.Join(err, s.catchUp(ctx))
+	}
 	s.summary.Seconds, s.summary.Latency = time.Since(s.began).Seconds(), s.latency.quantiles()
 	_, failed := snapshot.SweepStream(o.Out)
 	return s.summary, errors.Join(err, failed)
+}
+
+// passOn passes a snapshot on to whoever wants it.
+func (s *stream) passOn(ctx context.Context, current snapshot.Snapshot) {
+	if s.options.Published == nil {
+		return
+	}
+	err := s.options.Published(ctx, current)
+	if err != nil && s.behind == nil {
+		observe.Say(s.progress, fmt.Sprintf("%s is published, and was not passed on; this is tried again with the next window: %v", current.ID, err))
+	}
+	s.behind = err
+}
+
+// catchUp passes on what could not be before.
+func (s *stream) catchUp(ctx context.Context) error {
+	current, err := snapshot.Current(s.options.Out)
+	if err == nil {
+		err = s.options.Published(ctx, current)
+	}
+	if err != nil {
+		return fmt.Errorf("stream: %s is published, and was not passed on: %w", s.summary.Snapshot, err)
+	}
+	return nil
 }
 
 // Names in the folder of a stream, beside those of its lives.
@@ -290,7 +319,7 @@ func (l *life) drive(ctx context.Context, drain <-chan struct{}, ended <-chan er
 		select {
 		case err := <-ended:
 			if err == nil {
-				err = l.settled()
+				err = l.settled(ctx)
 			}
 			return err
 		case <-ctx.Done():
@@ -303,7 +332,7 @@ func (l *life) drive(ctx context.Context, drain <-chan struct{}, ended <-chan er
 			}
 		case <-ticker.C:
 		}
-		if err := l.step(&models); err != nil {
+		if err := l.step(ctx, &models); err != nil {
 			cancel()
 			<-ended
 			return err
@@ -320,10 +349,10 @@ func (l *life) drive(ctx context.Context, drain <-chan struct{}, ended <-chan er
 }
 
 // settled publishes what is left when the pipeline has come to its end.
-func (l *life) settled() error {
+func (l *life) settled(ctx context.Context) error {
 	models := time.Now()
 	for {
-		if err := l.step(&models); err != nil {
+		if err := l.step(ctx, &models); err != nil {
 			return err
 		}
 		if l.drained != nil && l.publisher.last.Sequence >= l.drained.Sequence {
@@ -341,8 +370,8 @@ func (l *life) settled() error {
 }
 
 // step publishes what is finished, and looks whether the stream is to end.
-func (l *life) step(models *time.Time) error {
-	if err := l.publishAll(); err != nil {
+func (l *life) step(ctx context.Context, models *time.Time) error {
+	if err := l.publishAll(ctx); err != nil {
 		return err
 	}
 	if err := l.hear(); err != nil {
@@ -418,7 +447,7 @@ func (l *life) isIdle() bool {
 }
 
 // publishAll publishes the windows that are finished, in order.
-func (l *life) publishAll() error {
+func (l *life) publishAll(ctx context.Context) error {
 	for {
 		s, f, err := l.publisher.finished()
 		if err != nil {
@@ -445,6 +474,9 @@ func (l *life) publishAll() error {
 		}
 		l.locked = false
 		l.tell(p)
+		if !p.Discarded {
+			l.passOn(ctx, l.publisher.parent)
+		}
 	}
 }
 
@@ -471,8 +503,8 @@ func (l *life) tell(p *published) {
 // hear says what the source has to tell, each thing once.
 func (l *life) hear() error {
 	entries, err := storage.ReadDir(l.folder.notices())
-	if err != nil {
-		return nil // there is none on an object store
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // on an object store there is none before the first
+		return fmt.Errorf("stream: listing notices: %w", err)
 	}
 	for _, e := range entries {
 		if l.said[e.Name()] || filepath.Ext(e.Name()) != ".json" || strings.HasPrefix(e.Name(), ".") {

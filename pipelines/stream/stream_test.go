@@ -2,10 +2,13 @@ package stream_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,8 +17,10 @@ import (
 	"diffstitch/modelops/backend"
 	"diffstitch/pipelines/augment/method"
 	"diffstitch/pipelines/input"
+	"diffstitch/pipelines/modelset"
 	"diffstitch/pipelines/observe"
 	"diffstitch/pipelines/stream"
+	"diffstitch/pipelines/train"
 	"diffstitch/testing/fixture"
 )
 
@@ -63,8 +68,17 @@ type running struct {
 	drain func()
 	ended chan struct{}
 	stream.Summary
-	err  error
+	err error
+
+	mu   sync.Mutex
 	said []string
+}
+
+// told is what it said so far.
+func (r *running) told() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.said)
 }
 
 // run starts a stream.
@@ -77,6 +91,8 @@ func run(t *testing.T, o stream.Options) *running {
 	go func() {
 		defer close(r.ended)
 		r.Summary, r.err = stream.Run(ctx, o, drain, func(p observe.Progress) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
 			if p.Said != "" {
 				r.said = append(r.said, p.Said)
 			}
@@ -185,4 +201,182 @@ func TestFilesThatArrive(t *testing.T) {
 	if left, err := filepath.Glob(filepath.Join(o.Out, ".stream", "*")); err != nil || len(left) != 1 {
 		t.Errorf("%q are left of the stream (%v)", left, err)
 	}
+}
+
+// TestTakesUp ends a stream and begins another: nothing is taken twice, and the ids go on.
+func TestTakesUp(t *testing.T) {
+	o := streaming(t)
+	o.UntilIdle = time.Second
+	all := walks(36)
+	for i := range 3 {
+		arrive(t, o.Data.Path, fmt.Sprintf("log-%d.parquet", i), begun.Add(time.Duration(i)*o.Window), all[12*i:12*(i+1)]...)
+		if got := run(t, o).wait(t); got.Windows != 1 || got.Files != 1 {
+			t.Errorf("stream %d came to %+v", i+1, got)
+		}
+	}
+	if got := run(t, o).wait(t); got.Windows != 0 {
+		t.Errorf("with nothing new it came to %+v", got)
+	}
+	checkOriginals(t, o.Out, all)
+}
+
+// TestSameWindows: D* of the same windows is the same.
+func TestSameWindows(t *testing.T) {
+	o := streaming(t)
+	o.UntilIdle = time.Second
+	all := walks(36)
+	for i := range 3 {
+		arrive(t, o.Data.Path, fmt.Sprintf("log-%d.parquet", i), begun.Add(time.Duration(i)*o.Window), all[12*i:12*(i+1)]...)
+	}
+	var hashes [2][]string
+	for i := range hashes {
+		o.Out = filepath.Join(t.TempDir(), "out")
+		run(t, o).wait(t)
+		s, err := snapshot.Current(o.Out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range s.Manifest.Parts {
+			hashes[i] = append(hashes[i], p.SHA256)
+		}
+	}
+	if !slices.Equal(hashes[0], hashes[1]) || len(hashes[0]) != 3 {
+		t.Errorf("the same windows gave %q and %q", hashes[0], hashes[1])
+	}
+}
+
+// TestOddFiles: what is late is taken and counted, what is published and changes is not taken
+// again, what is not whole is waited for, and what is no data of this kind is rejected.
+func TestOddFiles(t *testing.T) {
+	o := streaming(t)
+	all := walks(48)
+	r := run(t, o)
+	first := filepath.Join(o.Data.Path, "log-0.parquet")
+	arrive(t, o.Data.Path, "log-0.parquet", begun.Add(5*o.Window), all[:12]...)
+	r.published(t, o.Out, 1)
+	arrive(t, o.Data.Path, "late.parquet", begun, all[12:24]...)
+	if s := r.published(t, o.Out, 2); s.Manifest.Stream.Late != 1 {
+		t.Errorf("the window has %d late files", s.Manifest.Stream.Late)
+	}
+
+	whole, err := os.ReadFile(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	growing := filepath.Join(o.Data.Path, "growing.parquet")
+	if err := os.WriteFile(growing, whole[:len(whole)/2], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	arrive(t, o.Data.Path, "log-0.parquet", begun.Add(6*o.Window), all[24:36]...) // in the place of another
+	narrow := fixture.RandomWalks(fixture.Shape{Episodes: 2, MaxSteps: 5, ObservationDim: 2, ActionDim: 1}, 1)
+	arrive(t, o.Data.Path, "narrow.parquet", begun.Add(7*o.Window), narrow...)
+	r.published(t, o.Out, 3)
+	arrive(t, o.Data.Path, "log-1.parquet", begun.Add(8*o.Window), all[36:]...)
+	s := r.published(t, o.Out, 4)
+	got := r.end(t)
+	if got.Late != 1 || !slices.Equal(got.Rewritten, []string{first}) || !slices.Equal(got.Waiting, []string{growing}) {
+		t.Errorf("it came to %+v", got)
+	}
+	checkOriginals(t, o.Out, slices.Concat(all[:24], all[36:]))
+	var told string
+	for _, id := range []string{s.ID, s.Manifest.Parent} {
+		text, err := os.ReadFile(filepath.Join(o.Out, "snapshots", id, "rejects", "inputs.jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		told += string(text)
+	}
+	for _, want := range []string{"narrow.parquet", "rewritten since it was published"} {
+		if !strings.Contains(told, want) {
+			t.Errorf("the rejects say nothing of %q:\n%s", want, told)
+		}
+	}
+}
+
+// TestOvertaken has another run publish between two windows: the stream goes on from there.
+func TestOvertaken(t *testing.T) {
+	o := streaming(t)
+	all := walks(24)
+	r := run(t, o)
+	arrive(t, o.Data.Path, "log-0.parquet", begun, all[:12]...)
+	before := r.published(t, o.Out, 1)
+	other, err := snapshot.Begin(o.Out, snapshot.Options{Configuration: before.Manifest.Configuration})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := before.Manifest
+	m.Parts = before.Inherit()
+	id, err := other.Commit(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	arrive(t, o.Data.Path, "log-1.parquet", begun.Add(o.Window), all[12:]...)
+	after := r.published(t, o.Out, 2)
+	r.end(t)
+	if after.Manifest.Parent != id {
+		t.Errorf("the window's parent is %s, not %s", after.Manifest.Parent, id)
+	}
+	checkOriginals(t, o.Out, all)
+}
+
+// TestPassedOn: what is published is passed on, and what could not be is tried again.
+func TestPassedOn(t *testing.T) {
+	o := streaming(t)
+	o.UntilIdle = time.Second
+	for i := range 2 {
+		arrive(t, o.Data.Path, fmt.Sprintf("log-%d.parquet", i), begun.Add(time.Duration(i)*o.Window), walks(24)[12*i:12*(i+1)]...)
+	}
+	var asked []string
+	answer := []error{errors.New("away"), errors.New("away still"), nil}
+	o.Published = func(_ context.Context, s snapshot.Snapshot) error {
+		asked = append(asked, s.ID)
+		return answer[len(asked)-1]
+	}
+	got := run(t, o).wait(t)
+	if len(asked) != 3 || asked[0] == asked[1] || asked[1] != asked[2] || asked[2] != got.Snapshot {
+		t.Errorf("%q were passed on", asked)
+	}
+	o.Out, asked, answer = filepath.Join(t.TempDir(), "out"), nil, []error{errors.New("1"), errors.New("2"), errors.New("gone")}
+	if r := run(t, o); true {
+		<-r.ended
+		if r.err == nil || !strings.Contains(r.err.Error(), "gone") {
+			t.Errorf("it ended with %v", r.err)
+		}
+	}
+}
+
+// TestNewModels has other models come into use while a stream runs.
+func TestNewModels(t *testing.T) {
+	o := streaming(t)
+	models := t.TempDir()
+	if err := os.CopyFS(models, os.DirFS(o.Models)); err != nil {
+		t.Fatal(err)
+	}
+	o.Models = models
+	all := walks(24)
+	r := run(t, o)
+	arrive(t, o.Data.Path, "log-0.parquet", begun, all[:12]...)
+	before := r.published(t, o.Out, 1)
+	set, err := modelset.Current(models)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const id = "0123456789abcdef"
+	if _, err := train.Run(t.Context(), train.Options{
+		Data: o.Data, Models: set.Beside(id), From: set.Dir, Steps: 1, Backend: backend.Go, Runner: "prism",
+	}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := set.Replace(id); err != nil {
+		t.Fatal(err)
+	}
+	for !slices.ContainsFunc(r.told(), func(said string) bool { return strings.HasPrefix(said, "new models") }) {
+		time.Sleep(20 * time.Millisecond)
+	}
+	arrive(t, o.Data.Path, "log-1.parquet", begun.Add(o.Window), all[12:]...)
+	after := r.published(t, o.Out, 2)
+	if got := r.end(t); got.Models != 2 || slices.Equal(before.Manifest.Models, after.Manifest.Models) {
+		t.Errorf("it came to %+v, by models %v and then %v", got, before.Manifest.Models, after.Manifest.Models)
+	}
+	checkOriginals(t, o.Out, all)
 }

@@ -63,7 +63,7 @@ var arrows = map[string][]string{
 	"pipelines/modelset":             {"io/storage"},
 	"pipelines/observe":              {},
 	"pipelines/refresh":              {"pipelines/augment", "pipelines/evaluate/truth", "pipelines/failure", "pipelines/input", "pipelines/modelset", "pipelines/observe", "pipelines/train", "pipelines/version", "modelops/...", "io/dataset", "io/datasetio", "io/snapshot", "io/storage", "io/trajectory"},
-	"pipelines/stream":               {"pipelines/augment/method", "pipelines/engine", "pipelines/failure", "pipelines/input", "pipelines/observe", "pipelines/version", "transforms/mix", "modelops/...", "io/dataset", "io/datasetio", "io/report", "io/snapshot", "io/storage", "io/trajectory"},
+	"pipelines/stream":               {"pipelines/augment/method", "pipelines/engine", "pipelines/failure", "pipelines/input", "pipelines/modelset", "pipelines/observe", "pipelines/version", "transforms/mix", "modelops/...", "io/dataset", "io/datasetio", "io/report", "io/snapshot", "io/storage", "io/trajectory"},
 	"pipelines/study":                {"pipelines/augment", "pipelines/augment/method", "pipelines/engine", "pipelines/evaluate", "pipelines/evaluate/environment", "pipelines/exchange", "pipelines/failure", "pipelines/input", "pipelines/observe", "pipelines/train", "pipelines/version", "transforms/mix", "transforms/pair", "modelops/...", "io/dataset", "io/report", "io/snapshot", "io/storage"},
 	"pipelines/snapshots":            {"pipelines/failure", "io/snapshot"},
 	"pipelines/table":                {"pipelines/failure", "io/snapshot", "io/table"},

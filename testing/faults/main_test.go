@@ -126,8 +126,9 @@ func (w *work) undisturbed(t *testing.T, name string) {
 // tally is a line of the table that ends the suite.
 type tally struct {
 	name                        string
-	of                          *work
+	of                          *work // nil of what is no augmentation
 	runs, faults, lost, doubled int
+	reads, broken               int // by those who read all the while
 }
 
 var (
@@ -137,7 +138,13 @@ var (
 
 // tally begins a line on runs of a work.
 func (w *work) tally(t *testing.T) *tally {
-	l := &tally{name: strings.TrimPrefix(t.Name(), "Test"), of: w}
+	l := newTally(t)
+	l.of = w
+	return l
+}
+
+func newTally(t *testing.T) *tally {
+	l := &tally{name: strings.TrimPrefix(t.Name(), "Test")}
 	talliesMu.Lock()
 	defer talliesMu.Unlock()
 	tallies = append(tallies, l)
@@ -150,12 +157,13 @@ func printTable() {
 	}
 	sum := &tally{name: "all"}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight|tabwriter.Debug)
-	fmt.Fprintln(w, "\truns\tfaults injected\trows lost\trows doubled\t")
+	fmt.Fprintln(w, "\truns\tfaults injected\trows lost\trows doubled\treads\tbroken reads\t")
 	for _, l := range tallies {
 		sum.runs, sum.faults, sum.lost, sum.doubled = sum.runs+l.runs, sum.faults+l.faults, sum.lost+l.lost, sum.doubled+l.doubled
+		sum.reads, sum.broken = sum.reads+l.reads, sum.broken+l.broken
 	}
 	for _, l := range append(tallies, sum) {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t\n", l.name, l.runs, l.faults, l.lost, l.doubled)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t\n", l.name, l.runs, l.faults, l.lost, l.doubled, l.reads, l.broken)
 	}
 	w.Flush()
 }

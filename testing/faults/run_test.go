@@ -164,12 +164,15 @@ func (l *tally) checkDataset(t *testing.T, out string) {
 	checkClean(t, out)
 }
 
-func (l *tally) count(got rows) {
-	for id, want := range l.of.dataset {
-		l.lost += max(0, want-got[id])
+func (l *tally) count(got rows) { l.compare(l.of.dataset, got) }
+
+// compare counts rows that should be there and are not, and that should not and are.
+func (l *tally) compare(want, got rows) {
+	for id, n := range want {
+		l.lost += max(0, n-got[id])
 	}
 	for id, n := range got {
-		l.doubled += max(0, n-l.of.dataset[id])
+		l.doubled += max(0, n-want[id])
 	}
 }
 

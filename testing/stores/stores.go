@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -88,20 +89,35 @@ func freePort(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// launch builds a server, if it is not built, and runs it until the test ends.
-func launch(t testing.TB, tool string, args ...string) {
+// built are the servers that this process has built, by their names.
+var built sync.Map
+
+// build builds a server, if it is not built, and gives its path.
+func build(t testing.TB, tool string) string {
 	t.Helper()
+	if path, done := built.Load(tool); done {
+		return path.(string)
+	}
 	_, here, _, _ := runtime.Caller(0)
 	find := exec.Command("go", "tool", "-n", tool)
 	find.Dir = filepath.Join(filepath.Dir(here), "..", "servers")
 	var said bytes.Buffer
 	find.Stderr = &said
-	path, err := find.Output()
+	out, err := find.Output()
 	if err != nil {
 		t.Fatalf("building %s: %v\n%s", tool, err, said.Bytes())
 	}
+	path := strings.TrimSpace(string(out))
+	built.Store(tool, path)
+	return path
+}
+
+// launch runs a server until the test ends.
+func launch(t testing.TB, tool string, args ...string) {
+	t.Helper()
+	path := build(t, tool)
 	ctx, stop := context.WithCancel(context.Background())
-	server := exec.CommandContext(ctx, strings.TrimSpace(string(path)), args...)
+	server := exec.CommandContext(ctx, path, args...)
 	server.Stdout, server.Stderr = t.Output(), t.Output()
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
