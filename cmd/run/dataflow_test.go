@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -19,7 +18,6 @@ import (
 	"diffstitch/testing/fixture"
 	"diffstitch/testing/stores"
 
-	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/model/pipeline_v1"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/prototext"
@@ -32,8 +30,7 @@ const asCommand = "DIFFSTITCH_TEST_AS_COMMAND"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
-		beam.Init()
-		os.Exit(run(context.Background(), os.Args[1:]))
+		main()
 	}
 	code := m.Run()
 	fixture.RemoveModels()

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"diffstitch/io/snapshot"
 	"diffstitch/pipelines/augment/method"
@@ -88,6 +89,10 @@ at once; what was published stays, and the next stream takes up the rest.`,
 	return cmd
 }
 
+// sameSignal is how long after a signal another one is the same, sent to the process and to
+// its group, as timeout does.
+const sameSignal = time.Second
+
 // runStream streams until the first signal, which drains it, or the second, which ends it.
 func runStream(cmd *cobra.Command, o stream.Options, address string, asJSON bool) error {
 	sayBackend(cmd.ErrOrStderr(), o.Backend)
@@ -102,14 +107,19 @@ func runStream(cmd *cobra.Command, o stream.Options, address string, asJSON bool
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	go func() {
-		for range 2 {
+		var first time.Time
+		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-signals:
 			}
+			if first.IsZero() {
+				first = time.Now()
+			} else if time.Since(first) > sameSignal {
+				stop()
+			}
 		}
-		stop()
 	}()
 	came, err := stream.Run(ctx, o, drain, show)
 	if asJSON && (err == nil || came.Windows > 0) {
