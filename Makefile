@@ -33,6 +33,8 @@ STRESS_RUNS ?= 200
 STUDY_DIR ?= studies
 # How many processes the fault suite kills at random points.
 FAULTS ?= 5
+# How long make soak has streams run.
+SOAK ?= 2m
 
 .DEFAULT_GOAL := help
 
@@ -169,6 +171,15 @@ faults: ## kill, starve and break runs of the real binary: FAULTS random kills, 
 faults-nightly: build boot ## the same with 50 random kills on prism, 50 on a Flink cluster, and more seeds
 	deploy/flink/flink.sh jars
 	FAULTS=50 DIFFSTITCH_FLINK=cluster $(GO) test -exec $(CURDIR)/deploy/flink/isolated.sh ./testing/faults -count 1 -timeout 5h -v
+
+.PHONY: soak
+soak: build ## have streams run for SOAK, with DIFFSTITCH_FLINK=cluster on Flink as well (boot, jars): speed, latency, memory
+	DIFFSTITCH_SOAK=$(SOAK) $(GO) test ./testing/soak -count 1 -timeout 5h -v
+
+.PHONY: soak-nightly
+soak-nightly: build boot ## the same for an hour, on prism and on a Flink cluster
+	deploy/flink/flink.sh jars
+	DIFFSTITCH_SOAK=1h DIFFSTITCH_FLINK=cluster $(GO) test -exec $(CURDIR)/deploy/flink/isolated.sh ./testing/soak -count 1 -timeout 5h -v
 
 .PHONY: xla-cpu
 xla-cpu: ## build XLA's CPU plugin in XLA_CPU_DIR by XLA_CPU_INSTALLER

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"diffstitch/testing/fixture"
 	"diffstitch/testing/flink"
 )
 
@@ -54,6 +55,46 @@ func TestKillOnFlink(t *testing.T) {
 		l.faults++
 		l.checkDataset(t, out)
 	}
+}
+
+// TestKillTheStreamOnFlink kills workers and the TaskManager of a stream on a cluster, which
+// goes on from its last checkpoint: each row that came is in D*, once.
+func TestKillTheStreamOnFlink(t *testing.T) {
+	setup(t)
+	cluster := flink.Start(t, flink.Cluster, "FLINK_RESTARTS=1000", "FLINK_CHECKPOINTS=2s")
+	must(t, command(t, "go", "build", "-o", filepath.Join(world.dir, "boot"), "github.com/apache/beam/sdks/v2/go/container"))
+	l, rng := newTally(t), rand.New(rand.NewPCG(5, 5))
+	root := t.TempDir()
+	data, out := filepath.Join(root, "data"), filepath.Join(root, "out")
+	f := fixture.StartFeed(t, data, time.Second, 4)
+	reader := read(t, out)
+	driver := exec.CommandContext(t.Context(), world.binary, streamArgs(data, out, cluster.On("PROCESS").Flags...)...)
+	var said bytes.Buffer
+	driver.Stderr = &said
+	if err := driver.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for l.runs = 1; l.faults < kills; {
+		time.Sleep(2*time.Second + moment(rng, 10*time.Second))
+		if l.faults%2 == 1 {
+			cluster.Kill(t, flink.TaskManager)
+			cluster.Script(t, "start", flink.TaskManager)
+			l.faults++
+		} else if killWorker(t, cluster) {
+			l.faults++
+		}
+	}
+	f.End()
+	if err := driver.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(limit, func() { _ = driver.Process.Kill() }) // the test fails then
+	defer timer.Stop()
+	if err := driver.Wait(); err != nil {
+		t.Fatalf("the stream did not end well: %v\n%s", err, said.String())
+	}
+	reader.end(l)
+	l.lost, l.doubled = f.Check(t, out)
 }
 
 // killOne runs an augmentation, kills one of its processes after a while, and has

@@ -150,6 +150,21 @@ func (f *Flink) Jobs(t testing.TB) []Job {
 	return body.Jobs
 }
 
+// Checkpoints counts those that a job of a cluster has completed.
+func (f *Flink) Checkpoints(t testing.TB, job string) int {
+	t.Helper()
+	response, err := http.Get(fmt.Sprintf("http://%s/jobs/%s/checkpoints", f.rest, job))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var body struct{ Counts struct{ Completed int } }
+	if err := json.NewDecoder(response.Body).Decode(&body); err != nil {
+		t.Fatal(err)
+	}
+	return body.Counts.Completed
+}
+
 // Cancel asks a cluster to cancel a job, as its web page does.
 func (f *Flink) Cancel(t testing.TB, job string) {
 	t.Helper()

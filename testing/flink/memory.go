@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,16 +48,35 @@ func Watch(t testing.TB) (stop func() Memory) {
 	return func() Memory { once(); return peaks }
 }
 
-// look raises the peaks. Processes that end meanwhile are passed over.
+// look raises the peaks.
 func (m Memory) look() {
-	processes, _ := filepath.Glob("/proc/[0-9]*") // the pattern is well formed
-	for _, process := range processes {
-		line, err := os.ReadFile(filepath.Join(process, "cmdline"))
-		if err != nil {
-			continue
-		}
-		if role := roleOf(string(line)); role != "" {
-			m[role] = max(m[role], Peak(process))
+	for role, kib := range each("VmHWM") {
+		m[role] = max(m[role], kib)
+	}
+}
+
+// Resident is the memory that this machine's processes of each role hold now, in KiB.
+func Resident() Memory {
+	m := Memory{}
+	for role, kib := range each("VmRSS") {
+		m[role] += kib
+	}
+	return m
+}
+
+// each gives a figure of each process that has a role. Those that end meanwhile are passed
+// over.
+func each(figure string) iter.Seq2[string, int64] {
+	return func(yield func(string, int64) bool) {
+		processes, _ := filepath.Glob("/proc/[0-9]*") // the pattern is well formed
+		for _, process := range processes {
+			line, err := os.ReadFile(filepath.Join(process, "cmdline"))
+			if err != nil {
+				continue
+			}
+			if role := roleOf(string(line)); role != "" && !yield(role, kibOf(process, figure)) {
+				return
+			}
 		}
 	}
 }
@@ -72,10 +92,13 @@ func roleOf(commandLine string) string {
 
 // Peak is the most resident memory a process, a folder in /proc, had so far, in KiB; 0
 // of one that ended.
-func Peak(process string) (kib int64) {
+func Peak(process string) int64 { return kibOf(process, "VmHWM") }
+
+// kibOf reads a figure of a process.
+func kibOf(process, figure string) (kib int64) {
 	status, _ := os.ReadFile(filepath.Join(process, "status"))
 	for lines := bufio.NewScanner(bytes.NewReader(status)); lines.Scan(); {
-		if _, err := fmt.Sscanf(lines.Text(), "VmHWM: %d kB", &kib); err == nil {
+		if _, err := fmt.Sscanf(lines.Text(), figure+": %d kB", &kib); err == nil {
 			return kib
 		}
 	}

@@ -1,0 +1,107 @@
+// Package soak has streams of the real binary run for long, and looks at how fast they are
+// and whether their memory stays what it is.
+//
+// It runs where DIFFSTITCH_SOAK says for how long: see `make soak`.
+package soak
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"diffstitch/io/snapshot"
+	"diffstitch/pipelines/stream"
+	"diffstitch/testing/fixture"
+	"diffstitch/testing/flink"
+)
+
+const (
+	duration = "DIFFSTITCH_SOAK"
+	// A file comes each so often, with so many episodes.
+	everyFile    = 500 * time.Millisecond
+	fileEpisodes = 8
+	// everyLook is how often memory is looked at.
+	everyLook = time.Second
+	// growth is by how much of itself memory may grow from the second third of a soak to the
+	// last: the collector of garbage moves it by as much.
+	growth = 0.25
+)
+
+func TestSoak(t *testing.T) {
+	length, err := time.ParseDuration(os.Getenv(duration))
+	if err != nil {
+		t.Skipf("set %s to how long streams are to run (make soak)", duration)
+	}
+	t.Run("prism", func(t *testing.T) { soak(t, flink.Product{Name: "prism"}, length) })
+	t.Run("Flink", func(t *testing.T) {
+		soak(t, flink.Start(t, flink.Cluster, "FLINK_CHECKPOINTS=10s").On("PROCESS"), length)
+	})
+}
+
+// soak has files arrive for long, and a reader read all the while.
+func soak(t *testing.T, p flink.Product, length time.Duration) {
+	dir := t.TempDir()
+	flink.Product{Name: "generate"}.Run(t, dir, "generate", "pointmaze", "--out", "maze.parquet", "--episodes", "40", "--seed", "5")
+	flink.Product{Name: "train"}.Run(t, dir, "train", "--data", "maze.parquet", "--models", "models", "--steps", "40", "--seed", "2", "--backend", "go")
+	feed := fixture.StartFeed(t, filepath.Join(dir, "live"), everyFile, fileEpisodes)
+	cmd := p.Command(t, dir, "stream", "--data", "live", "--models", "models", "--out", "out", "--window", "5s", "--poll", "500ms", "--json",
+		"--batch", "16", "--candidates", "64", "--sampler-steps", "4", "--delta", "off", "--refine", "off", "--backend", "go", "--seed", "7")
+	var said, printed bytes.Buffer
+	cmd.Stderr, cmd.Stdout = &said, &printed
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	resident, reads := map[string][]int64{}, 0
+	out := filepath.Join(dir, "out")
+	for end := time.Now().Add(length); time.Now().Before(end); time.Sleep(everyLook) {
+		for role, kib := range flink.Resident() {
+			resident[role] = append(resident[role], kib)
+		}
+		if s, err := snapshot.Current(out); err == nil {
+			reads++
+			if err := s.Check(false); err != nil {
+				t.Errorf("a reader sees %q: %v", s.ID, err)
+			}
+		}
+	}
+	files := feed.End()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("the stream did not end well: %v\n%s", err, said.String())
+	}
+	var s stream.Summary
+	if err := json.Unmarshal(printed.Bytes(), &s); err != nil || s.Files != files {
+		t.Errorf("%d of %d files are published (%v)", s.Files, files, err)
+	}
+	lost, doubled := feed.Check(t, out)
+	t.Logf("%s, %v: %d files in %d windows, %.1f original and %.1f stitched episodes per second, from file to snapshot %.1f s in the median, %.1f s at 90%%, %.1f s at most; %d rows lost, %d doubled; %d reads",
+		p.Name, length, s.Files, s.Windows, float64(s.Original.Episodes)/s.Seconds, float64(s.Stitched.Episodes)/s.Seconds, s.Latency.Median, s.Latency.P90, s.Latency.Max, lost, doubled, reads)
+	for role, kib := range resident {
+		checkFlat(t, role, kib)
+	}
+}
+
+// checkFlat compares memory in the second third of a soak with that in the last.
+func checkFlat(t *testing.T, role string, kib []int64) {
+	third := len(kib) / 3
+	if third < 10 {
+		return // not a process of the stream's
+	}
+	before, after := median(kib[third:2*third]), median(kib[2*third:])
+	t.Logf("%s: %d MiB in the second third, %d MiB in the last, %d MiB at most", role, before>>10, after>>10, slices.Max(kib)>>10)
+	if float64(after) > (1+growth)*float64(before) {
+		t.Errorf("the memory of the %s grows", role)
+	}
+}
+
+func median(of []int64) int64 {
+	sorted := slices.Sorted(slices.Values(of))
+	return sorted[len(sorted)/2]
+}
