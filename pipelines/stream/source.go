@@ -36,6 +36,9 @@ const (
 	// stay is how long the source keeps watch before it hands over to the runner, which
 	// may then checkpoint it. Flink's runner never forgets what it has for each time.
 	stay = 5 * time.Second
+	// stayBusy is the same while windows are on their way: Flink's runner passes a watermark
+	// on when the source comes back for the second time.
+	stayBusy = 300 * time.Millisecond
 )
 
 // source says where files come from.
@@ -146,11 +149,11 @@ func (fn *sourceFn) WatermarkEstimatorState(e *sdf.ManualWatermarkEstimator) int
 // ProcessElement hands out a window, or keeps watch for a while.
 func (fn *sourceFn) ProcessElement(ctx context.Context, estimator *sdf.ManualWatermarkEstimator, rt *sdf.LockRTracker, _ []byte, emit func(beam.EventTime, datasetio.Arrival)) (sdf.ProcessContinuation, error) {
 	at := rt.GetRestriction().(position)
-	for until := time.Now().Add(stay); ; {
+	for began := time.Now(); ; {
 		if wanted, err := exists(string(fn.Source.Lease)); err != nil || !wanted {
 			return sdf.StopProcessing(), errors.Join(err, fmt.Errorf("stream: given up: the driver ended, or another stream writes into %q", fn.Source.Out))
 		}
-		next, over, err := fn.next(at)
+		next, busy, over, err := fn.next(at)
 		if err != nil {
 			return sdf.StopProcessing(), err
 		}
@@ -169,7 +172,7 @@ func (fn *sourceFn) ProcessElement(ctx context.Context, estimator *sdf.ManualWat
 			estimator.UpdateWatermark(mtime.FromMilliseconds(next.End).ToTime())
 			return sdf.ResumeProcessingIn(0), nil
 		}
-		if time.Now().After(until) {
+		if lasted := time.Since(began); lasted > stay || busy && lasted > stayBusy {
 			return sdf.ResumeProcessingIn(0), nil
 		}
 		select {
@@ -181,36 +184,38 @@ func (fn *sourceFn) ProcessElement(ctx context.Context, estimator *sdf.ManualWat
 }
 
 // next is the next window: one that was sealed before, or the one that can be sealed now;
-// nil where there is none yet. over is whether there will be none.
-func (fn *sourceFn) next(at position) (next *sealed, over bool, err error) {
+// nil where there is none yet. busy is whether windows are on their way, over whether there
+// will be none.
+func (fn *sourceFn) next(at position) (next *sealed, busy, over bool, err error) {
 	flying, err := fn.Source.Folder.inFlight() // before CURRENT, by which those are known that are gone
 	if err != nil {
-		return nil, false, err
+		return nil, false, false, err
 	}
 	var past committed
 	if _, err := loadJSON(fn.Source.Folder.committed(), &past); err != nil {
-		return nil, false, err
+		return nil, false, false, err
 	}
-	last, busy := past, map[string]bool{}
+	last, taken := past, map[string]bool{}
 	for _, s := range flying {
 		if s.Sequence <= past.Sequence {
 			continue
 		}
 		if s.Sequence >= at.Next {
-			return &s, false, nil
+			return &s, true, false, nil
 		}
 		last.Sequence, last.End = s.Sequence, s.End
 		for _, a := range s.Files {
-			busy[a.Path] = true
+			taken[a.Path] = true
 		}
 	}
+	busy = last.Sequence > past.Sequence
 	stop, err := exists(fn.Source.Folder.stop())
 	if err != nil || last.Sequence-past.Sequence >= inFlight {
-		return nil, false, err
+		return nil, busy, false, err
 	}
-	l, whole, err := fn.look(past, busy)
+	l, whole, err := fn.look(past, taken)
 	if err != nil || !whole {
-		return nil, false, err
+		return nil, busy, false, err
 	}
 	frontier := fn.looked.Add(-2 * fn.Source.Poll).UnixMilli()
 	if stop { // nothing is waited for
@@ -219,16 +224,16 @@ func (fn *sourceFn) next(at position) (next *sealed, over bool, err error) {
 	start, files := cut(l.ready, last.End, frontier, fn.Source.Window.Milliseconds())
 	if len(files) > 0 {
 		s, err := fn.seal(last.Sequence+1, start, files, last.End)
-		return &s, false, err
+		return &s, true, false, err
 	}
 	if !stop {
-		return nil, false, nil
+		return nil, busy, false, nil
 	}
 	d := drained{Sequence: last.Sequence}
 	for _, w := range l.waiting {
 		d.Waiting = append(d.Waiting, w.path)
 	}
-	return nil, true, storage.WriteJSON(fn.Source.Folder.drained(), d)
+	return nil, busy, true, storage.WriteJSON(fn.Source.Folder.drained(), d)
 }
 
 // look looks at the files, at most once each poll. It says false where the looks so far
