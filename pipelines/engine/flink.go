@@ -52,11 +52,14 @@ func prepareFlink(ctx context.Context) error {
 
 // unbounded are options of Beam's runner for Flink that its Go SDK has no flags for. A
 // source that has no more input would be run to its end in one go, in which nothing is
-// checkpointed and no watermark gets through, unless sources are kept; and a bundle is to
-// be handed on soon, since watermarks wait for it at each stage.
+// checkpointed and no watermark gets through, unless sources are kept; a bundle is to be
+// handed on soon, since watermarks wait for it at each stage; and it is to be handed on before
+// a checkpoint, since what it made is kept back for the time of one and a watermark that
+// waited for it is not: windows would close without what belongs into them.
 var unbounded = map[string]string{
-	"shutdown_sources_after_idle_ms": strconv.Itoa(math.MaxInt64),
-	"max_bundle_time_mills":          "100",
+	"shutdown_sources_after_idle_ms":     strconv.Itoa(math.MaxInt64),
+	"max_bundle_time_mills":              "100",
+	"finish_bundle_before_checkpointing": "true",
 }
 
 // keepSources has the jobs that go to a job server be unbounded, until it is undone.

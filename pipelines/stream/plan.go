@@ -99,7 +99,11 @@ func (fn *planFn) ProcessElement(ctx context.Context, w beam.Window, _ int, take
 	if err != nil || o == nil {
 		return err
 	}
-	metas, err := o.read(ctx, gather(taken), gather(scanned), gather(rejects))
+	files := gather(taken)
+	if err := o.complete("files", len(files), len(o.Files)); err != nil {
+		return err
+	}
+	metas, err := o.read(ctx, files, gather(scanned), gather(rejects))
 	if err != nil {
 		return err
 	}
@@ -115,6 +119,15 @@ func (fn *planFn) ProcessElement(ctx context.Context, w beam.Window, _ int, take
 	}
 	done(o.Sequence)
 	return nil
+}
+
+// complete reports a window that a runner has closed before all was there that belongs into
+// it: it is tried again, and no window is ever published without.
+func (o *at) complete(what string, there, all int) error {
+	if there == all {
+		return nil
+	}
+	return fmt.Errorf("stream: window %d was closed with %d of its %d %s", o.Start, there, all, what)
 }
 
 func gather[T any](next func(*T) bool) (all []T) {
@@ -224,18 +237,21 @@ func (o *at) enterable(work *method.Work, history []trajectory.Meta) (high []tra
 // accepted.
 type layFn struct{ planner }
 
-// ProcessElement emits the numbers of the window's data files, and its sequence when it is
-// done.
+// ProcessElement emits the numbers of the window's data files, and how many they are when it
+// is done.
 func (fn *layFn) ProcessElement(ctx context.Context, w beam.Window, _ int, planned func(*int64) bool, outcomes func(*trajectory.Outcome) bool, failures func(*trajectory.Failure) bool, emit func(int64), done func(int64)) error {
 	o, err := fn.at(w)
-	if err != nil || o == nil || len(gather(planned)) == 0 {
+	if err == nil && o != nil {
+		err = o.complete("plans", len(gather(planned)), 1)
+	}
+	if err != nil || o == nil {
 		return err
 	}
 	own, err := loadRecords[trajectory.Meta](o.path(metasName))
 	if err != nil {
 		return err
 	}
-	work, _, err := o.plan(ctx, w, own) // as before: chains are composed of what was planned
+	work, batches, err := o.plan(ctx, w, own) // as before: chains are composed of what was planned
 	if err != nil {
 		return err
 	}
@@ -243,6 +259,9 @@ func (fn *layFn) ProcessElement(ctx context.Context, w beam.Window, _ int, plann
 	slices.SortFunc(work.Outcomes, func(a, b trajectory.Outcome) int { return cmp.Compare(a.Index, b.Index) })
 	letters := gather(failures)
 	slices.SortFunc(letters, func(a, b trajectory.Failure) int { return cmp.Compare(a.Batch, b.Batch) })
+	if err := o.complete("attempts", attempts(work.Outcomes, letters), pairs(batches)); err != nil {
+		return err
+	}
 	parts, err := datasetio.SaveShares(ctx, o.path(layoutName), func(yield func([]trajectory.Entry) bool) {
 		for part := range work.Mix.Layout(own, work.Stitches()) {
 			for i := range part.Entries {
@@ -264,8 +283,24 @@ func (fn *layFn) ProcessElement(ctx context.Context, w beam.Window, _ int, plann
 	for part := range parts {
 		emit(part)
 	}
-	done(o.Sequence)
+	done(parts)
 	return nil
+}
+
+// attempts counts those that came to something, or to nothing.
+func attempts(outcomes []trajectory.Outcome, failures []trajectory.Failure) int {
+	n := len(outcomes)
+	for _, f := range failures {
+		n += int(f.Pairs)
+	}
+	return n
+}
+
+func pairs(batches []trajectory.PairBatch) (n int) {
+	for _, b := range batches {
+		n += len(b.Pairs)
+	}
+	return n
 }
 
 // funnel is what came into the stages of a window, what went out, and why the rest did not.
@@ -304,10 +339,17 @@ type finishFn struct{ planner }
 // ProcessElement finishes a window.
 func (fn *finishFn) ProcessElement(ctx context.Context, w beam.Window, _ int, laid func(*int64) bool, parts func(*trajectory.PartInfo) bool) error {
 	o, err := fn.at(w)
-	if err != nil || o == nil || len(gather(laid)) == 0 {
+	count := gather(laid)
+	if err == nil && o != nil {
+		err = o.complete("layouts", len(count), 1)
+	}
+	if err != nil || o == nil {
 		return err
 	}
 	f := finished{Sequence: o.Sequence, Parts: gather(parts)}
+	if err := o.complete("data files", len(f.Parts), int(count[0])); err != nil {
+		return err
+	}
 	slices.SortFunc(f.Parts, func(a, b trajectory.PartInfo) int { return cmp.Compare(a.Index, b.Index) })
 	var r readFiles
 	var ranked plannedStitches

@@ -36,8 +36,9 @@ const (
 	// stay is how long the source keeps watch before it hands over to the runner, which
 	// may then checkpoint it. Flink's runner never forgets what it has for each time.
 	stay = 5 * time.Second
-	// stayBusy is the same while windows are on their way: Flink's runner passes a watermark
-	// on when the source comes back for the second time.
+	// stayBusy is the same while windows are on their way, and each time the watermark moves
+	// by the least there is: Flink's runner passes one on when the next one comes, at each
+	// stage that was at work.
 	stayBusy = 300 * time.Millisecond
 )
 
@@ -153,26 +154,27 @@ func (fn *sourceFn) ProcessElement(ctx context.Context, estimator *sdf.ManualWat
 		if wanted, err := exists(string(fn.Source.Lease)); err != nil || !wanted {
 			return sdf.StopProcessing(), errors.Join(err, fmt.Errorf("stream: given up: the driver ended, or another stream writes into %q", fn.Source.Out))
 		}
-		next, busy, over, err := fn.next(at)
+		v, err := fn.view(at)
 		if err != nil {
 			return sdf.StopProcessing(), err
 		}
-		if over {
+		if v.over && !v.busy { // before, the last watermark may not be through
 			rt.TryClaim(end)
 			return sdf.StopProcessing(), nil
 		}
-		if next != nil {
-			if !rt.TryClaim(next.Sequence) {
+		if v.next != nil {
+			if !rt.TryClaim(v.next.Sequence) {
 				return sdf.StopProcessing(), nil
 			}
-			for _, a := range next.Files {
+			for _, a := range v.next.Files {
 				// Late files are of the window that takes them.
-				emit(mtime.FromMilliseconds(min(max(a.Modified/1e6, next.Start), next.End-1)), a)
+				emit(mtime.FromMilliseconds(min(max(a.Modified/1e6, v.next.Start), v.next.End-1)), a)
 			}
-			estimator.UpdateWatermark(mtime.FromMilliseconds(next.End).ToTime())
+			estimator.UpdateWatermark(mtime.FromMilliseconds(v.next.End).ToTime())
 			return sdf.ResumeProcessingIn(0), nil
 		}
-		if lasted := time.Since(began); lasted > stay || busy && lasted > stayBusy {
+		if lasted := time.Since(began); lasted > stay || v.busy && lasted > stayBusy {
+			fn.nudge(estimator, v)
 			return sdf.ResumeProcessingIn(0), nil
 		}
 		select {
@@ -183,17 +185,32 @@ func (fn *sourceFn) ProcessElement(ctx context.Context, estimator *sdf.ManualWat
 	}
 }
 
-// next is the next window: one that was sealed before, or the one that can be sealed now;
-// nil where there is none yet. busy is whether windows are on their way, over whether there
-// will be none.
-func (fn *sourceFn) next(at position) (next *sealed, busy, over bool, err error) {
+// nudge moves the watermark by a millisecond, but not to the end of a window that is still to
+// come.
+func (fn *sourceFn) nudge(estimator *sdf.ManualWatermarkEstimator, v view) {
+	next := estimator.CurrentWatermark().Add(time.Millisecond)
+	if v.busy && (v.over || next.UnixMilli() < v.end+fn.Source.Window.Milliseconds()) {
+		estimator.UpdateWatermark(next)
+	}
+}
+
+// view is what the source sees.
+type view struct {
+	next *sealed // the next window; nil where there is none yet
+	busy bool    // whether windows are on their way
+	over bool    // whether there will be no more
+	end  int64   // of the last window that is on its way or published, ms since 1970
+}
+
+// view looks for the next window: one that was sealed before, or one that can be sealed now.
+func (fn *sourceFn) view(at position) (v view, err error) {
 	flying, err := fn.Source.Folder.inFlight() // before CURRENT, by which those are known that are gone
 	if err != nil {
-		return nil, false, false, err
+		return v, err
 	}
 	var past committed
 	if _, err := loadJSON(fn.Source.Folder.committed(), &past); err != nil {
-		return nil, false, false, err
+		return v, err
 	}
 	last, taken := past, map[string]bool{}
 	for _, s := range flying {
@@ -201,39 +218,44 @@ func (fn *sourceFn) next(at position) (next *sealed, busy, over bool, err error)
 			continue
 		}
 		if s.Sequence >= at.Next {
-			return &s, true, false, nil
+			return view{next: &s}, nil
 		}
 		last.Sequence, last.End = s.Sequence, s.End
 		for _, a := range s.Files {
 			taken[a.Path] = true
 		}
 	}
-	busy = last.Sequence > past.Sequence
+	v.busy, v.end = last.Sequence > past.Sequence, last.End
 	stop, err := exists(fn.Source.Folder.stop())
 	if err != nil || last.Sequence-past.Sequence >= inFlight {
-		return nil, busy, false, err
+		return v, err
 	}
-	l, whole, err := fn.look(past, taken)
-	if err != nil || !whole {
-		return nil, busy, false, err
+	l, settled, err := fn.look(past, taken)
+	if err != nil || !settled {
+		return v, err
 	}
 	frontier := fn.looked.Add(-2 * fn.Source.Poll).UnixMilli()
 	if stop { // nothing is waited for
 		frontier = time.Unix(1<<40, 0).UnixMilli()
 	}
-	start, files := cut(l.ready, last.End, frontier, fn.Source.Window.Milliseconds())
-	if len(files) > 0 {
+	if start, files := cut(l.ready, last.End, frontier, fn.Source.Window.Milliseconds()); len(files) > 0 {
 		s, err := fn.seal(last.Sequence+1, start, files, last.End)
-		return &s, true, false, err
+		v.next = &s
+		return v, err
 	}
-	if !stop {
-		return nil, busy, false, nil
+	if stop {
+		v.over, err = true, fn.drain(last.Sequence, l)
 	}
-	d := drained{Sequence: last.Sequence}
+	return v, err
+}
+
+// drain leaves behind what the last window is, and what was not taken.
+func (fn *sourceFn) drain(last int64, l looked) error {
+	d := drained{Sequence: last}
 	for _, w := range l.waiting {
 		d.Waiting = append(d.Waiting, w.path)
 	}
-	return nil, busy, true, storage.WriteJSON(fn.Source.Folder.drained(), d)
+	return storage.WriteJSON(fn.Source.Folder.drained(), d)
 }
 
 // look looks at the files, at most once each poll. It says false where the looks so far

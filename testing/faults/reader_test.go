@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"diffstitch/io/snapshot"
 )
@@ -23,7 +24,7 @@ func read(t *testing.T, out string) *reading {
 			select {
 			case <-r.over:
 				return
-			default:
+			case <-time.After(20 * time.Millisecond): // not all of this machine is the reader's
 			}
 			s, err := snapshot.Current(out)
 			if errors.Is(err, snapshot.ErrNoSnapshot) {

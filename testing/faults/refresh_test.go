@@ -47,7 +47,7 @@ func (d *days) made(t *testing.T) {
 
 func refreshArgs(data, out string) []string {
 	return []string{
-		"refresh", "--data", data, "--models", world.models, "--out", out, "--stitches", "24", "--batch", "8", "--candidates", "64", "--sampler-steps", "4",
+		"refresh", "--data", data, "--models", world.models, "--out", out, "--stitches", "16", "--batch", "8", "--refine", "off", "--candidates", "64", "--sampler-steps", "4",
 		"--delta", "off", "--min-acceptance", "0", "--tolerance", "0.9", "--row-group-rows", "500", "--part-rows", "3000", "--backend", "go", "--seed", "7",
 	}
 }
