@@ -146,6 +146,10 @@ bench-memory: build ## measure memory against the size of the data, up to 20 M t
 	DIFFSTITCH_BENCH_BINARY=$(CURDIR)/$(BINARY) DIFFSTITCH_BENCH_FLAGS='$(BENCH_FLAGS)' \
 		$(GO) test ./testing/bench -run '^$$' -bench Memory -benchtime 1x -timeout 2h
 
+.PHONY: bench-refresh
+bench-refresh: build ## compare refreshes after 5 % new data with the whole made anew
+	DIFFSTITCH_BENCH_BINARY=$(CURDIR)/$(BINARY) $(GO) test ./testing/bench -run '^$$' -bench Refresh -benchtime 1x -timeout 2h
+
 .PHONY: golden
 golden: ## rewrite the golden files of every package that has some
 	@{ grep -rlE --include='*_test.go' 'flag.(Bool|Lookup)\("update"' . || true; } | xargs -rn1 dirname | sort -u | while read -r package; do \
