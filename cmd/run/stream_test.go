@@ -13,7 +13,7 @@ import (
 func TestStreamingPage(t *testing.T) {
 	dir := t.TempDir()
 	for i, file := range []string{"before/log.parquet", "live/one.parquet", "live/two.parquet"} {
-		o := exchange.GenerateOptions{Out: filepath.Join(dir, file), Episodes: 20, Seed: uint64(i)}
+		o := exchange.GenerateOptions{Out: filepath.Join(dir, file), Episodes: 8, Seed: uint64(i)}
 		if err := os.MkdirAll(filepath.Dir(o.Out), 0o755); err != nil {
 			t.Fatal(err)
 		}
