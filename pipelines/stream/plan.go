@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"diffstitch/io/dataset"
@@ -111,6 +112,7 @@ func (fn *planFn) ProcessElement(ctx context.Context, w beam.Window, _ int, take
 	if err != nil {
 		return err
 	}
+	plans.Store(o.dir, laidOut{work, batches})
 	if err := storage.WriteJSON(o.path(plannedName), plannedStitches{len(work.Pools.Low), len(work.Pools.High)}); err != nil {
 		return err
 	}
@@ -206,6 +208,25 @@ func (o *at) plan(ctx context.Context, w beam.Window, own []trajectory.Meta) (*m
 	return &work, batches, err
 }
 
+// laidOut is what came of planning a window.
+type laidOut struct {
+	work    *method.Work
+	batches []trajectory.PairBatch
+}
+
+// plans are of the windows that this process has planned and not laid out, by their folders:
+// no more than are on their way, but for those that were given up.
+var plans sync.Map
+
+// planned is what came of planning the window, of which chains are composed: as this process
+// planned it, or planned again, which gives the same.
+func (o *at) planned(ctx context.Context, w beam.Window, own []trajectory.Meta) (*method.Work, []trajectory.PairBatch, error) {
+	if p, here := plans.LoadAndDelete(o.dir); here {
+		return p.(laidOut).work, p.(laidOut).batches, nil
+	}
+	return o.plan(ctx, w, own)
+}
+
 // history are the latest episodes before the window, by their places in its input.
 func (o *at) history() ([]trajectory.Meta, error) {
 	history, err := loadPast(o.History)
@@ -251,7 +272,7 @@ func (fn *layFn) ProcessElement(ctx context.Context, w beam.Window, _ int, plann
 	if err != nil {
 		return err
 	}
-	work, batches, err := o.plan(ctx, w, own) // as before: chains are composed of what was planned
+	work, batches, err := o.planned(ctx, w, own)
 	if err != nil {
 		return err
 	}

@@ -23,8 +23,8 @@ import (
 const (
 	duration = "DIFFSTITCH_SOAK"
 	// A file comes each so often, with so many episodes.
-	everyFile    = 500 * time.Millisecond
-	fileEpisodes = 8
+	everyFile    = time.Second
+	fileEpisodes = 4
 	// everyLook is how often memory is looked at.
 	everyLook = time.Second
 	// growth is by how much of itself memory may grow from the second third of a soak to the
