@@ -99,9 +99,6 @@ type Stream struct {
 	Rewritten int       `json:"rewritten"` // published files that were found to be others, since the parent
 	Original  Count     `json:"original"`
 	Stitched  Count     `json:"stitched"`
-	// LatencySeconds is how long after its file was last changed the latest of the window
-	// was published, and the earliest.
-	LatencySeconds [2]float64 `json:"latency_seconds"`
 }
 
 // Count is an amount of data.

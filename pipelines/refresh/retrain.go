@@ -38,8 +38,8 @@ type Training struct {
 	Steps int
 }
 
-// DefaultTraining is what flags change. New days of the same behaviour stay well below its
-// bounds: docs/refresh.md has figures.
+// DefaultTraining is what flags change. A new day of the same behaviour stays below its
+// bounds in the tests.
 func DefaultTraining() Training {
 	return Training{Policy: Never, MaxDistance: 0.5, MaxError: 1.5}
 }

@@ -46,7 +46,6 @@ const (
 	copiesName   = "in"
 	readName     = "read.json"
 	metasName    = "metas.parquet"
-	plannedName  = "planned.json"
 	layoutName   = "layout"
 	outcomesName = "outcomes.json"
 	failuresName = "failures.json"
@@ -179,7 +178,7 @@ func (f folder) inFlight() ([]sealed, error) {
 // seal writes down what is in a window, if nobody did, and gives what was written first.
 func (f folder) seal(s sealed) (sealed, error) {
 	dir := f.window(s.Start)
-	if err := errors.Join(storage.MkdirAll(storage.Join(dir, copiesName))); err != nil {
+	if err := storage.MkdirAll(storage.Join(dir, copiesName)); err != nil {
 		return s, fmt.Errorf("stream: sealing a window: %w", err)
 	}
 	text, err := json.Marshal(s)

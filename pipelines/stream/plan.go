@@ -48,12 +48,6 @@ type readFiles struct {
 	Episodes int64            `json:"episodes"`
 }
 
-// plannedStitches is what came of planning.
-type plannedStitches struct {
-	Low  int `json:"low"`  // episodes of the window
-	High int `json:"high"` // that may be entered
-}
-
 // planner gives a DoFn that embeds it the window that it is at.
 type planner struct {
 	Folder folder `json:"folder"`
@@ -113,9 +107,6 @@ func (fn *planFn) ProcessElement(ctx context.Context, w beam.Window, _ int, take
 		return err
 	}
 	plans.Store(o.dir, laidOut{work, batches})
-	if err := storage.WriteJSON(o.path(plannedName), plannedStitches{len(work.Pools.Low), len(work.Pools.High)}); err != nil {
-		return err
-	}
 	for _, b := range batches {
 		emit(b)
 	}
@@ -373,9 +364,8 @@ func (fn *finishFn) ProcessElement(ctx context.Context, w beam.Window, _ int, la
 	}
 	slices.SortFunc(f.Parts, func(a, b trajectory.PartInfo) int { return cmp.Compare(a.Index, b.Index) })
 	var r readFiles
-	var ranked plannedStitches
 	var stages []snapshot.Stage
-	for name, into := range map[string]any{readName: &r, plannedName: &ranked, outcomesName: &stages} {
+	for name, into := range map[string]any{readName: &r, outcomesName: &stages} {
 		there, err := loadJSON(o.path(name), into)
 		if err != nil || !there {
 			return errors.Join(err, fmt.Errorf("stream: window %d has no %s", o.Start, name))

@@ -239,7 +239,7 @@ func (fn *sourceFn) view(at position) (v view, err error) {
 		frontier = time.Unix(1<<40, 0).UnixMilli()
 	}
 	if start, files := cut(l.ready, last.End, frontier, fn.Source.Window.Milliseconds()); len(files) > 0 {
-		s, err := fn.seal(last.Sequence+1, start, files, last.End)
+		s, err := fn.seal(last.Sequence+1, start, files)
 		v.next = &s
 		return v, err
 	}
@@ -296,7 +296,7 @@ func (fn *sourceFn) learn(past committed) error {
 }
 
 // seal writes down what is in a window.
-func (fn *sourceFn) seal(sequence, start int64, files []ready, watermark int64) (sealed, error) {
+func (fn *sourceFn) seal(sequence, start int64, files []ready) (sealed, error) {
 	f := fn.Source.Folder
 	s := sealed{Sequence: sequence, Start: start, End: start + fn.Source.Window.Milliseconds(), History: f.history(sequence - inFlight)}
 	s.Input.Options, s.Input.CacheMB = fn.Source.Data.Options, fn.Source.CacheMB

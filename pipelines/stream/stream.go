@@ -153,6 +153,7 @@ type life struct {
 	ids       bool // whether D* has a column for ids that are text
 
 	stopping, again bool
+	looked          time.Time // when the models were, last
 	idle            time.Time // since when nothing was published or on its way
 	drained         *drained
 }
@@ -203,7 +204,7 @@ func (s *stream) begin(ctx context.Context) (*life, error) {
 			return nil, fmt.Errorf("stream: %w", err)
 		}
 	}
-	l := &life{stream: s, folder: f, idle: time.Now()}
+	l := &life{stream: s, folder: f, idle: time.Now(), looked: time.Now()}
 	var err error
 	if l.lease, err = engine.TakeLease(string(f)); err != nil {
 		return nil, err
@@ -314,7 +315,6 @@ const tick = 50 * time.Millisecond
 func (l *life) drive(ctx context.Context, drain <-chan struct{}, ended <-chan error, cancel context.CancelFunc) error {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	models := time.Now()
 	for {
 		select {
 		case err := <-ended:
@@ -332,7 +332,7 @@ func (l *life) drive(ctx context.Context, drain <-chan struct{}, ended <-chan er
 			}
 		case <-ticker.C:
 		}
-		if err := l.step(ctx, &models); err != nil {
+		if err := l.step(ctx); err != nil {
 			cancel()
 			<-ended
 			return err
@@ -350,9 +350,8 @@ func (l *life) drive(ctx context.Context, drain <-chan struct{}, ended <-chan er
 
 // settled publishes what is left when the pipeline has come to its end.
 func (l *life) settled(ctx context.Context) error {
-	models := time.Now()
 	for {
-		if err := l.step(ctx, &models); err != nil {
+		if err := l.step(ctx); err != nil {
 			return err
 		}
 		if l.drained != nil && l.publisher.last.Sequence >= l.drained.Sequence {
@@ -370,7 +369,7 @@ func (l *life) settled(ctx context.Context) error {
 }
 
 // step publishes what is finished, and looks whether the stream is to end.
-func (l *life) step(ctx context.Context, models *time.Time) error {
+func (l *life) step(ctx context.Context) error {
 	if err := l.publishAll(ctx); err != nil {
 		return err
 	}
@@ -395,10 +394,10 @@ func (l *life) step(ctx context.Context, models *time.Time) error {
 	if stop || l.isIdle() {
 		return l.stop(false)
 	}
-	if time.Since(*models) < 5*l.options.Poll {
+	if time.Since(l.looked) < 5*l.options.Poll {
 		return nil
 	}
-	*models = time.Now()
+	l.looked = time.Now()
 	if l.models.look() {
 		return l.swap()
 	}
