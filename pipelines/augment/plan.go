@@ -41,7 +41,7 @@ func PlanOf(o Options) (Plan, error) {
 		Runner:         o.Runner,
 		Out:            o.Out,
 		Batches:        (o.Stitches + batch - 1) / batch,
-		Models:         r.models(),
+		Models:         r.work.ModelHashes(),
 		Configuration:  r.configuration,
 	}, nil
 }

@@ -13,6 +13,7 @@ import (
 	"diffstitch/io/report"
 	"diffstitch/io/snapshot"
 	"diffstitch/io/storage"
+	"diffstitch/pipelines/augment/method"
 	"diffstitch/pipelines/failure"
 	"diffstitch/pipelines/observe"
 	"diffstitch/pipelines/version"
@@ -141,26 +142,9 @@ func (r *run) manifest() snapshot.Manifest {
 	for _, f := range r.files {
 		m.Inputs = append(m.Inputs, snapshot.Input{Path: f.Path, Bytes: f.Bytes, SHA256: f.SHA256})
 	}
-	m.Models = r.models()
-	for _, p := range r.parts {
-		m.Parts = append(m.Parts, snapshot.Part{File: "data/" + p.File, Rows: p.Rows, Bytes: p.Bytes, SHA256: p.SHA256})
-		m.Original.Episodes += p.Episodes - p.Stitched
-		m.Original.Transitions += p.Rows - p.StitchedRows
-		m.Stitched.Episodes += p.Stitched
-		m.Stitched.Transitions += p.StitchedRows
-		m.Repeated.Episodes += p.Repeated
-		m.Repeated.Transitions += p.RepeatedRows
-		m.Generated += p.BridgeRows
-		m.Placeholders += p.UnknownFinals
-	}
+	m.Models = r.work.ModelHashes()
+	method.AddParts(&m, r.parts)
 	return m
-}
-
-func (r *run) models() (list []snapshot.Model) {
-	for _, kind := range r.work.Models.Kinds {
-		list = append(list, snapshot.Model{Kind: string(kind), SHA256: r.work.Models.Models[kind].Hash})
-	}
-	return list
 }
 
 // measured lists the metrics of the run's pipelines in an order that does not

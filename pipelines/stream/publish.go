@@ -14,6 +14,7 @@ import (
 	"diffstitch/io/snapshot"
 	"diffstitch/io/storage"
 	"diffstitch/io/trajectory"
+	"diffstitch/modelops/training"
 	"diffstitch/pipelines/augment/method"
 	"diffstitch/pipelines/version"
 )
@@ -174,32 +175,19 @@ func (p *publisher) done(s *sealed, f *finished) error {
 func (p *publisher) manifest(s *sealed, f *finished) snapshot.Manifest {
 	of := p.parent.Manifest
 	m := snapshot.Manifest{
-		Software: version.Software, Method: string("diffstitch"), Backend: p.backend, Runner: p.options.Runner, Seed: p.options.Seed,
+		Software: version.Software, Method: string(training.MethodDiffStitch), Backend: p.backend, Runner: p.options.Runner, Seed: p.options.Seed,
 		ObservationDim: p.work.Shape.ObservationDim, ActionDim: p.work.Shape.ActionDim,
-		Inputs: append(slices.Clone(of.Inputs), f.Inputs...), Stages: f.Stages,
+		Models: p.work.ModelHashes(), Inputs: append(slices.Clone(of.Inputs), f.Inputs...), Stages: f.Stages,
 		Original: of.Original, Stitched: of.Stitched, Repeated: of.Repeated, Generated: of.Generated, Placeholders: of.Placeholders,
 	}
 	if p.parent.ID != "" {
 		m.Parts = p.parent.Inherit()
 	}
-	for _, kind := range p.work.Models.Kinds {
-		m.Models = append(m.Models, snapshot.Model{Kind: string(kind), SHA256: p.work.Models.Models[kind].Hash})
-	}
 	own := snapshot.Stream{
 		Sequence: s.Sequence, Start: time.UnixMilli(s.Start).UTC(), End: time.UnixMilli(s.End).UTC(),
 		Files: len(f.Inputs), Late: s.Late, Rewritten: len(p.rewritten),
 	}
-	for _, part := range f.Parts {
-		m.Parts = append(m.Parts, snapshot.Part{File: "data/" + part.File, Rows: part.Rows})
-		own.Original.Episodes += part.Episodes - part.Stitched
-		own.Original.Transitions += part.Rows - part.StitchedRows
-		own.Stitched.Episodes += part.Stitched
-		own.Stitched.Transitions += part.StitchedRows
-		m.Generated += part.BridgeRows
-		m.Placeholders += part.UnknownFinals
-	}
-	m.Original.Add(own.Original)
-	m.Stitched.Add(own.Stitched)
+	own.Original, own.Stitched = method.AddParts(&m, f.Parts)
 	m.Stream = &own
 	return m
 }

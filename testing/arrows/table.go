@@ -49,7 +49,7 @@ var arrows = map[string][]string{
 	"cmd/run": {"pipelines/...", "transforms/...", "modelops/...", "io/..."},
 
 	"pipelines/augment":              {"pipelines/augment/method", "pipelines/augment/sample", "pipelines/engine", "pipelines/failure", "pipelines/input", "pipelines/modelset", "pipelines/observe", "pipelines/version", "transforms/mix", "modelops/...", "io/dataset", "io/datasetio", "io/report", "io/snapshot", "io/storage", "io/trajectory"},
-	"pipelines/augment/method":       {"pipelines/augment/sample", "pipelines/observe", "transforms/...", "modelops/...", "io/datasetio", "io/report", "io/storage", "io/trajectory"},
+	"pipelines/augment/method":       {"pipelines/augment/sample", "pipelines/observe", "transforms/...", "modelops/...", "io/datasetio", "io/report", "io/snapshot", "io/storage", "io/trajectory"},
 	"pipelines/augment/sample":       {"io/trajectory"},
 	"pipelines/demo":                 {"pipelines/augment", "pipelines/engine", "pipelines/evaluate", "pipelines/evaluate/truth", "pipelines/exchange", "pipelines/failure", "pipelines/input", "pipelines/observe", "pipelines/train", "modelops/...", "io/report", "io/snapshot", "io/trajectory"},
 	"pipelines/engine":               {"pipelines/engine/embedded", "pipelines/failure", "pipelines/observe", "modelops/...", "io/storage"},
