@@ -30,6 +30,7 @@ type publisher struct {
 	folder        folder
 	work          *method.Work
 	backend       string
+	originalIDs   bool // whether D* has a column for them
 
 	parent  snapshot.Snapshot // the current one, zero where there is none
 	inputs  map[string]bool   // published, by path
@@ -177,6 +178,9 @@ func (p *publisher) manifest(s *sealed, f *finished) snapshot.Manifest {
 	m := snapshot.Manifest{
 		Software: version.Software, Method: string(training.MethodDiffStitch), Backend: p.backend, Runner: p.options.Runner, Seed: p.options.Seed,
 		ObservationDim: p.work.Shape.ObservationDim, ActionDim: p.work.Shape.ActionDim,
+		Schema: dataset.Columns(dataset.WriterConfig{
+			ObservationDim: p.work.Shape.ObservationDim, ActionDim: p.work.Shape.ActionDim, OriginalIDs: p.originalIDs,
+		}),
 		Models: p.work.ModelHashes(), Inputs: append(slices.Clone(of.Inputs), f.Inputs...), Stages: f.Stages,
 		Original: of.Original, Stitched: of.Stitched, Repeated: of.Repeated, Generated: of.Generated, Placeholders: of.Placeholders,
 	}

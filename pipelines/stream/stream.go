@@ -271,7 +271,7 @@ func (l *life) takeUp(ctx context.Context, backend string) error {
 		return fmt.Errorf("stream: %w", err)
 	}
 	l.publisher = publisher{
-		options: o, configuration: configuration, folder: l.folder, work: &l.work, backend: backend,
+		options: o, configuration: configuration, folder: l.folder, work: &l.work, backend: backend, originalIDs: l.ids,
 		parent: current, inputs: map[string]bool{}, history: r.latest, last: committed{Sequence: r.sequence, Snapshot: current.ID},
 	}
 	for _, in := range current.Manifest.Inputs {

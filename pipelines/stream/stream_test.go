@@ -192,6 +192,9 @@ func TestFilesThatArrive(t *testing.T) {
 		if got := s.Manifest.Stream; got == nil || got.Sequence != int64(i) || got.Files != 1 || len(s.Manifest.Parts) != i+1 {
 			t.Errorf("window %d of the stream is %+v, of %d parts", i, got, len(s.Manifest.Parts))
 		}
+		if len(s.Manifest.Schema) == 0 {
+			t.Error("the manifest says no columns")
+		}
 	}
 	got := r.end(t)
 	if got.Windows != 4 || got.Files != 4 || got.Late != 0 || got.Original.Episodes != 48 || got.Stitched.Episodes == 0 {
