@@ -72,3 +72,14 @@ func LoadDeadLetters(dir string) ([]trajectory.Failure, error) {
 	}
 	return all, nil
 }
+
+// WriteFailures writes dead letters for readers, a line each.
+func WriteFailures(w io.Writer, failures []trajectory.Failure) error {
+	lines := json.NewEncoder(w)
+	for _, f := range failures {
+		if err := lines.Encode(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}

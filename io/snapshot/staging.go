@@ -192,6 +192,11 @@ func (s *Staging) RejectsDir() string { return storage.Join(s.Dir(), "rejects") 
 // ReportPath is where the HTML report goes.
 func (s *Staging) ReportPath() string { return storage.Join(s.Dir(), "report", "index.html") }
 
+// Write writes a file of the staging, which is not there, whole, again if need be.
+func (s *Staging) Write(path string, write func(io.Writer) error) error {
+	return storage.Again(func() error { return storage.CreateWhole(path, write) })
+}
+
 // WorkDir is scratch space that is not published.
 func (s *Staging) WorkDir() string { return storage.Join(s.root(), "work") }
 

@@ -13,6 +13,19 @@ import (
 	"diffstitch/io/storage/bucket"
 )
 
+// Copy copies a file, of this machine or not, which is there whole or not at all.
+func Copy(from, to string) error {
+	f, err := Open(from)
+	if err != nil {
+		return err
+	}
+	defer f.Close() // nothing was written
+	return WriteWhole(to, func(w io.Writer) error {
+		_, err := io.Copy(w, f.Reader())
+		return err
+	})
+}
+
 // WriteWhole writes a file, which is there whole or not at all.
 func WriteWhole(path string, write func(io.Writer) error) (err error) {
 	if IsRemote(path) {

@@ -1,7 +1,6 @@
 package augment
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -41,7 +40,7 @@ func (r *run) checkFailures(attempted int64) error {
 		return nil
 	}
 	path := r.staging.FailuresPath()
-	if err := write(path, r.writeFailures); err != nil {
+	if err := r.writeFailures(path); err != nil {
 		return err
 	}
 	first := r.failures[0]
@@ -49,15 +48,9 @@ func (r *run) checkFailures(attempted int64) error {
 		r.failed(), attempted, r.method.Words().Attempts, r.options.MaxFailedShare, first.Stage, first.Batch, first.Error, path)
 }
 
-// writeFailures writes the dead letters, a line each.
-func (r *run) writeFailures(w io.Writer) error {
-	lines := json.NewEncoder(w)
-	for _, f := range r.failures {
-		if err := lines.Encode(f); err != nil {
-			return err
-		}
-	}
-	return nil
+// writeFailures writes the dead letters to a file.
+func (r *run) writeFailures(path string) error {
+	return r.staging.Write(path, func(w io.Writer) error { return datasetio.WriteFailures(w, r.failures) })
 }
 
 // attempted is the funnel from the plan to D_aug.

@@ -41,7 +41,7 @@ func (r *run) publish(judge Judge) (snapshot.Snapshot, error) {
 			return none, err
 		}
 	}
-	if err := write(r.staging.ReportPath(), func(w io.Writer) error { return report.Write(w, page) }); err != nil {
+	if err := r.staging.Write(r.staging.ReportPath(), func(w io.Writer) error { return report.Write(w, page) }); err != nil {
 		return none, err
 	}
 	if _, err := r.staging.Commit(manifest); err != nil {
@@ -90,11 +90,11 @@ func (r *run) refuse(page report.Report, m snapshot.Manifest, why error) error {
 
 func (r *run) writeRejects() error {
 	inputs := storage.Join(r.staging.RejectsDir(), "inputs.jsonl")
-	if err := write(inputs, func(w io.Writer) error { return dataset.WriteRejects(w, r.rejects) }); err != nil {
+	if err := r.staging.Write(inputs, func(w io.Writer) error { return dataset.WriteRejects(w, r.rejects) }); err != nil {
 		return err
 	}
 	failures := storage.Join(r.staging.RejectsDir(), "failures.jsonl")
-	if err := write(failures, r.writeFailures); err != nil {
+	if err := r.writeFailures(failures); err != nil {
 		return err
 	}
 	return r.writeAttempts()
@@ -106,7 +106,7 @@ func (r *run) writeAttempts() error {
 	if file == "" {
 		return nil
 	}
-	return write(storage.Join(r.staging.RejectsDir(), file), func(w io.Writer) error {
+	return r.staging.Write(storage.Join(r.staging.RejectsDir(), file), func(w io.Writer) error {
 		encoder := json.NewEncoder(w)
 		for line := range lines {
 			if err := encoder.Encode(line); err != nil {
@@ -115,11 +115,6 @@ func (r *run) writeAttempts() error {
 		}
 		return nil
 	})
-}
-
-// write writes a file of the snapshot to be, again if need be.
-func write(path string, write func(io.Writer) error) error {
-	return storage.Again(func() error { return storage.CreateWhole(path, write) })
 }
 
 func (r *run) manifest() snapshot.Manifest {

@@ -3,7 +3,6 @@ package stream
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"strings"
 
@@ -109,21 +108,9 @@ func copyFolder(from, to string) error {
 		if e.IsDir() || strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		if err := copyFile(storage.Join(from, e.Name()), storage.Join(to, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := storage.Copy(storage.Join(from, e.Name()), storage.Join(to, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	return nil
-}
-
-func copyFile(from, to string) error {
-	f, err := storage.Open(from)
-	if err != nil {
-		return err
-	}
-	defer f.Close() // nothing was written
-	return storage.WriteWhole(to, func(w io.Writer) error {
-		_, err := io.Copy(w, f.Reader())
-		return err
-	})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"diffstitch/io/dataset"
+	"diffstitch/io/datasetio"
 	"diffstitch/io/report"
 	"diffstitch/io/snapshot"
 	"diffstitch/io/storage"
@@ -135,15 +136,7 @@ func adopt(from, to string) error {
 	if !storage.IsRemote(to) && os.Link(from, to) == nil {
 		return nil
 	}
-	f, err := storage.Open(from)
-	if err != nil {
-		return err
-	}
-	defer f.Close() // nothing was written
-	return storage.WriteWhole(to, func(w io.Writer) error {
-		_, err := io.Copy(w, f.Reader())
-		return err
-	})
+	return storage.Copy(from, to)
 }
 
 // done leaves a window behind, published with what was finished of it, or discarded.
@@ -208,16 +201,8 @@ func (p *publisher) writeRejects(staging *snapshot.Staging, dir string) error {
 	}
 	rejects := append(r.Rejects, p.rewritten...)
 	return errors.Join(
-		storage.CreateWhole(storage.Join(staging.RejectsDir(), "inputs.jsonl"), func(w io.Writer) error { return dataset.WriteRejects(w, rejects) }),
-		storage.CreateWhole(storage.Join(staging.RejectsDir(), "failures.jsonl"), func(w io.Writer) error {
-			lines := json.NewEncoder(w)
-			for _, f := range letters {
-				if err := lines.Encode(f); err != nil {
-					return err
-				}
-			}
-			return nil
-		}))
+		staging.Write(storage.Join(staging.RejectsDir(), "inputs.jsonl"), func(w io.Writer) error { return dataset.WriteRejects(w, rejects) }),
+		staging.Write(storage.Join(staging.RejectsDir(), "failures.jsonl"), func(w io.Writer) error { return datasetio.WriteFailures(w, letters) }))
 }
 
 func (p *publisher) writeReport(staging *snapshot.Staging, m snapshot.Manifest) error {
@@ -232,7 +217,7 @@ func (p *publisher) writeReport(staging *snapshot.Staging, m snapshot.Manifest) 
 		},
 		Stages: m.Stages, Configuration: p.configuration,
 	}
-	return storage.CreateWhole(staging.ReportPath(), func(w io.Writer) error { return report.Write(w, page) })
+	return staging.Write(staging.ReportPath(), func(w io.Writer) error { return report.Write(w, page) })
 }
 
 // remove removes a file that may be gone.
