@@ -96,12 +96,9 @@ type windowChoicesFn struct {
 }
 
 func (fn *windowChoicesFn) ProcessElement(ctx context.Context, w beam.Window, batch trajectory.PairBatch, emit func(trajectory.Ends), dead func(trajectory.Failure)) error {
-	goesOn, done, err := fn.at(w)
-	if !goesOn {
-		return err
-	}
-	defer done()
-	return fn.choicesFn.ProcessElement(ctx, batch, inWindow(fn.Path, w), emit, dead)
+	return fn.in(w, func() error {
+		return fn.choicesFn.ProcessElement(ctx, batch, inWindow(fn.Path, w), emit, dead)
+	})
 }
 
 func (fn *choicesFn) choose(batch trajectory.PairBatch, staged string) (trajectory.Ends, error) {

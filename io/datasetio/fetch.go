@@ -42,17 +42,21 @@ func (f *fetcher) Teardown() error {
 	return nil
 }
 
-// at readies the store of an element's window, until done is called. It says false where
-// the window is over.
-func (f *fetcher) at(w beam.Window) (goesOn bool, done func(), err error) {
+// in does work on the store of an element's window, unless the window is over.
+func (f *fetcher) in(w beam.Window, work func() error) error {
 	if f.Input.Windows == "" {
-		return true, func() {}, nil
+		return work()
 	}
-	f.store, err = OpenWindow(f.Input, w)
-	if f.store == nil {
-		return false, func() {}, err
+	st, err := OpenWindow(f.Input, w)
+	if st == nil {
+		return err
 	}
-	return err == nil, func() { _ = f.store.Close() }, err // of what is read only nothing is lost
+	defer func() { _ = st.Close() }() // of what is read only nothing is lost
+	if err != nil {
+		return err
+	}
+	f.store = st
+	return work()
 }
 
 // appendState fetches one state.
@@ -73,13 +77,10 @@ func LowEnds(s beam.Scope, in Input, batches beam.PCollection) (ends, dead beam.
 type lowEndsFn struct{ fetcher }
 
 func (fn *lowEndsFn) ProcessElement(ctx context.Context, w beam.Window, batch trajectory.PairBatch, emit func(trajectory.PairBatch), dead func(trajectory.Failure)) error {
-	goesOn, done, err := fn.at(w)
-	if !goesOn {
-		return err
-	}
-	defer done()
-	work := func() (trajectory.PairBatch, error) { return fn.ends(ctx, batch) }
-	return attempt.Batch(ctx, "ends", batch.Span(), work, emit, dead)
+	return fn.in(w, func() error {
+		work := func() (trajectory.PairBatch, error) { return fn.ends(ctx, batch) }
+		return attempt.Batch(ctx, "ends", batch.Span(), work, emit, dead)
+	})
 }
 
 func (fn *lowEndsFn) ends(ctx context.Context, batch trajectory.PairBatch) (trajectory.PairBatch, error) {
@@ -108,13 +109,10 @@ func Entries(s beam.Scope, in Input, batches beam.PCollection) (ends, dead beam.
 type entriesFn struct{ fetcher }
 
 func (fn *entriesFn) ProcessElement(ctx context.Context, w beam.Window, batch trajectory.PairBatch, emit func(trajectory.Ends), dead func(trajectory.Failure)) error {
-	goesOn, done, err := fn.at(w)
-	if !goesOn {
-		return err
-	}
-	defer done()
-	work := func() (trajectory.Ends, error) { return fn.entries(ctx, batch) }
-	return attempt.Batch(ctx, "entries", batch.Span(), work, emit, dead)
+	return fn.in(w, func() error {
+		work := func() (trajectory.Ends, error) { return fn.entries(ctx, batch) }
+		return attempt.Batch(ctx, "entries", batch.Span(), work, emit, dead)
+	})
 }
 
 func (fn *entriesFn) entries(ctx context.Context, batch trajectory.PairBatch) (ends trajectory.Ends, err error) {
@@ -143,13 +141,10 @@ type contextsFn struct {
 }
 
 func (fn *contextsFn) ProcessElement(ctx context.Context, w beam.Window, batch trajectory.PairBatch, emit func(trajectory.Contexts), dead func(trajectory.Failure)) error {
-	goesOn, done, err := fn.at(w)
-	if !goesOn {
-		return err
-	}
-	defer done()
-	work := func() (trajectory.Contexts, error) { return fn.contexts(ctx, batch) }
-	return attempt.Batch(ctx, "contexts", batch.Span(), work, emit, dead)
+	return fn.in(w, func() error {
+		work := func() (trajectory.Contexts, error) { return fn.contexts(ctx, batch) }
+		return attempt.Batch(ctx, "contexts", batch.Span(), work, emit, dead)
+	})
 }
 
 func (fn *contextsFn) contexts(ctx context.Context, batch trajectory.PairBatch) (trajectory.Contexts, error) {

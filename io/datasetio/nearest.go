@@ -59,15 +59,12 @@ type nearestFn struct {
 }
 
 func (fn *nearestFn) ProcessElement(ctx context.Context, w beam.Window, batch trajectory.Imagined, emit func(trajectory.Ends), dead func(trajectory.Failure)) error {
-	goesOn, done, err := fn.at(w)
-	if !goesOn {
-		return err
-	}
-	defer done()
-	reach := fn.Reach
-	reach.Pool = inWindow(reach.Pool, w)
-	work := func() (trajectory.Ends, error) { return fn.nearest(reach, batch) }
-	return attempt.Batch(ctx, "nearest", batch.Batch.Span(), work, emit, dead)
+	return fn.in(w, func() error {
+		reach := fn.Reach
+		reach.Pool = inWindow(reach.Pool, w)
+		work := func() (trajectory.Ends, error) { return fn.nearest(reach, batch) }
+		return attempt.Batch(ctx, "nearest", batch.Batch.Span(), work, emit, dead)
+	})
 }
 
 func (fn *nearestFn) nearest(reach Reach, in trajectory.Imagined) (trajectory.Ends, error) {

@@ -61,17 +61,14 @@ type writeFn struct {
 }
 
 func (fn *writeFn) ProcessElement(ctx context.Context, w beam.Window, part int64, emit func(trajectory.PartInfo)) error {
-	goesOn, done, err := fn.at(w)
-	if !goesOn {
-		return err
-	}
-	defer done()
-	info, err := attempt.Do(ctx, "part", strconv.FormatInt(part, 10), func() (trajectory.PartInfo, error) { return fn.write(ctx, w, part) })
-	if err != nil {
-		return err
-	}
-	emit(info)
-	return nil
+	return fn.in(w, func() error {
+		info, err := attempt.Do(ctx, "part", strconv.FormatInt(part, 10), func() (trajectory.PartInfo, error) { return fn.write(ctx, w, part) })
+		if err != nil {
+			return err
+		}
+		emit(info)
+		return nil
+	})
 }
 
 func (fn *writeFn) write(ctx context.Context, at beam.Window, part int64) (trajectory.PartInfo, error) {

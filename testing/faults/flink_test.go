@@ -20,13 +20,19 @@ import (
 // victims are the processes that are killed in turn.
 var victims = []string{"worker", flink.TaskManager, "worker", "driver"}
 
+// buildBoot builds the program that TaskManagers start workers by, beside the binary.
+func buildBoot(t *testing.T) {
+	t.Helper()
+	must(t, command(t, "go", "build", "-o", filepath.Join(world.dir, "boot"), "github.com/apache/beam/sdks/v2/go/container"))
+}
+
 // TestKillOnFlink kills workers, the TaskManager and the driver of augmentations
 // on a cluster at random points. Flink restarts what it lost; a killed driver is
 // started again beside what is left of its job.
 func TestKillOnFlink(t *testing.T) {
 	setup(t)
 	cluster := flink.Start(t, flink.Cluster, "FLINK_RESTARTS=10")
-	must(t, command(t, "go", "build", "-o", filepath.Join(world.dir, "boot"), "github.com/apache/beam/sdks/v2/go/container"))
+	buildBoot(t)
 	flags := cluster.On("PROCESS").Flags
 	start := time.Now()
 	must(t, stitching.augment(t, "", filepath.Join(t.TempDir(), "out"), flags...))
@@ -62,7 +68,7 @@ func TestKillOnFlink(t *testing.T) {
 func TestKillTheStreamOnFlink(t *testing.T) {
 	setup(t)
 	cluster := flink.Start(t, flink.Cluster, "FLINK_RESTARTS=1000", "FLINK_CHECKPOINTS=2s")
-	must(t, command(t, "go", "build", "-o", filepath.Join(world.dir, "boot"), "github.com/apache/beam/sdks/v2/go/container"))
+	buildBoot(t)
 	l, rng := newTally(t), rand.New(rand.NewPCG(5, 5))
 	root := t.TempDir()
 	data, out := filepath.Join(root, "data"), filepath.Join(root, "out")
@@ -196,7 +202,7 @@ func TestFaultsOnFlink(t *testing.T) {
 			// Workers have the environment of the TaskManager.
 			t.Setenv("DIFFSTITCH_FAULTS", fmt.Sprintf("seed=1 log=%s %s", log, test.plan))
 			cluster := flink.Start(t, flink.Cluster, "FLINK_RESTARTS=10")
-			must(t, command(t, "go", "build", "-o", filepath.Join(world.dir, "boot"), "github.com/apache/beam/sdks/v2/go/container"))
+			buildBoot(t)
 			out := filepath.Join(t.TempDir(), "out")
 			must(t, test.of.augment(t, "", out, cluster.On("PROCESS").Flags...))
 			l.runs++

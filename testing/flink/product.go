@@ -6,8 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
+	"time"
 
+	"diffstitch/pipelines/stream"
 	"diffstitch/testing/fixture"
 )
 
@@ -61,4 +64,38 @@ func RunJSON[T any](t testing.TB, p Product, dir string, args ...string) (result
 		t.Fatalf("%s: %v\n%s", p.Name, err, out)
 	}
 	return result
+}
+
+// Streaming is a stream that runs.
+type Streaming struct {
+	command       *exec.Cmd
+	printed, said bytes.Buffer
+}
+
+// Stream starts a stream in a folder.
+func (p Product) Stream(t testing.TB, dir string, args ...string) *Streaming {
+	t.Helper()
+	s := &Streaming{command: p.Command(t, dir, append([]string{"stream", "--json"}, args...)...)}
+	s.command.Stdout, s.command.Stderr = &s.printed, &s.said
+	if err := s.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Drain asks a stream to end, which must go well, and gives what it came to.
+func (s *Streaming) Drain(t testing.TB) (came stream.Summary) {
+	t.Helper()
+	if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(2*time.Minute, func() { _ = s.command.Process.Kill() }) // the test fails then
+	defer timer.Stop()
+	if err := s.command.Wait(); err != nil {
+		t.Fatalf("the stream did not end well: %v\n%s", err, s.said.Bytes())
+	}
+	if err := json.Unmarshal(s.printed.Bytes(), &came); err != nil {
+		t.Fatalf("%v: %q", err, s.printed.Bytes())
+	}
+	return came
 }

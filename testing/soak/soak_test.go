@@ -5,17 +5,13 @@
 package soak
 
 import (
-	"bytes"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
 	"diffstitch/io/snapshot"
-	"diffstitch/pipelines/stream"
 	"diffstitch/testing/fixture"
 	"diffstitch/testing/flink"
 )
@@ -49,13 +45,8 @@ func soak(t *testing.T, p flink.Product, length time.Duration) {
 	flink.Product{Name: "generate"}.Run(t, dir, "generate", "pointmaze", "--out", "maze.parquet", "--episodes", "40", "--seed", "5")
 	flink.Product{Name: "train"}.Run(t, dir, "train", "--data", "maze.parquet", "--models", "models", "--steps", "40", "--seed", "2", "--backend", "go")
 	feed := fixture.StartFeed(t, filepath.Join(dir, "live"), everyFile, fileEpisodes)
-	cmd := p.Command(t, dir, "stream", "--data", "live", "--models", "models", "--out", "out", "--window", "5s", "--poll", "500ms", "--json",
+	running := p.Stream(t, dir, "--data", "live", "--models", "models", "--out", "out", "--window", "5s", "--poll", "500ms",
 		"--batch", "16", "--candidates", "64", "--sampler-steps", "4", "--delta", "off", "--refine", "off", "--backend", "go", "--seed", "7")
-	var said, printed bytes.Buffer
-	cmd.Stderr, cmd.Stdout = &said, &printed
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
 	resident, reads := map[string][]int64{}, 0
 	out := filepath.Join(dir, "out")
 	for end := time.Now().Add(length); time.Now().Before(end); time.Sleep(everyLook) {
@@ -70,15 +61,9 @@ func soak(t *testing.T, p flink.Product, length time.Duration) {
 		}
 	}
 	files := feed.End()
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Fatalf("the stream did not end well: %v\n%s", err, said.String())
-	}
-	var s stream.Summary
-	if err := json.Unmarshal(printed.Bytes(), &s); err != nil || s.Files != files {
-		t.Errorf("%d of %d files are published (%v)", s.Files, files, err)
+	s := running.Drain(t)
+	if s.Files != files {
+		t.Errorf("%d of %d files are published", s.Files, files)
 	}
 	lost, doubled := feed.Check(t, out)
 	t.Logf("%s, %v: %d files in %d windows, %.1f original and %.1f stitched episodes per second, from file to snapshot %.1f s in the median, %.1f s at 90%%, %.1f s at most; %d rows lost, %d doubled; %d reads",
