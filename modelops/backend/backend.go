@@ -33,7 +33,16 @@ type Info struct {
 	Description string
 	// Notice is one line for the user, empty when there is nothing to say.
 	Notice string
+	// Roundoff is the relative error of a value before it is multiplied in a matrix
+	// product of float32.
+	Roundoff float64
 }
+
+// The errors of rounding to float32, and to TF32.
+const (
+	singleRoundoff = 1.0 / (1 << 24)
+	tf32Roundoff   = 1.0 / (1 << 11)
+)
 
 // Open returns the process's backend of that name. It never downloads, and
 // never waits for a network.
@@ -101,7 +110,7 @@ var openGo = sync.OnceValues(func() (opened, error) {
 	if err := unlimitWorkers(engine); err != nil {
 		return opened{}, err
 	}
-	return opened{backend: engine, info: Info{Name: Go, Kind: Go, Description: engine.Description()}}, nil
+	return opened{backend: engine, info: Info{Name: Go, Kind: Go, Description: engine.Description(), Roundoff: singleRoundoff}}, nil
 })
 
 // unlimitWorkers does what the backend's option "parallelism=-1" does, without

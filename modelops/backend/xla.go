@@ -36,10 +36,18 @@ var openXLA = sync.OnceValues(func() (opened, error) {
 			why = fmt.Errorf("XLA plugin %q does not load: %w", config, err)
 			continue
 		}
-		return opened{backend: engine, info: Info{Name: XLA, Kind: XLA, Description: engine.Description()}}, nil
+		return opened{backend: engine, info: Info{Name: XLA, Kind: XLA, Description: engine.Description(), Roundoff: roundoff(engine)}}, nil
 	}
 	return opened{}, why
 })
+
+// roundoff is Info's.
+func roundoff(engine compute.Backend) float64 {
+	if x, ok := engine.(*xla.Backend); ok && !x.DotGeneralUseTF32 {
+		return singleRoundoff
+	}
+	return tf32Roundoff
+}
 
 // xlaConfigs lists the configurations to try, in order.
 func xlaConfigs() ([]string, error) {

@@ -18,6 +18,7 @@ type modelSet struct {
 	policy      *training.Policy
 	regressors  map[training.Kind]*training.Regressor
 	refiners    []*refiner // from the shortest stretches to the longest
+	peaks       *peaks
 }
 
 // resident is a set of models that is on its device, is being loaded there or is
@@ -149,6 +150,11 @@ func (m *modelSet) load(k key, kind training.Kind, saved checkpoint.Model, weigh
 			return err
 		}
 		m.sampler = s
+		if k.peaks {
+			if m.peaks, err = newPeaks(k, s.states, PeakWidth(saved.ObservationDim)); err != nil {
+				return err
+			}
+		}
 		return s.warm(s.prepare)
 	case training.SynthER:
 		s, err := newSynthesizer(k, saved, weights)
@@ -235,6 +241,9 @@ func (m *modelSet) finalize() {
 	}
 	for _, r := range m.refiners {
 		r.Finalize()
+	}
+	if m.peaks != nil {
+		m.peaks.Finalize()
 	}
 }
 

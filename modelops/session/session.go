@@ -41,6 +41,8 @@ type Options struct {
 	Return float32
 	// Refine makes ready to refine bridges.
 	Refine bool `json:",omitempty"`
+	// Peaks makes ready to compare many states with those imagined.
+	Peaks bool `json:",omitempty"`
 	// Concurrency is how many calls may run on the device at once, of all the
 	// process's sessions; 0 means 1. On the pure-Go backend it is always 1.
 	Concurrency int
@@ -140,7 +142,7 @@ func newSession(opts Options) (*Session, error) {
 		return nil, err
 	}
 	info.Backend = described
-	k := key{hashes: info.Hashes(), engine: engine, batch: opts.Batch, sampler: opts.Sampler, target: opts.Return, steps: opts.Steps, refine: opts.Refine}
+	k := key{hashes: info.Hashes(), engine: engine, batch: opts.Batch, sampler: opts.Sampler, target: opts.Return, steps: opts.Steps, refine: opts.Refine, peaks: opts.Peaks}
 	return &Session{options: opts, key: k, info: info}, nil
 }
 
@@ -212,4 +214,5 @@ type key struct {
 	target  float32
 	steps   int
 	refine  bool
+	peaks   bool
 }

@@ -172,18 +172,30 @@ func (fn *stepsFn) estimate(ctx context.Context, ends trajectory.Ends) (trajecto
 	dim := fn.Info().ObservationDim
 	whole := fn.Info().Horizon * dim
 	rollouts, targets := fn.comparable(rollouts), fn.comparable(ends.Targets)
+	var list shortlist
+	if ends.Shared && fn.first < fn.last {
+		var err error
+		if list, err = fn.shortlist(rollouts, targets); err != nil {
+			return batch, err
+		}
+	}
 	for i := range pairs {
 		from, to := ends.Own(i)
-		m := fn.match(rollouts[i*whole:(i+1)*whole], targets[from*dim:to*dim], pairs[i].Index)
+		m := fn.match(rollouts[i*whole:(i+1)*whole], targets[from*dim:to*dim], list.of(i), pairs[i].Index)
 		pairs[i].High = ends.Candidates[from+m.target]
 		pairs[i].Steps, pairs[i].Similarity = int32(fn.Config.steps(m.step)), float32(m.similarity)
 	}
 	return batch, nil
 }
 
-// match chooses one of the targets, [n, S], for a pair's rollout, [H, S].
-func (fn *stepsFn) match(rollout, targets []float32, pair int64) match {
+// match chooses one of the targets, [n, S], for a pair's rollout, [H, S]; where some are
+// listed it is one of these.
+func (fn *stepsFn) match(rollout, targets []float32, listed []int, pair int64) (m match) {
 	dim, similarity := fn.Info().ObservationDim, fn.Config.Similarity
+	if listed != nil {
+		targets = rowsOf(targets, dim, listed)
+		defer func() { m.target = listed[m.target] }()
+	}
 	if fn.Config.Threshold == 0 {
 		return similarity.best(rollout, targets, dim, fn.first, fn.last)
 	}
@@ -191,6 +203,14 @@ func (fn *stepsFn) match(rollout, targets []float32, pair int64) match {
 	// another generator.
 	rng := trajectory.Stream(fn.Seed, pair, trajectory.StageImagine)
 	return similarity.oneOf(rng, fn.Config.Threshold, rollout, targets, dim, fn.first, fn.last)
+}
+
+// rowsOf takes some of the states, [n, S].
+func rowsOf(states []float32, dim int, which []int) (some []float32) {
+	for _, i := range which {
+		some = append(some, states[i*dim:(i+1)*dim]...)
+	}
+	return some
 }
 
 // imagination is what the DoFns that imagine states share.

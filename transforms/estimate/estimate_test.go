@@ -133,6 +133,7 @@ func imagined(models session.Options) imagination {
 
 func TestSteps(t *testing.T) {
 	models := fixture.Models(t)
+	models.Peaks = true
 	cfg := Config{Similarity: Similarity{Kind: Cosine, Space: Raw}, MinSteps: 1, MaxSteps: 4}
 	dim := fixture.Walks.ObservationDim
 	window := fixture.Horizon * dim
@@ -183,8 +184,10 @@ func TestArgmax(t *testing.T) {
 // TestThreshold: a pair's draw depends on the pair alone, and is one that comes to the
 // threshold.
 func TestThreshold(t *testing.T) {
+	models := fixture.Models(t)
+	models.Peaks = true
 	cfg := Config{Similarity: Similarity{Kind: Cosine, Space: Raw}, Threshold: -1}
-	fn := fixture.SetUp(t, &stepsFn{Config: cfg, imagination: imagined(fixture.Models(t))})
+	fn := fixture.SetUp(t, &stepsFn{Config: cfg, imagination: imagined(models)})
 	drawn := map[int64]bool{}
 	for pair := range int64(40) {
 		in := ends(true)

@@ -125,6 +125,11 @@ func (m *Models) Act(ctx context.Context, states, latent []float32) (actions []f
 	return actions, err
 }
 
+// Peaks calls session.Session.Peaks, which runs no model and is not counted as one.
+func (m *Models) Peaks(rows, columns []float32) ([]float32, error) {
+	return m.session.Peaks(rows, columns)
+}
+
 // rows is the number of states, [n, S].
 func (m *Models) rows(states []float32) int {
 	return len(states) / m.session.Info().ObservationDim

@@ -1,6 +1,8 @@
 package execution
 
 import (
+	"errors"
+
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -48,6 +50,21 @@ func (n *Net) Compile(inputs ...shapes.Shape) error {
 // Call runs the graph, and frees the inputs.
 func (n *Net) Call(inputs ...*tensors.Tensor) ([]float32, error) {
 	return Call(n.Engine, n.exec, inputs...)
+}
+
+// Read runs the graph, frees the inputs, and shows what comes of it, which is gone
+// afterwards.
+func (n *Net) Read(see func(flat []float32), inputs ...*tensors.Tensor) (err error) {
+	defer func() { err = errors.Join(err, Finalize(inputs)) }()
+	outputs, err := Run(n.Engine, n.exec, inputs...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, Finalize(outputs)) }()
+	if err := tensors.ConstFlatData(outputs[0], see); err != nil {
+		return engineError(err)
+	}
+	return nil
 }
 
 // Finalize frees the graph and the weights.

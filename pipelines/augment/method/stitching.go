@@ -81,7 +81,7 @@ func (stitching) Settle(w *Work) error {
 			s.Refine = RefineOn
 		}
 	}
-	w.Session.Refine = s.Refine == RefineOn
+	w.Session.Refine, w.Session.Peaks = s.Refine == RefineOn, s.Pairing == pair.Reference
 	return checkQualification(w)
 }
 
