@@ -6,12 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/go-xla/compute/xla"
+	"github.com/gomlx/go-xla/pjrt"
+
+	"diffstitch/modelops/backend/executables"
 )
 
 // installHint ends the notice of a fall-back to pure Go.
@@ -36,6 +40,7 @@ var openXLA = sync.OnceValues(func() (opened, error) {
 			why = fmt.Errorf("XLA plugin %q does not load: %w", config, err)
 			continue
 		}
+		keep(config)
 		return opened{backend: engine, info: Info{Name: XLA, Kind: XLA, Description: engine.Description(), Roundoff: roundoff(engine)}}, nil
 	}
 	return opened{}, why
@@ -87,6 +92,26 @@ func loadXLA(config string) (engine compute.Backend, err error) {
 		return err
 	})
 	return engine, err
+}
+
+// keep has what the plugin compiles kept for other processes, in the user's folder for
+// caches. Where there is none, or the plugin cannot, each process compiles for itself.
+func keep(config string) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return
+	}
+	dir := filepath.Join(cache, "diffstitch", "executables")
+	name, _, _ := strings.Cut(config, ",")
+	if filepath.IsAbs(name) {
+		_ = executables.Keep(name, dir)
+		return
+	}
+	for found, path := range pjrt.AvailablePlugins() { // of which one is loaded
+		if strings.HasPrefix(found, name) && executables.Keep(path, dir) == nil {
+			return
+		}
+	}
 }
 
 // catch turns a panic into an error: go-xla panics on a plugin file that is no

@@ -3,6 +3,7 @@
 package backend_test
 
 import (
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,8 +11,12 @@ import (
 	"testing"
 
 	"github.com/gomlx/compute"
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
 
 	"diffstitch/modelops/backend"
+	"diffstitch/modelops/backend/backendtest"
+	"diffstitch/modelops/backend/executables"
 )
 
 // environment of a process of its own, in which TestReport reports.
@@ -62,5 +67,58 @@ func TestAutoFallsBack(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestCompiles compiles a graph and says what came of it; TestKept starts it.
+func TestCompiles(t *testing.T) {
+	if os.Getenv(environment) == "" {
+		t.Skip("started by TestKept")
+	}
+	engine := backendtest.Open(t, backend.XLA)
+	scale := os.Getenv("DIFFSTITCH_TEST_SCALE")
+	compiled := graph.MustNewExec(engine, func(x *graph.Node) *graph.Node {
+		return graph.ReduceAllSum(graph.MulScalar(graph.Tanh(x), float32(len(scale))))
+	})
+	sum := compiled.MustCall1([]float32{0.25, 0.5})
+	kept, anew := executables.Counts()
+	t.Logf("sum %x, %d from files, %d compiled", math.Float32bits(tensors.ToScalar[float32](sum)), kept, anew)
+}
+
+// TestKept: a second process compiles nothing that the first one did, and finds the same;
+// another graph is compiled, and so is one whose file was damaged.
+func TestKept(t *testing.T) {
+	backendtest.Open(t, backend.XLA)
+	cache := t.TempDir()
+	compile := func(scale string) string {
+		t.Helper()
+		cmd := exec.Command(os.Args[0], "-test.run=^TestCompiles$", "-test.v")
+		cmd.Env = append(os.Environ(), environment+"=1", "DIFFSTITCH_TEST_SCALE="+scale, "XDG_CACHE_HOME="+cache)
+		output, err := cmd.CombinedOutput()
+		_, said, found := strings.Cut(string(output), "sum ")
+		if err != nil || !found {
+			t.Fatalf("%v:\n%s", err, output)
+		}
+		said, _, _ = strings.Cut(said, "\n")
+		return said
+	}
+	first, second, other := compile("a"), compile("a"), compile("aa")
+	if !strings.HasSuffix(first, "0 from files, 1 compiled") || !strings.HasSuffix(second, "1 from files, 0 compiled") {
+		t.Errorf("first %s, then %s", first, second)
+	}
+	if first[:8] != second[:8] || first[:8] == other[:8] || !strings.HasSuffix(other, "0 from files, 1 compiled") {
+		t.Errorf("first %s, then %s; the other graph %s", first, second, other)
+	}
+	files, err := filepath.Glob(filepath.Join(cache, "diffstitch", "executables", "*"))
+	if err != nil || len(files) != 2 {
+		t.Fatalf("files %v, error %v", files, err)
+	}
+	for _, file := range files {
+		if err := os.Truncate(file, 100); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if again := compile("a"); again != first {
+		t.Errorf("where the file is damaged: %s, want %s", again, first)
 	}
 }

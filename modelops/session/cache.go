@@ -1,12 +1,15 @@
 package session
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/gomlx/compute"
 
+	"diffstitch/modelops/backend"
 	"diffstitch/modelops/checkpoint"
 	"diffstitch/modelops/training"
 )
@@ -19,6 +22,8 @@ type modelSet struct {
 	regressors  map[training.Kind]*training.Regressor
 	refiners    []*refiner // from the shortest stretches to the longest
 	peaks       *peaks
+
+	adding sync.Mutex // of regressors
 }
 
 // resident is a set of models that is on its device, is being loaded there or is
@@ -112,9 +117,9 @@ func clearOut(engine compute.Backend) {
 	}
 }
 
-// open loads the models that have a hash and runs each once, so that the first batch takes no
-// longer than others: nothing is compiled later.
-func open(k key, dir string) (_ *modelSet, loads []Load, err error) {
+// open loads the models that have a hash, compiles them side by side and runs each once, so
+// that the first batch takes no longer than others: nothing is compiled later.
+func open(k key, dir string, horizon int) (_ *modelSet, loads []Load, err error) {
 	m := &modelSet{regressors: map[training.Kind]*training.Regressor{}}
 	defer func() {
 		if err != nil {
@@ -122,90 +127,119 @@ func open(k key, dir string) (_ *modelSet, loads []Load, err error) {
 		}
 	}()
 	for i, kind := range training.Kinds {
-		if k.hashes[i] == "" {
-			continue
+		if k.hashes[i] != "" {
+			loads = append(loads, Load{Kind: kind})
 		}
-		start := time.Now()
-		saved, hash, weights, err := checkpoint.Open(checkpoint.Join(dir, string(kind)))
-		if err != nil {
+	}
+	failures := make([]error, len(loads))
+	var all sync.WaitGroup
+	for i := range loads {
+		load := func() { failures[i] = loads[i].time(func() error { return m.load(k, dir, horizon, &loads[i]) }) }
+		if backend.IsGo(k.engine) { // where compiling is quick, and reading is bounded by the disk
+			load()
+		} else {
+			all.Go(load)
+		}
+	}
+	all.Wait()
+	if err := errors.Join(failures...); err != nil {
+		return nil, nil, err
+	}
+	for i := range loads { // one after the other, for the sake of the device's memory
+		if err := loads[i].time(func() error { return m.warm(loads[i].Kind) }); err != nil {
 			return nil, nil, err
 		}
-		if hash != k.hashes[i] {
-			return nil, nil, replaced(dir, kind, hash, k.hashes[i])
-		}
-		if err := m.load(k, kind, saved, weights); err != nil {
-			return nil, nil, err
-		}
-		loads = append(loads, Load{Kind: kind, Took: time.Since(start), Bytes: bytes(weights)})
 	}
 	return m, loads, nil
 }
 
-// load puts one model on the device.
-func (m *modelSet) load(k key, kind training.Kind, saved checkpoint.Model, weights []checkpoint.Tensor) error {
-	switch kind {
+// time adds what something takes.
+func (l *Load) time(do func() error) error {
+	start := time.Now()
+	defer func() { l.Took += time.Since(start) }()
+	return do()
+}
+
+// load reads one model and compiles it.
+func (m *modelSet) load(k key, dir string, horizon int, l *Load) error {
+	saved, hash, weights, err := checkpoint.Open(checkpoint.Join(dir, string(l.Kind)))
+	if err != nil {
+		return err
+	}
+	if want := k.hashes[slices.Index(training.Kinds, l.Kind)]; hash != want {
+		return replaced(dir, l.Kind, hash, want)
+	}
+	l.Bytes = bytes(weights)
+	switch l.Kind {
 	case training.Denoiser:
-		s, err := newSampler(k, saved, weights)
-		if err != nil {
-			return err
-		}
-		m.sampler = s
-		if k.peaks {
-			if m.peaks, err = newPeaks(k, s.states, PeakWidth(saved.ObservationDim)); err != nil {
-				return err
-			}
-		}
-		return s.warm(s.prepare)
+		return m.loadSampler(k, saved, weights, horizon)
 	case training.SynthER:
 		s, err := newSynthesizer(k, saved, weights)
 		if err != nil {
 			return err
 		}
 		m.synthesizer = s
-		return s.warm(s.prepare)
+		_ = s.compile(k.batch) // as that of the sampler
+		return nil
+	case training.RolloutPolicy:
+		m.policy, err = training.NewPolicy(k.engine, saved, weights)
+		return err
 	}
-	if kind == training.RolloutPolicy {
-		p, err := training.NewPolicy(k.engine, saved, weights)
-		if err != nil {
+	if l.Kind == training.Dynamics && k.refine {
+		if m.refiners, err = newRefiners(k, saved, weights, horizon); err != nil {
 			return err
 		}
-		m.policy = p
-		return p.Warm()
 	}
 	r, err := training.NewRegressor(k.engine, saved, weights)
 	if err != nil {
 		return err
 	}
-	m.regressors[kind] = r
-	if err := r.Warm(); err != nil || kind != training.Dynamics || !k.refine {
-		return err
-	}
-	return m.loadRefiners(k, saved, weights)
-}
-
-// loadRefiners compiles the refinement of short bridges and of the longest.
-func (m *modelSet) loadRefiners(k key, saved checkpoint.Model, weights []checkpoint.Tensor) error {
-	for _, transitions := range m.stretches() {
-		r, err := newRefiner(k, saved, weights, transitions)
-		if err != nil {
-			return err
-		}
-		m.refiners = append(m.refiners, r)
-		if err := r.prepare(); err != nil {
-			return err
-		}
-	}
+	m.adding.Lock()
+	defer m.adding.Unlock()
+	m.regressors[l.Kind] = r
 	return nil
 }
 
-// stretches are the most transitions of a bridge that is refined, as the graphs are
-// compiled for: those of most bridges, and those of the longest.
-func (m *modelSet) stretches() []int {
-	longest := m.sampler.states - 1 + Extras[len(Extras)-1]
-	if longest <= shortStretch {
-		return []int{longest}
+func (m *modelSet) loadSampler(k key, saved checkpoint.Model, weights []checkpoint.Tensor, horizon int) error {
+	s, err := newSampler(k, saved, weights)
+	if err != nil {
+		return err
 	}
-	return []int{shortStretch, longest}
+	m.sampler = s
+	_ = s.compile(k.batch) // warm compiles again where this fails, with less where memory lacks
+	if !k.peaks {
+		return nil
+	}
+	p, err := newPeaks(k, horizon, PeakWidth(saved.ObservationDim))
+	if err != nil {
+		return err
+	}
+	m.peaks = p
+	return nil
+}
+
+// warm runs one model once.
+func (m *modelSet) warm(kind training.Kind) error {
+	switch kind {
+	case training.Denoiser:
+		if m.peaks != nil {
+			if err := m.peaks.prepare(); err != nil {
+				return err
+			}
+		}
+		return m.sampler.warm(m.sampler.prepare)
+	case training.SynthER:
+		return m.synthesizer.warm(m.synthesizer.prepare)
+	case training.RolloutPolicy:
+		return m.policy.Warm()
+	case training.Dynamics:
+		for _, r := range m.refiners {
+			if err := r.prepare(); err != nil {
+				return err
+			}
+		}
+	}
+	return m.regressors[kind].Warm()
 }
 
 // halvingsAtLoad is how often batches were halved before the first one.

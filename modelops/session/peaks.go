@@ -46,10 +46,15 @@ func newPeaks(k key, each, width int) (*peaks, error) {
 	}
 	p.Net = net
 	rows, columns := shapes.Make(dtypes.Float32, p.groups*each, width), shapes.Make(dtypes.Float32, peakColumns, width)
-	if err := p.Compile(rows, columns); err != nil || onHost {
-		return p, err
+	return p, p.Compile(rows, columns)
+}
+
+// prepare runs the graph once, which on XLA takes many times what later runs do.
+func (p *peaks) prepare() error {
+	if backend.IsGo(p.Engine) {
+		return nil
 	}
-	return p, p.block(make([]float32, p.groups), 1, make([]float32, each*width), make([]float32, width)) // the first run takes longest
+	return p.block(make([]float32, 1), 1, make([]float32, p.each*p.width), make([]float32, p.width))
 }
 
 // of is Session.Peaks.

@@ -51,14 +51,33 @@ func newRefiner(k key, m checkpoint.Model, weights []checkpoint.Tensor, transiti
 func (r *refiner) stateDim() int  { return len(r.nets.Statistics.ObservationMean) }
 func (r *refiner) actionDim() int { return len(r.nets.Statistics.ActionMean) }
 
-// prepare compiles the graph and runs it once, which on XLA takes many times what
-// later runs do. On pure Go all runs are alike.
-func (r *refiner) prepare() error {
+// newRefiners compiles the refinement of short bridges, which most are, and of the longest.
+func newRefiners(k key, m checkpoint.Model, weights []checkpoint.Tensor, horizon int) (all []*refiner, err error) {
+	longest := horizon - 1 + Extras[len(Extras)-1]
+	for _, transitions := range slices.Compact([]int{min(shortStretch, longest), longest}) {
+		r, err := newRefiner(k, m, weights, transitions)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, r)
+		if err := r.compile(); err != nil {
+			return all, err
+		}
+	}
+	return all, nil
+}
+
+func (r *refiner) compile() error {
 	ends := shapes.Make(dtypes.Float32, refineRows, r.stateDim())
-	err := r.Compile(ends, ends, shapes.Make(dtypes.Float32, r.transitions, refineRows, r.stateDim()),
+	return r.Compile(ends, ends, shapes.Make(dtypes.Float32, r.transitions, refineRows, r.stateDim()),
 		shapes.Make(dtypes.Float32, r.transitions, refineRows, r.actionDim()), shapes.Make(dtypes.Float32, refineRows, 1), shapes.Make(dtypes.Int32, refineRows))
-	if err != nil || backend.IsGo(r.Engine) {
-		return err
+}
+
+// prepare runs the graph once, which on XLA takes many times what later runs do. On pure
+// Go all runs are alike.
+func (r *refiner) prepare() error {
+	if backend.IsGo(r.Engine) {
+		return nil
 	}
 	return r.run(nil)
 }

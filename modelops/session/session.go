@@ -165,7 +165,7 @@ func (s *Session) load(r *resident) (*modelSet, error) {
 	if r.models != nil {
 		return r.models, nil
 	}
-	opened, loads, err := open(s.key, s.options.Dir)
+	opened, loads, err := open(s.key, s.options.Dir, s.info.Horizon)
 	if err != nil {
 		return nil, fmt.Errorf("session: %w: opening the models of %s: %w", ErrUnavailable, s.options.Dir, err)
 	}

@@ -55,12 +55,17 @@ func newSynthesizer(k key, m checkpoint.Model, weights []checkpoint.Tensor) (*sy
 // prepare compiles the graph and runs it once, which on XLA takes many times what
 // later runs do. On pure Go all runs are alike.
 func (s *synthesizer) prepare(rows int) error {
-	err := s.Compile(shapes.Make(dtypes.Float32, s.steps+1, rows, s.layout.Width()))
+	err := s.compile(rows)
 	if err != nil || backend.IsGo(s.Engine) {
 		return err
 	}
 	_, err = s.inParts(make([]uint64, 1), rows)
 	return err
+}
+
+// compile prepares runs of so many rows.
+func (s *synthesizer) compile(rows int) error {
+	return s.Compile(shapes.Make(dtypes.Float32, s.steps+1, rows, s.layout.Width()))
 }
 
 // sample is Session.Synthesize, in rows of the layout.

@@ -82,8 +82,9 @@ var arrows = map[string][]string{
 	"transforms/synthesize": {"transforms/inference", "transforms/qualify", "modelops/edm", "modelops/session", "io/attempt", "io/trajectory"},
 	"transforms/wrapup":     {"transforms/inference", "modelops/session", "io/attempt", "io/trajectory"},
 
-	"modelops/backend":             {},
+	"modelops/backend":             {"modelops/backend/executables"},
 	"modelops/backend/backendtest": {"modelops/backend"},
+	"modelops/backend/executables": {},
 	"modelops/checkpoint":          {},
 	"modelops/cvae":                {"modelops/nets"},
 	"modelops/diffusion":           {"modelops/nets"},
