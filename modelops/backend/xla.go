@@ -35,6 +35,7 @@ var openXLA = sync.OnceValues(func() (opened, error) {
 	}
 	why := errNoPlugin
 	for _, config := range configs {
+		hush(config)
 		engine, err := loadXLA(config)
 		if err != nil {
 			why = fmt.Errorf("XLA plugin %q does not load: %w", config, err)
@@ -102,16 +103,44 @@ func keep(config string) {
 		return
 	}
 	dir := filepath.Join(cache, "diffstitch", "executables")
-	name, _, _ := strings.Cut(config, ",")
-	if filepath.IsAbs(name) {
-		_ = executables.Keep(name, dir)
-		return
-	}
-	for found, path := range pjrt.AvailablePlugins() { // of which one is loaded
-		if strings.HasPrefix(found, name) && executables.Keep(path, dir) == nil {
+	for _, path := range paths(config) { // of which one is loaded
+		if executables.Keep(path, dir) == nil {
 			return
 		}
 	}
+}
+
+// paths are the files that a configuration may mean.
+func paths(config string) (list []string) {
+	name, _, _ := strings.Cut(config, ",")
+	if filepath.IsAbs(name) {
+		return []string{name}
+	}
+	for found, path := range pjrt.AvailablePlugins() {
+		if strings.HasPrefix(found, name) {
+			list = append(list, path)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// cudaChecks turns go-xla's look for CUDA's libraries on and off.
+const cudaChecks = "GOPJRT_CUDA_CHECKS"
+
+// hush keeps from the user 900 characters of advice that go-xla gives where a plugin for
+// CUDA has no folder of libraries beside it: it may find them elsewhere, and if it does
+// not then loading it, or compiling, says so. Where the folder is there the look has a use.
+func hush(config string) {
+	if _, said := os.LookupEnv(cudaChecks); said {
+		return
+	}
+	for _, path := range paths(config) {
+		if found, err := os.Stat(filepath.Join(filepath.Dir(filepath.Dir(path)), "nvidia")); err == nil && found.IsDir() {
+			return
+		}
+	}
+	_ = os.Setenv(cudaChecks, "no")
 }
 
 // catch turns a panic into an error: go-xla panics on a plugin file that is no
