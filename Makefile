@@ -177,13 +177,13 @@ faults-nightly: build boot ## the same with 50 random kills on prism, 50 on a Fl
 	FAULTS=50 DIFFSTITCH_FLINK=cluster $(GO) test -exec $(CURDIR)/deploy/flink/isolated.sh ./testing/faults -count 1 -timeout 5h -v
 
 .PHONY: soak
-soak: build ## have streams run for SOAK, with DIFFSTITCH_FLINK=cluster on Flink as well (boot, jars): speed, latency, memory
-	DIFFSTITCH_SOAK=$(SOAK) $(GO) test ./testing/soak -count 1 -timeout 5h -v
+soak: build boot ## have streams run for SOAK on prism and on a Flink cluster, side by side: speed, latency, memory
+	deploy/flink/flink.sh jars
+	DIFFSTITCH_SOAK=$(SOAK) DIFFSTITCH_FLINK=cluster $(GO) test -exec $(CURDIR)/deploy/flink/isolated.sh ./testing/soak -count 1 -timeout 5h -v
 
 .PHONY: soak-nightly
-soak-nightly: build boot ## the same for an hour, on prism and on a Flink cluster
-	deploy/flink/flink.sh jars
-	DIFFSTITCH_SOAK=1h DIFFSTITCH_FLINK=cluster $(GO) test -exec $(CURDIR)/deploy/flink/isolated.sh ./testing/soak -count 1 -timeout 5h -v
+soak-nightly: ## the same for an hour
+	$(MAKE) soak SOAK=1h
 
 .PHONY: xla-cpu
 xla-cpu: ## build XLA's CPU plugin in XLA_CPU_DIR by XLA_CPU_INSTALLER

@@ -50,28 +50,33 @@ func Watch(t testing.TB) (stop func() Memory) {
 
 // look raises the peaks.
 func (m Memory) look() {
-	for role, kib := range each("VmHWM") {
+	for role, kib := range each("VmHWM", func(string) bool { return true }) {
 		m[role] = max(m[role], kib)
 	}
 }
 
-// Resident is the memory that this machine's processes of each role hold now, in KiB.
-func Resident() Memory {
+// Resident is the memory that this machine's processes of each role hold now, in KiB, of
+// those that run in a folder that counts.
+func Resident(counts func(dir string) bool) Memory {
 	m := Memory{}
-	for role, kib := range each("VmRSS") {
+	for role, kib := range each("VmRSS", counts) {
 		m[role] += kib
 	}
 	return m
 }
 
-// each gives a figure of each process that has a role. Those that end meanwhile are passed
-// over.
-func each(figure string) iter.Seq2[string, int64] {
+// each gives a figure of each process that has a role and runs in a folder that counts.
+// Those that end meanwhile are passed over.
+func each(figure string, counts func(dir string) bool) iter.Seq2[string, int64] {
 	return func(yield func(string, int64) bool) {
 		processes, _ := filepath.Glob("/proc/[0-9]*") // the pattern is well formed
 		for _, process := range processes {
 			line, err := os.ReadFile(filepath.Join(process, "cmdline"))
 			if err != nil {
+				continue
+			}
+			dir, err := os.Readlink(filepath.Join(process, "cwd"))
+			if err != nil || !counts(dir) {
 				continue
 			}
 			if role := roleOf(string(line)); role != "" && !yield(role, kibOf(process, figure)) {

@@ -33,15 +33,21 @@ func TestSoak(t *testing.T) {
 	if err != nil {
 		t.Skipf("set %s to how long streams are to run (make soak)", duration)
 	}
-	t.Run("prism", func(t *testing.T) { soak(t, flink.Product{Name: "prism"}, length) })
+	embedded := t.TempDir()
+	t.Run("prism", func(t *testing.T) {
+		t.Parallel()
+		soak(t, flink.Product{Name: "prism"}, embedded, length, func(dir string) bool { return dir == embedded })
+	})
 	t.Run("Flink", func(t *testing.T) {
-		soak(t, flink.Start(t, flink.Cluster, "FLINK_CHECKPOINTS=10s").On("PROCESS"), length)
+		t.Parallel()
+		cluster := flink.Start(t, flink.Cluster, "FLINK_CHECKPOINTS=10s").On("PROCESS")
+		soak(t, cluster, t.TempDir(), length, func(dir string) bool { return dir != embedded })
 	})
 }
 
-// soak has files arrive for long, and a reader read all the while.
-func soak(t *testing.T, p flink.Product, length time.Duration) {
-	dir := t.TempDir()
+// soak has files arrive in a folder for long, and a reader read all the while. It looks at
+// the memory of processes that run in the folders that count.
+func soak(t *testing.T, p flink.Product, dir string, length time.Duration, counts func(dir string) bool) {
 	flink.Product{Name: "generate"}.Run(t, dir, "generate", "pointmaze", "--out", "maze.parquet", "--episodes", "40", "--seed", "5")
 	flink.Product{Name: "train"}.Run(t, dir, "train", "--data", "maze.parquet", "--models", "models", "--steps", "40", "--seed", "2", "--backend", "go")
 	feed := fixture.StartFeed(t, filepath.Join(dir, "live"), everyFile, fileEpisodes)
@@ -50,7 +56,7 @@ func soak(t *testing.T, p flink.Product, length time.Duration) {
 	resident, reads := map[string][]int64{}, 0
 	out := filepath.Join(dir, "out")
 	for end := time.Now().Add(length); time.Now().Before(end); time.Sleep(everyLook) {
-		for role, kib := range flink.Resident() {
+		for role, kib := range flink.Resident(counts) {
 			resident[role] = append(resident[role], kib)
 		}
 		if s, err := snapshot.Current(out); err == nil {
