@@ -18,10 +18,7 @@ import (
 
 const (
 	// PageBytes keeps pages small, so that fetching a few rows decodes little else.
-	// With its levels, and the values that arrow writes past the limit, a page stays
-	// within the 64 KiB that zstd compresses as one block: for more, each encoder
-	// allocates 8 MiB of history.
-	PageBytes = 52 << 10
+	PageBytes = 64 << 10
 	createdBy = "diffstitch"
 )
 
@@ -199,13 +196,13 @@ func arrowSchema(fields []Field) (string, error) {
 	return base64.StdEncoding.EncodeToString(buffer.Bytes()), nil
 }
 
-// writerProperties: dictionaries only where values repeat, statistics only
-// where a query may use them, and a page index.
+// writerProperties: Snappy, since the pure-Go zstd costs reading and writing a third of
+// their speed for files that are a twelfth smaller; dictionaries only where values
+// repeat, statistics only where a query may use them, and a page index.
 func writerProperties(fields []Field) *parquet.WriterProperties {
 	options := []parquet.WriterProperty{
 		parquet.WithCreatedBy(createdBy),
-		parquet.WithCompression(compress.Codecs.Zstd),
-		parquet.WithCompressionLevel(1),
+		parquet.WithCompression(compress.Codecs.Snappy),
 		parquet.WithDataPageSize(PageBytes),
 		parquet.WithDictionaryDefault(false),
 		parquet.WithStats(false),

@@ -45,7 +45,7 @@ def read_arrays(path):
 
 
 def write_table(table, row_group_size, **options):
-    pq.write_table(table, io.BytesIO(), compression="zstd", row_group_size=row_group_size, **options)
+    pq.write_table(table, io.BytesIO(), compression="snappy", row_group_size=row_group_size, **options)
 
 
 def main():
