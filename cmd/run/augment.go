@@ -229,7 +229,7 @@ func addStitching(flags *pflag.FlagSet, o *method.Settings, m *mix.Config) {
 	flags.IntVar(&o.Estimate.MinSteps, "min-steps", 0, "least Δ")
 	flags.IntVar(&o.Estimate.MaxSteps, "max-steps", 0, "most Δ; 0 for what the horizon allows")
 	flags.IntVar(&o.Estimate.Constant, "constant-steps", 0, "Δ for every stitch, instead of estimating it")
-	flags.StringVar(&o.Sampler.Kind, "sampler", o.Sampler.Kind, "reverse diffusion: "+diffusion.DDIM+" or "+diffusion.DDPM+" (the paper)")
+	flags.StringVar(&o.Sampler.Kind, "sampler", o.Sampler.Kind, "reverse diffusion: "+diffusion.DDIM+", "+diffusion.DPM+" (DPM-Solver++) or "+diffusion.DDPM+" (the paper)")
 	flags.IntVar(&o.Sampler.Steps, "sampler-steps", o.Sampler.Steps, "denoising steps; 0 for all the model has")
 	flags.Float64Var(&o.Sampler.NoiseScale, "noise-scale", 0, "factor of the sampler's noise, at the start and in each step; 0 for 1 (0.5 in the authors' code)")
 	flags.StringVar(&o.Sampler.Variance, "ddpm-variance", "", "of the noise that ddpm adds in a step: "+diffusion.VariancePosterior+" (the default, and the authors' code) or "+diffusion.VarianceBeta+" (the paper)")

@@ -42,7 +42,7 @@ func TestSignalFalls(t *testing.T) {
 func TestUpdatesFindTheCleanState(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		sampler := Sampler{
-			Kind:  rapid.SampledFrom([]string{DDIM, DDPM}).Draw(t, "kind"),
+			Kind:  rapid.SampledFrom(samplers).Draw(t, "kind"),
 			Steps: rapid.IntRange(0, 50).Draw(t, "steps"),
 		}
 		if sampler.Kind == DDPM {
@@ -56,6 +56,35 @@ func TestUpdatesFindTheCleanState(t *testing.T) {
 			t.Errorf("ends at %g, not at %g", x, clean)
 		}
 	})
+}
+
+// TestOrder: of numbers from a normal distribution the way of the reverse process is known.
+// DDIM's error falls with the steps, DPM's nearly with their square.
+func TestOrder(t *testing.T) {
+	const spread, steps = 0.5, 1000
+	final := func(kind string, count int) float64 {
+		x, before := 1.0, 0.0
+		updates := Sampler{Kind: kind, Steps: count}.updates(steps)
+		for _, u := range updates[:len(updates)-1] { // all but the step to the clean state
+			variance := u.signalShare*u.signalShare*spread*spread + u.noiseShare*u.noiseShare
+			clean := u.signalShare * spread * spread / variance * x
+			x = u.fromClean*(clean+u.ahead*(clean-before)) + u.fromState*x
+			before = clean
+		}
+		first, last := updates[0], updates[len(updates)-1]
+		length := func(u update) float64 {
+			return math.Sqrt(u.signalShare*u.signalShare*spread*spread + u.noiseShare*u.noiseShare)
+		}
+		return math.Abs(x - length(last)/length(first)) // which the exact way comes to
+	}
+	for kind, order := range map[string]float64{DDIM: 0.9, DPM: 1.6} {
+		if fell := math.Log2(final(kind, 100) / final(kind, 200)); fell < order {
+			t.Errorf("%s: with twice the steps the error is 2^-%.2f of it, want 2^-%g", kind, fell, order)
+		}
+	}
+	if ddim, dpm := final(DDIM, 20), final(DPM, 20); dpm > ddim/4 {
+		t.Errorf("in 20 steps DPM is off by %g, DDIM by %g", dpm, ddim)
+	}
 }
 
 // TestDDPMUpdates holds a step to Ho et al. 2020, equations 6 and 7.
@@ -163,6 +192,7 @@ func TestLoopTakesTheSteps(t *testing.T) {
 	}{
 		"ddim":   {Sampler{Kind: DDIM, Steps: 4}, Limits{}, func(*Config) {}},
 		"ddpm":   {Sampler{Kind: DDPM, NoiseScale: 0.5}, limits, func(c *Config) { c.Conditioning = ConditionZeros }},
+		"dpm":    {Sampler{Kind: DPM, Steps: 4}, limits, func(*Config) {}},
 		"lines":  {Sampler{Kind: DDIM, Steps: 4}, limits, func(c *Config) { c.Conditioning = ConditionDeviation }},
 		"held":   {Sampler{Kind: DDIM, Steps: 4}, Limits{Held: []int{0}}, func(c *Config) { c.Conditioning = ConditionDeviation }},
 		"guided": {Sampler{Kind: DDIM, Steps: 3}, Limits{}, func(c *Config) { c.Guidance = &Guidance{Dropout: 0.25, Weight: 1.2} }},
@@ -257,6 +287,9 @@ func (s *sampling) oneByOne(t *testing.T) []float32 {
 		}
 		if len(s.limits.Held) > 0 {
 			pattern.held = in[0]
+		}
+		if s.sampler.Kind == DPM {
+			pattern.before = in[0]
 		}
 		now := pattern.replace(in)
 		now.weights = p.variables.Weights(in[0].Graph())

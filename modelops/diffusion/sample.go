@@ -18,7 +18,7 @@ type Task struct {
 	Mask  *Node // [batch, horizon], 1 = known, 0 = hidden, Past = past the episode's end
 	Noise *Node // [batch, horizon, stateDim], standard normal
 	// Random seeds the noise that DDPM adds at each step: a state of the random
-	// number generator (see graph.RNGStateFromSeed). Nil with DDIM.
+	// number generator (see graph.RNGStateFromSeed). Nil with other samplers.
 	Random *Node
 	// Part, where set, says that the windows are some of a larger batch, whose noise
 	// DDPM draws.
@@ -45,7 +45,7 @@ func Sample(scope *model.Scope, cfg Config, sampler Sampler, task Task) *Node {
 	check(cfg.Validate())
 	check(sampler.Validate(cfg.DenoisingSteps))
 	if (task.Random != nil) != (sampler.Kind == DDPM) {
-		panic(fmt.Errorf("diffusion: the ddpm sampler needs a random state, the ddim sampler none"))
+		panic(fmt.Errorf("diffusion: the ddpm sampler needs a random state, others none"))
 	}
 	process := newProcess(scope, cfg, sampler, task.Limits)
 	process.part = task.Part
@@ -85,16 +85,17 @@ func newProcess(scope *model.Scope, cfg Config, sampler Sampler, limits Limits) 
 	}
 }
 
-// state is what the loop carries from step to step. Only the first two and
+// state is what the loop carries from step to step. Only the first three and
 // random change; the others are there because the body sees nothing else.
 type state struct {
 	counter *Node // scalar int32, reverse steps done
 	x       *Node // [batch, horizon, stateDim], at the denoising step: what is denoised
+	before  *Node // [batch, horizon, stateDim], the clean states of the step before; nil but with DPM
 	known   *Node // [batch, horizon, stateDim], as deviations where these are denoised
 	keep    *Node // [batch, horizon, stateDim] bool, the known states, and what is past the end
 	held    *Node // [batch, horizon, stateDim], see Limits.heldStates; nil if nothing is held
 	shown   *Node // [batch, horizon, stateDim+1], the condition
-	random  *Node // a random state; nil with DDIM
+	random  *Node // a random state; nil but with DDPM
 	first   *Node // scalar int32, where in the batch x begins; nil where x is all of it
 	returns *Node // [batch]; nil without guidance
 	weights []*Node
@@ -120,6 +121,9 @@ func (p *process) start(task Task) state {
 	if p.part != nil {
 		s.first = p.part.First
 	}
+	if p.sampler.Kind == DPM {
+		s.before = ZerosLike(noise)
+	}
 	return s
 }
 
@@ -132,6 +136,9 @@ func (p *process) advance(s state) state {
 	clean := Div(Sub(s.x, Mul(noise, u.noiseShare)), u.signalShare)
 	states := p.limits.apply(fromDeviations(p.cfg.Conditioning, clean, s.shown), u.signalShare, s.held)
 	clean = toDeviations(p.cfg.Conditioning, states, s.shown)
+	if s.before != nil {
+		s.before, clean = clean, Add(clean, Mul(u.ahead, Sub(clean, s.before)))
+	}
 	x := Add(Mul(clean, u.fromClean), Mul(s.x, u.fromState))
 	if s.random != nil {
 		var fresh *Node
@@ -191,6 +198,7 @@ type coefficients struct {
 	step                    *Node // int32
 	signalShare, noiseShare *Node
 	fromClean, fromState    *Node
+	ahead                   *Node
 	fresh                   *Node
 }
 
@@ -210,13 +218,14 @@ func (p *process) coefficients(counter *Node) coefficients {
 		noiseShare:  pick(func(u update) float64 { return u.noiseShare }),
 		fromClean:   pick(func(u update) float64 { return u.fromClean }),
 		fromState:   pick(func(u update) float64 { return u.fromState }),
+		ahead:       pick(func(u update) float64 { return u.ahead }),
 		fresh:       pick(func(u update) float64 { return u.fresh }),
 	}
 }
 
 // fields lists where the nodes are, those of the state that are set.
 func (s *state) fields() []**Node {
-	all := []**Node{&s.counter, &s.x, &s.known, &s.keep, &s.held, &s.shown, &s.random, &s.first, &s.returns}
+	all := []**Node{&s.counter, &s.x, &s.before, &s.known, &s.keep, &s.held, &s.shown, &s.random, &s.first, &s.returns}
 	for i := range s.weights {
 		all = append(all, &s.weights[i])
 	}

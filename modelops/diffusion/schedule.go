@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 )
 
 // cosineOffset keeps the first steps' noise from vanishing (Nichol and Dhariwal
@@ -34,11 +35,15 @@ func signal(steps int) []float64 {
 const (
 	DDPM = "ddpm" // ancestral sampling, the paper's (Ho et al. 2020)
 	DDIM = "ddim" // deterministic, good in few steps (Song et al. 2021)
+	DPM  = "dpm"  // DPM-Solver++(2M): deterministic, of second order (Lu et al. 2022)
 )
+
+// samplers lists the kinds.
+var samplers = []string{DDPM, DDIM, DPM}
 
 // Sampler says how to run the reverse process.
 type Sampler struct {
-	Kind  string `json:"kind"`            // ddpm or ddim
+	Kind  string `json:"kind"`            // ddpm, ddim or dpm
 	Steps int    `json:"steps,omitempty"` // denoising steps taken, spread over K; 0 for all
 	// NoiseScale multiplies the noise, the initial one too; 0 means 1.
 	NoiseScale float64 `json:"noise_scale,omitempty"`
@@ -55,8 +60,8 @@ const (
 
 // Validate tells what is wrong with the sampler for a denoiser of K steps.
 func (s Sampler) Validate(denoisingSteps int) error {
-	if s.Kind != DDPM && s.Kind != DDIM {
-		return fmt.Errorf("diffusion: unknown sampler %q: it is ddpm or ddim", s.Kind)
+	if !slices.Contains(samplers, s.Kind) {
+		return fmt.Errorf("diffusion: unknown sampler %q: it is one of %s", s.Kind, strings.Join(samplers, ", "))
 	}
 	if s.Steps < 0 || s.Steps > denoisingSteps {
 		return fmt.Errorf("diffusion: sampler takes %d steps of a denoiser of %d", s.Steps, denoisingSteps)
@@ -67,8 +72,8 @@ func (s Sampler) Validate(denoisingSteps int) error {
 	if !slices.Contains([]string{"", VariancePosterior, VarianceBeta}, s.Variance) {
 		return fmt.Errorf("diffusion: unknown variance %q: it is posterior or beta", s.Variance)
 	}
-	if s.Kind == DDIM && s.Variance != "" {
-		return fmt.Errorf("diffusion: the ddim sampler adds no noise, whose variance is to be %s", s.Variance)
+	if s.Kind != DDPM && s.Variance != "" {
+		return fmt.Errorf("diffusion: the %s sampler adds no noise, whose variance is to be %s", s.Kind, s.Variance)
 	}
 	return nil
 }
@@ -81,14 +86,15 @@ func (s Sampler) noiseScale() float64 {
 }
 
 // update holds the coefficients of one reverse step at denoising step k, with
-// which both samplers are the same two lines:
+// which all samplers are the same two lines:
 //
 //	clean = (x - noiseShare·ε) / signalShare
-//	x     ← fromClean·clean + fromState·x + fresh·z, z ~ N(0, 1)
+//	x     ← fromClean·(clean + ahead·(clean - the clean of the step before)) + fromState·x + fresh·z, z ~ N(0, 1)
 type update struct {
 	step                    int
 	signalShare, noiseShare float64 // √ᾱ and √(1-ᾱ)
 	fromClean, fromState    float64
+	ahead                   float64
 	fresh                   float64
 }
 
@@ -103,9 +109,12 @@ func (s Sampler) updates(denoisingSteps int) []update {
 			next = left[steps[i+1]]
 		}
 		u := update{step: step, signalShare: math.Sqrt(now), noiseShare: math.Sqrt(1 - now)}
-		if s.Kind == DDIM {
+		if s.Kind != DDPM {
 			u.fromState = math.Sqrt((1 - next) / (1 - now))
 			u.fromClean = math.Sqrt(next) - u.fromState*u.signalShare
+			if s.Kind == DPM && i > 0 {
+				u.ahead = ahead(left[steps[i-1]], now, next)
+			}
 		} else {
 			alpha := now / next
 			u.fromState = (1 - next) * math.Sqrt(alpha) / (1 - now)
@@ -115,6 +124,18 @@ func (s Sampler) updates(denoisingSteps int) []update {
 		list[i] = u
 	}
 	return list
+}
+
+// ahead is by how much of what the clean state changed from ᾱ = before to ᾱ = now
+// DPM-Solver++(2M) goes ahead in the step to ᾱ = next (Lu et al. 2022, algorithm 2):
+// 1/(2r), r the ratio of the steps in half the logarithm of signal over noise. The step to
+// the clean state, which is infinite, is DDIM's.
+func ahead(before, now, next float64) float64 {
+	if next == 1 {
+		return 0
+	}
+	lambda := func(signal float64) float64 { return math.Log(signal/(1-signal)) / 2 }
+	return (lambda(next) - lambda(now)) / (lambda(now) - lambda(before)) / 2
 }
 
 // variance of the noise that a DDPM step from ᾱ = now to ᾱ = next adds. The step to the

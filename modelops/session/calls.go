@@ -18,7 +18,7 @@ import (
 // What never varies there has its value, and what varies from episode to episode alone is
 // that of the next known state, or of the last known one where none follows.
 //
-// With DDIM a window depends on its own seed alone; DDPM draws its fresh noise
+// With DDIM and DPM a window depends on its own seed alone; DDPM draws its fresh noise
 // for a batch, from the seeds of all its windows.
 //
 // Where the device lacks the memory for a batch it is sampled in halves, quarters
