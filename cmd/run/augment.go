@@ -33,6 +33,7 @@ type augmentFlags struct {
 	delta, deltaSpace           string
 	metricsAddress              string
 	asJSON, dryRun, onlyPlanned bool
+	price                       float64
 }
 
 func newAugment() *cobra.Command {
@@ -50,7 +51,8 @@ func newAugment() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	f.addTo(flags)
-	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be done, looking at schemas and models alone, and do nothing")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be done, looking at schemas and models alone, and how long it would take by a batch of made-up stitches, and do nothing")
+	flags.Float64Var(&f.price, "price", 0, "what an hour of this machine costs, for --dry-run to say what the run would")
 	flags.BoolVar(&f.onlyPlanned, "plan-only", false, "read, rank and plan, print how much there is to do, and publish nothing")
 	flags.BoolVar(&f.asJSON, "json", false, "print the manifest, or the amounts of --plan-only, as JSON")
 	return cmd
@@ -91,6 +93,9 @@ func (f *augmentFlags) settle(cmd *cobra.Command) (err error) {
 	if flag.Lookup("template_location").Value.String() != "" {
 		return usage(fmt.Errorf("%s runs several jobs, each on what the one before left, and a template holds one", cmd.Name()))
 	}
+	if f.price < 0 || cmd.Flags().Changed("price") && !f.dryRun {
+		return usage(errors.New("--price is what an hour costs, for --dry-run to reckon with"))
+	}
 	if f.dryRun && f.onlyPlanned {
 		return usage(errors.New("--dry-run reads no data, --plan-only reads all: give one of them"))
 	}
@@ -116,6 +121,9 @@ func (f *augmentFlags) run(cmd *cobra.Command) error {
 	if f.dryRun {
 		plan, err := augment.PlanOf(f.options)
 		if err != nil {
+			return err
+		}
+		if plan.Estimate, err = augment.EstimateOf(f.options, f.price); err != nil {
 			return err
 		}
 		return printJSON(cmd.OutOrStdout(), plan)

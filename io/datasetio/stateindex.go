@@ -6,21 +6,17 @@ import (
 	"slices"
 
 	"diffstitch/io/trajectory"
-
-	"gonum.org/v1/gonum/spatial/kdtree"
 )
 
 // stateIndex finds the states of some episodes near others. Distances are small beside
 // the spread of the data, so that a k-d tree leaves out most of it also in the dozen
 // dimensions of a state.
 type stateIndex struct {
-	survey Survey
-	// least is what every anchor earns without crossing, and most the largest value of an
-	// entry.
-	least, most float64
-	entries     []entry
-	states      []float32 // [entries, S], scaled
-	tree        *kdtree.Tree
+	survey  Survey
+	least   float64 // what every anchor earns without crossing
+	entries []entry
+	states  []float32 // [entries, S], scaled; until the tree has them
+	tree    *stateTree
 }
 
 // entry is a state at which an episode can be entered.
@@ -37,7 +33,7 @@ func (e entry) location() trajectory.Location { return trajectory.Location{File:
 func (e entry) sameEpisode(o entry) bool { return e.row == o.row && e.file == o.file }
 
 func newStateIndex(survey Survey, anchors []trajectory.Anchor) *stateIndex {
-	x := &stateIndex{survey: survey, least: math.Inf(1), most: math.Inf(-1)}
+	x := &stateIndex{survey: survey, least: math.Inf(1)}
 	for _, a := range anchors {
 		x.least = min(x.least, a.Rest)
 	}
@@ -54,7 +50,6 @@ func (x *stateIndex) add(e *trajectory.Episode, m trajectory.Meta, rests, values
 		}
 		x.entries = append(x.entries, entry{m.Location.Row, m.Location.File, int32(step), rests[step], values[step]})
 		x.states = x.appendScaled(x.states, e.Observation(step))
-		x.most = max(x.most, values[step])
 	}
 }
 
@@ -67,23 +62,20 @@ func (x *stateIndex) appendScaled(scaled, state []float32) []float32 {
 
 // build makes the tree of all that was added.
 func (x *stateIndex) build() {
-	dim := len(x.survey.Scale)
-	points := make(points, len(x.entries))
-	for i := range points {
-		points[i] = point{x.states[i*dim : (i+1)*dim], int32(i)}
-	}
-	x.tree = kdtree.New(points, false)
+	x.tree = newStateTree(len(x.survey.Scale), x.states, func(i int32) float64 { return x.entries[i].value })
+	x.states = nil
 }
 
 // around are the crossings at the anchors [from, to).
 func (x *stateIndex) around(anchors []trajectory.Anchor, from, to int) (crossings []trajectory.Crossing) {
 	near := &nearby{index: x}
+	reach := x.survey.Reach * x.survey.Reach
 	var query []float32
 	for i := from; i < to; i++ {
 		a := anchors[i]
 		query = x.appendScaled(query[:0], a.State)
 		near.begin(entry{row: a.Row, file: a.File, step: a.Step, rest: a.Rest})
-		x.tree.NearestSet(near, point{query, -1})
+		x.tree.search(query, reach, near.leaveOut, near.see)
 		slices.SortFunc(near.found, better)
 		for _, f := range near.found {
 			e := x.entries[f.at]
@@ -95,55 +87,14 @@ func (x *stateIndex) around(anchors []trajectory.Anchor, from, to int) (crossing
 	return crossings
 }
 
-// point is a state in the tree, by its place among the entries.
-type point struct {
-	state []float32 // [S], scaled
-	at    int32
-}
-
-func (p point) Dims() int { return len(p.state) }
-
-func (p point) Compare(o kdtree.Comparable, d kdtree.Dim) float64 {
-	return float64(p.state[d] - o.(point).state[d])
-}
-
-func (p point) Distance(o kdtree.Comparable) float64 {
-	return float64(squared(p.state, o.(point).state))
-}
-
-// points are what the tree is made of.
-type points []point
-
-func (p points) Index(i int) kdtree.Comparable       { return p[i] }
-func (p points) Len() int                            { return len(p) }
-func (p points) Slice(from, to int) kdtree.Interface { return p[from:to] }
-
-// Pivot has the median in the middle, and what is less before it.
-func (p points) Pivot(d kdtree.Dim) int {
-	kdtree.Select(plane{p, d}, len(p)/2)
-	return len(p) / 2
-}
-
-// plane orders points by one dimension. States that are the same there are told apart
-// by their places, so that the tree is no list of them.
-type plane struct {
-	points
-	d kdtree.Dim
-}
-
-func (p plane) Less(i, j int) bool {
-	a, b := p.points[i], p.points[j]
-	return cmp.Or(cmp.Compare(a.state[p.d], b.state[p.d]), cmp.Compare(a.at, b.at)) < 0
-}
-func (p plane) Swap(i, j int)                        { p.points[i], p.points[j] = p.points[j], p.points[i] }
-func (p plane) Slice(from, to int) kdtree.SortSlicer { return plane{p.points[from:to], p.d} }
-
 // nearby gathers what is worth most around an anchor, as drawn: the best state of each of
-// a few episodes other than the anchor's own. It is a kdtree.Keeper.
+// a few episodes other than the anchor's own.
 type nearby struct {
 	index *stateIndex
 	own   entry
 	found []found
+	// floor is what a state must be worth more than to be among the best.
+	floor float64
 }
 
 // found is a state by its place among the entries, with its distance.
@@ -156,33 +107,36 @@ type found struct {
 func better(a, b found) int { return cmp.Or(cmp.Compare(b.worth, a.worth), cmp.Compare(a.at, b.at)) }
 
 // begin forgets what was found around another anchor.
-func (n *nearby) begin(own entry) { n.own, n.found = own, n.found[:0] }
+func (n *nearby) begin(own entry) { n.own, n.found, n.floor = own, n.found[:0], 0 }
 
-// Keep takes up a state if it is among the best so far.
-func (n *nearby) Keep(c kdtree.ComparableDist) {
-	reach := n.index.survey.Reach
-	if c.Dist > reach*reach { // most states on the way are too far
-		return
-	}
-	f := found{at: c.Comparable.(point).at, distance: math.Sqrt(c.Dist)}
-	e := n.index.entries[f.at]
-	if f.worth = trajectory.Worth(e.value, n.own.rest, f.distance, reach); f.worth <= 0 || e.sameEpisode(n.own) {
-		return
-	}
-	if len(n.found) == trajectory.WaysEach && f.worth <= n.found[n.worst()].worth {
+// leaveOut is whether nothing is worth enough of states of which the best is worth so much
+// and none is nearer than so, squared.
+func (n *nearby) leaveOut(most, near float64) bool {
+	gain := most - n.own.rest
+	return gain <= 0 || gain*trajectory.Chance(math.Sqrt(near), n.index.survey.Reach) <= n.floor
+}
+
+// see takes up a state at a distance, squared, if it is among the best so far.
+func (n *nearby) see(at int32, distance float64) {
+	f := found{at: at, distance: math.Sqrt(distance)}
+	e := &n.index.entries[at]
+	if f.worth = trajectory.Worth(e.value, n.own.rest, f.distance, n.index.survey.Reach); f.worth <= n.floor || e.sameEpisode(n.own) {
 		return // however it is drawn
 	}
 	f.worth *= trajectory.Drawn(n.own.location(), n.own.step, e.location())
-	at := slices.IndexFunc(n.found, func(o found) bool { return n.index.entries[o.at].sameEpisode(e) })
+	same := slices.IndexFunc(n.found, func(o found) bool { return n.index.entries[o.at].sameEpisode(*e) })
 	switch {
-	case at < 0:
+	case same < 0:
 		n.found = append(n.found, f)
-	case better(f, n.found[at]) < 0:
-		n.found[at] = f
+	case better(f, n.found[same]) < 0:
+		n.found[same] = f
 	}
 	if len(n.found) > trajectory.WaysEach {
 		last := n.worst()
 		n.found = slices.Delete(n.found, last, last+1)
+	}
+	if len(n.found) == trajectory.WaysEach {
+		n.floor = n.found[n.worst()].worth
 	}
 }
 
@@ -193,29 +147,4 @@ func (n *nearby) worst() (at int) {
 		}
 	}
 	return at
-}
-
-// Max is how far a state may be to be among the best: where none can be worth as much as
-// those that were found, there is nothing to look for.
-func (n *nearby) Max() kdtree.ComparableDist {
-	reach := n.index.survey.Reach
-	farthest := reach
-	if len(n.found) == trajectory.WaysEach {
-		if most := n.index.most - n.own.rest; most > 0 {
-			farthest = min(reach, 2*reach*(1-n.found[n.worst()].worth/(most*trajectory.Chance(0, reach))))
-		}
-	}
-	return kdtree.ComparableDist{Comparable: point{}, Dist: farthest * farthest} // one of nil would be taken out again
-}
-
-// What a heap has; a few states need none.
-func (n *nearby) Len() int           { return len(n.found) }
-func (n *nearby) Less(i, j int) bool { return better(n.found[i], n.found[j]) < 0 }
-func (n *nearby) Swap(i, j int)      { n.found[i], n.found[j] = n.found[j], n.found[i] }
-func (n *nearby) Push(f any)         { n.found = append(n.found, f.(found)) }
-
-func (n *nearby) Pop() any {
-	last := n.found[len(n.found)-1]
-	n.found = n.found[:len(n.found)-1]
-	return last
 }

@@ -152,10 +152,10 @@ func TestStatesThatAreTheSame(t *testing.T) {
 	x.states = make([]float32, 2*n)
 	x.build()
 	depth := 0
-	for node := x.tree.Root; node != nil; node = node.Left {
+	for node := int32(0); depth == 0 || node != 0; node = x.tree.nodes[node].left {
 		depth++
 	}
-	if depth > 17 {
+	if depth > 17 || len(x.tree.nodes) < n/leafStates {
 		t.Errorf("%d states that are the same make a tree %d deep", n, depth)
 	}
 }

@@ -6,6 +6,8 @@ import (
 
 	"diffstitch/io/snapshot"
 	"diffstitch/modelops/session"
+	"diffstitch/modelops/training"
+	"diffstitch/pipelines/engine"
 )
 
 // Plan says what an augmentation would do.
@@ -21,6 +23,18 @@ type Plan struct {
 	Batches        int64            `json:"batches,omitempty"` // where the number of stitches is given
 	Models         []snapshot.Model `json:"models"`
 	Configuration  json.RawMessage  `json:"configuration"`
+	Estimate       *Estimate        `json:"estimate,omitempty"`
+}
+
+// Estimate is what the attempts of a run would take on this machine, by what a batch of
+// made-up stitches takes. Reading, planning and publishing come on top.
+type Estimate struct {
+	StitchesPerSecond float64 `json:"stitches_per_second"` // attempts, accepted or not
+	LoadSeconds       float64 `json:"load_seconds"`        // loading and compiling the models, once in each process
+	// Hours of the attempts, and what they cost at a price per hour; not there where it is
+	// transitions that are asked for, since how many attempts these take is not known.
+	Hours float64 `json:"hours,omitempty"`
+	Cost  float64 `json:"cost,omitempty"`
 }
 
 // PlanOf checks the settings, the data's schema and the models, and says what Run
@@ -44,6 +58,30 @@ func PlanOf(o Options) (Plan, error) {
 		Models:         r.work.ModelHashes(),
 		Configuration:  r.configuration,
 	}, nil
+}
+
+// EstimateOf measures, with the run's own models on this machine's device, how long its
+// attempts would take, and what they would cost at a price per hour. It is nil where the
+// workers are elsewhere, or the method makes no stitches.
+func EstimateOf(o Options, price float64) (*Estimate, error) {
+	r, err := open(o)
+	if err != nil || !engine.InProcess(o.Runner) || r.options.Method != training.MethodDiffStitch {
+		return nil, err
+	}
+	measured, err := session.Calibrate(r.work.Session)
+	if err != nil {
+		return nil, fmt.Errorf("augment: %w", err)
+	}
+	e := &Estimate{
+		StitchesPerSecond: float64(measured.Stitches) / measured.Batch.Seconds(),
+		LoadSeconds:       measured.Load.Seconds(),
+	}
+	e.Hours = (float64(o.Stitches)/e.StitchesPerSecond + e.LoadSeconds) / 3600
+	if o.Stitches == 0 {
+		e.Hours = 0
+	}
+	e.Cost = price * e.Hours
+	return e, nil
 }
 
 // largestBatch is as large a batch as is tried: batches are also what is retried
