@@ -75,7 +75,7 @@ func (x *stateIndex) around(anchors []trajectory.Anchor, from, to int) (crossing
 		a := anchors[i]
 		query = x.appendScaled(query[:0], a.State)
 		near.begin(entry{row: a.Row, file: a.File, step: a.Step, rest: a.Rest})
-		x.tree.search(query, reach, near.leaveOut, near.see)
+		x.tree.search(query, reach, near)
 		slices.SortFunc(near.found, better)
 		for _, f := range near.found {
 			e := x.entries[f.at]
@@ -109,11 +109,11 @@ func better(a, b found) int { return cmp.Or(cmp.Compare(b.worth, a.worth), cmp.C
 // begin forgets what was found around another anchor.
 func (n *nearby) begin(own entry) { n.own, n.found, n.floor = own, n.found[:0], 0 }
 
-// leaveOut is whether nothing is worth enough of states of which the best is worth so much
-// and none is nearer than so, squared.
-func (n *nearby) leaveOut(most, near float64) bool {
-	gain := most - n.own.rest
-	return gain <= 0 || gain*trajectory.Chance(math.Sqrt(near), n.index.survey.Reach) <= n.floor
+// enough is whether a state of a value can be among the best so far, no nearer than a
+// distance, squared: whatever its bridge is worth beside its value, and however it is drawn.
+func (n *nearby) enough(value, near float64) bool {
+	gain := value - n.own.rest
+	return gain > 0 && gain > n.floor && gain*trajectory.Chance(math.Sqrt(near), n.index.survey.Reach) > n.floor
 }
 
 // see takes up a state at a distance, squared, if it is among the best so far.

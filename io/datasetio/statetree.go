@@ -14,6 +14,7 @@ type stateTree struct {
 	dim    int
 	order  []int32   // places of the states, leaf after leaf
 	states []float32 // [n, S], in that order
+	values []float64 // [n], in that order
 	nodes  []stateNode
 	boxes  []float32 // [nodes, 2, S]: the least and the greatest of each dimension
 }
@@ -39,8 +40,9 @@ func newStateTree(dim int, states []float32, values func(i int32) float64) *stat
 	if len(t.order) > 0 {
 		t.grow(states, values, 0, int32(len(t.order)))
 	}
-	t.states = make([]float32, 0, len(states))
+	t.states, t.values = make([]float32, 0, len(states)), make([]float64, 0, len(t.order))
 	for _, i := range t.order {
+		t.values = append(t.values, values(i))
 		t.states = append(t.states, states[int(i)*dim:(int(i)+1)*dim]...)
 	}
 	return t
@@ -113,24 +115,24 @@ func (t *stateTree) away(node int32, state []float32) float64 {
 	return float64(sum) * (1 - roundoff)
 }
 
-// search shows the states that are no farther from one than reach, a squared distance, with
-// their squared distances, by their places; all but those in nodes that may be left out,
-// of which the best is worth so much and none is nearer than so.
-func (t *stateTree) search(state []float32, reach float64, leaveOut func(most, near float64) bool, see func(i int32, distance float64)) {
+// search has someone see the states that are no farther from one than reach, a squared
+// distance, by their places; all but those that are not enough for him.
+func (t *stateTree) search(state []float32, reach float64, by *nearby) {
 	if len(t.nodes) > 0 {
-		t.below(0, t.away(0, state), state, reach, leaveOut, see)
+		t.below(0, t.away(0, state), state, reach, by)
 	}
 }
 
-func (t *stateTree) below(node int32, near float64, state []float32, reach float64, leaveOut func(most, near float64) bool, see func(i int32, distance float64)) {
+func (t *stateTree) below(node int32, near float64, state []float32, reach float64, by *nearby) {
 	n := &t.nodes[node]
-	if near > reach || leaveOut(n.most, near) {
+	if near > reach || !by.enough(n.most, near) {
 		return
 	}
 	if n.left == 0 {
 		for i := n.from; i < n.to; i++ {
-			if distance := float64(squared(t.states[int(i)*t.dim:][:t.dim], state)); distance <= reach {
-				see(t.order[i], distance)
+			distance := float64(squared(t.states[int(i)*t.dim:][:t.dim], state))
+			if distance <= reach && by.enough(t.values[i], distance) {
+				by.see(t.order[i], distance)
 			}
 		}
 		return
@@ -140,6 +142,6 @@ func (t *stateTree) below(node int32, near float64, state []float32, reach float
 	if other < nearest {
 		first, second, nearest, other = second, first, other, nearest
 	}
-	t.below(first, nearest, state, reach, leaveOut, see)
-	t.below(second, other, state, reach, leaveOut, see)
+	t.below(first, nearest, state, reach, by)
+	t.below(second, other, state, reach, by)
 }
