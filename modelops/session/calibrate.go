@@ -15,16 +15,16 @@ type Calibration struct {
 }
 
 // Calibrate loads DiffStitch's models and takes the time of a batch of made-up stitches,
-// from the windows to what qualification is judged by: bridges of all lengths, between
-// states as far apart as the data's are after so many steps.
-func Calibrate(opts Options) (Calibration, error) {
+// from the windows to what qualification is judged by: bridges of so many transitions,
+// between states as far apart as the data's are after as many steps.
+func Calibrate(opts Options, shortest, longest int) (Calibration, error) {
 	start := time.Now()
 	s, err := Shared(opts)
 	if err != nil {
 		return Calibration{}, err
 	}
 	c := Calibration{Stitches: opts.Batch, Load: time.Since(start)}
-	madeUp := s.makeUp(opts.Batch)
+	madeUp := s.makeUp(opts.Batch, shortest, min(longest, s.info.Horizon-1))
 	for range 2 { // of which the first may still have things to get ready
 		start := time.Now()
 		if err := s.stitch(madeUp); err != nil {
@@ -43,14 +43,14 @@ type madeUp struct {
 }
 
 // makeUp makes windows whose ends are like the data's states.
-func (s *Session) makeUp(n int) madeUp {
+func (s *Session) makeUp(n, shortest, longest int) madeUp {
 	info := s.info
 	horizon, dim := info.Horizon, info.ObservationDim
 	w := madeUp{known: make([]float32, n*horizon*dim), mask: make([]float32, n*horizon), seeds: make([]uint64, n), rows: make([]int, n)}
 	rng := random.Stream(0, "calibration", 0)
 	for i := range n {
 		w.seeds[i] = uint64(i)
-		rows := 1 + i%(horizon-1)
+		rows := shortest + i%(longest-shortest+1)
 		w.rows[i] = rows
 		w.mask[i*horizon], w.mask[i*horizon+rows] = 1, 1
 		from, to := w.known[i*horizon*dim:], w.known[(i*horizon+rows)*dim:]

@@ -68,7 +68,8 @@ func EstimateOf(o Options, price float64) (*Estimate, error) {
 	if err != nil || !engine.InProcess(o.Runner) || r.options.Method != training.MethodDiffStitch {
 		return nil, err
 	}
-	measured, err := session.Calibrate(r.work.Session)
+	shortest, longest := r.work.Lengths()
+	measured, err := session.Calibrate(r.work.Session, shortest, longest)
 	if err != nil {
 		return nil, fmt.Errorf("augment: %w", err)
 	}

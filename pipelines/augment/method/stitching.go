@@ -85,6 +85,15 @@ func (stitching) Settle(w *Work) error {
 	return checkQualification(w)
 }
 
+// Lengths are how many transitions a bridge is planned with, at least and at most.
+func (w *Work) Lengths() (shortest, longest int) {
+	if w.Settings.Pairing == pair.Crossings {
+		lead := w.Settings.lead(w.Models.Horizon)
+		return lead, lead
+	}
+	return 1, w.Models.Horizon - 1
+}
+
 // checkQualification checks that the models can say what is asked of them.
 func checkQualification(w *Work) error {
 	s := w.Settings
