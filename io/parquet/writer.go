@@ -197,7 +197,7 @@ func arrowSchema(fields []Field) (string, error) {
 }
 
 // writerProperties: Snappy, since the pure-Go zstd costs reading and writing a third of
-// their speed for files that are a twelfth smaller; dictionaries only where values
+// their speed for files that are a tenth smaller at best; dictionaries only where values
 // repeat, statistics only where a query may use them, and a page index.
 func writerProperties(fields []Field) *parquet.WriterProperties {
 	options := []parquet.WriterProperty{
