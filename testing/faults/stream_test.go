@@ -25,7 +25,8 @@ func TestKillTheStream(t *testing.T) {
 	onStorages(t, func(t *testing.T, root string, kills int) {
 		l, rng := newTally(t), rand.New(rand.NewPCG(4, 4))
 		data, out := storage.Join(root, "data"), storage.Join(root, "out")
-		f := fixture.StartFeed(t, data, 300*time.Millisecond, 4)
+		every := 300 * time.Millisecond * time.Duration(1+kills/5) // as much in all, or the last stream would take long
+		f := fixture.StartFeed(t, data, every, 4)
 		reader := read(t, out)
 		for ; l.faults < kills && l.runs < 2*kills; l.runs++ {
 			if killed(t, moment(rng, 6*time.Second), streamArgs(data, out)...) {
