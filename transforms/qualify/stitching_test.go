@@ -112,6 +112,7 @@ type stitched struct {
 func stitch(t *testing.T, runner, strategy string, d data) stitched {
 	t.Helper()
 	models, dir := fixture.Models(t), t.TempDir()
+	models.Peaks = true
 	records := filepath.Join(dir, "outcomes.parquet")
 	p, s := beam.NewPipelineWithRoot()
 	plan := pair.Config{Strategy: strategy, Seed: seed, Count: stitches, BatchSize: 4, Candidates: 6}

@@ -45,7 +45,9 @@ func TestWindowsAreReadOnce(t *testing.T) {
 	batches, blocks := planned(t, s, plan, data{pools: pools})
 	staged := datasetio.StageCandidates(s, in, filepath.Join(t.TempDir(), "candidates.parquet"), blocks)
 	lows := alive(datasetio.LowEnds(s, in, batches))
-	timed := alive(estimate.Steps(s, steps, fixture.Models(t), seed, alive(datasetio.Choices(s, in, staged, lows))))
+	models := fixture.Models(t)
+	models.Peaks = true
+	timed := alive(estimate.Steps(s, steps, models, seed, alive(datasetio.Choices(s, in, staged, lows))))
 	contexts := alive(datasetio.Contexts(s, in, fixture.Horizon, pair.ByEntry(s, plan, timed)))
 	passert.Count(s, contexts, "batches", pairs/plan.BatchSize)
 	result, err := beam.Run(t.Context(), "prism", p)
