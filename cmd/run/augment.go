@@ -119,11 +119,8 @@ func (f *augmentFlags) settle(cmd *cobra.Command) (err error) {
 // run does what the flags ask for, and prints what came of it.
 func (f *augmentFlags) run(cmd *cobra.Command) error {
 	if f.dryRun {
-		plan, err := augment.PlanOf(f.options)
+		plan, err := augment.EstimateOf(f.options, f.price)
 		if err != nil {
-			return err
-		}
-		if plan.Estimate, err = augment.EstimateOf(f.options, f.price); err != nil {
 			return err
 		}
 		return printJSON(cmd.OutOrStdout(), plan)

@@ -24,7 +24,7 @@ func Calibrate(opts Options, shortest, longest int) (Calibration, error) {
 		return Calibration{}, err
 	}
 	c := Calibration{Stitches: opts.Batch, Load: time.Since(start)}
-	madeUp := s.makeUp(opts.Batch, shortest, min(longest, s.info.Horizon-1))
+	madeUp := s.makeUp(opts.Batch, shortest, longest)
 	for range 2 { // of which the first may still have things to get ready
 		start := time.Now()
 		if err := s.stitch(madeUp); err != nil {

@@ -205,16 +205,21 @@ func TestChooseBatch(t *testing.T) {
 
 func TestEstimateOf(t *testing.T) {
 	o := augmenting(t)
-	one, err := augment.EstimateOf(o, 2)
+	plan, err := augment.EstimateOf(o, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
+	one := plan.Estimate
 	if one.StitchesPerSecond <= 0 || one.LoadSeconds <= 0 || one.Cost != 2*one.Hours || one.Hours*3600 < float64(o.Stitches)/one.StitchesPerSecond {
 		t.Errorf("%d stitches: %+v", o.Stitches, one)
 	}
 	o.Stitches, o.Transitions = 0, 9000
-	if open, err := augment.EstimateOf(o, 2); err != nil || open.StitchesPerSecond <= 0 || open.Hours != 0 {
-		t.Errorf("%d transitions: %+v, error %v", o.Transitions, open, err)
+	plan, err = augment.EstimateOf(o, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if open := plan.Estimate; open.StitchesPerSecond <= 0 || open.Hours != 0 {
+		t.Errorf("%d transitions: %+v", o.Transitions, open)
 	}
 }
 

@@ -44,6 +44,26 @@ func PlanOf(o Options) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
+	return r.plan(o), nil
+}
+
+// EstimateOf is PlanOf with an estimate, at a price per hour, which is measured with the
+// run's own models on this machine's device. There is none where the workers are elsewhere,
+// or the method makes no stitches.
+func EstimateOf(o Options, price float64) (Plan, error) {
+	r, err := open(o)
+	if err != nil {
+		return Plan{}, err
+	}
+	plan := r.plan(o)
+	if engine.InProcess(o.Runner) && r.options.Method == training.MethodDiffStitch {
+		plan.Estimate, err = r.estimate(price)
+	}
+	return plan, err
+}
+
+// plan is what was opened by the options as they were given.
+func (r *run) plan(o Options) Plan {
 	batch := int64(r.options.Batch)
 	return Plan{
 		Files:          r.dataset.Input.Files,
@@ -57,17 +77,11 @@ func PlanOf(o Options) (Plan, error) {
 		Batches:        (o.Stitches + batch - 1) / batch,
 		Models:         r.work.ModelHashes(),
 		Configuration:  r.configuration,
-	}, nil
+	}
 }
 
-// EstimateOf measures, with the run's own models on this machine's device, how long its
-// attempts would take, and what they would cost at a price per hour. It is nil where the
-// workers are elsewhere, or the method makes no stitches.
-func EstimateOf(o Options, price float64) (*Estimate, error) {
-	r, err := open(o)
-	if err != nil || !engine.InProcess(o.Runner) || r.options.Method != training.MethodDiffStitch {
-		return nil, err
-	}
+// estimate takes the time of a batch of stitches.
+func (r *run) estimate(price float64) (*Estimate, error) {
 	shortest, longest := r.work.Lengths()
 	measured, err := session.Calibrate(r.work.Session, shortest, longest)
 	if err != nil {
@@ -77,11 +91,10 @@ func EstimateOf(o Options, price float64) (*Estimate, error) {
 		StitchesPerSecond: float64(measured.Stitches) / measured.Batch.Seconds(),
 		LoadSeconds:       measured.Load.Seconds(),
 	}
-	e.Hours = (float64(o.Stitches)/e.StitchesPerSecond + e.LoadSeconds) / 3600
-	if o.Stitches == 0 {
-		e.Hours = 0
+	if attempts := float64(r.options.Stitches); attempts > 0 {
+		e.Hours = (attempts/e.StitchesPerSecond + e.LoadSeconds) / 3600
+		e.Cost = price * e.Hours
 	}
-	e.Cost = price * e.Hours
 	return e, nil
 }
 

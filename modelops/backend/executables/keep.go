@@ -10,7 +10,7 @@ package executables
 #include <unistd.h>
 #include "pjrt.h"
 
-// compiled is Go's: it does what Client_Compile does.
+// diffstitch_compile is Go's: it does what Client_Compile does.
 extern void* diffstitch_compile(compile_args* args);
 
 // table_of finds the table of a plugin that is loaded.
@@ -54,7 +54,7 @@ var plugin struct {
 	mutex   sync.Mutex
 	table   *C.table
 	compile unsafe.Pointer // what the table had
-	file    string         // tells the plugin from others
+	here    []byte         // tells the plugin from others, and the processor
 	store   store
 }
 
@@ -80,7 +80,7 @@ func Keep(path, dir string) error {
 	if err != nil {
 		return err
 	}
-	plugin.store, plugin.file = s, fmt.Sprint(path, file.Size(), file.ModTime().UnixNano(), t.minor)
+	plugin.store, plugin.here = s, fmt.Append(processor(), path, file.Size(), file.ModTime().UnixNano(), t.minor)
 	if plugin.compile = C.divert(t); plugin.compile == nil {
 		return fmt.Errorf("executables: the functions of %s cannot be replaced", path)
 	}
@@ -112,7 +112,7 @@ func diffstitch_compile(args *C.compile_args) unsafe.Pointer {
 func keyOf(args *C.compile_args) string {
 	p := args.program
 	return key(
-		[]byte(plugin.file), []byte(os.Getenv("XLA_FLAGS")), processor(),
+		plugin.here, []byte(os.Getenv("XLA_FLAGS")),
 		text(C.CLIENT_PLATFORM_VERSION, args.client), deviceKind(args.client),
 		C.GoBytes(unsafe.Pointer(p.format), C.int(p.format_size)),
 		C.GoBytes(unsafe.Pointer(args.options), C.int(args.options_size)),
