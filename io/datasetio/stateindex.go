@@ -110,10 +110,11 @@ func better(a, b found) int { return cmp.Or(cmp.Compare(b.worth, a.worth), cmp.C
 func (n *nearby) begin(own entry) { n.own, n.found, n.floor = own, n.found[:0], 0 }
 
 // enough is whether a state of a value can be among the best so far, no nearer than a
-// distance, squared: whatever its bridge is worth beside its value, and however it is drawn.
+// distance, squared: however its bridge is drawn. What is not worth a bridge at a value is
+// not at a lesser one.
 func (n *nearby) enough(value, near float64) bool {
-	gain := value - n.own.rest
-	return gain > 0 && gain > n.floor && gain*trajectory.Chance(math.Sqrt(near), n.index.survey.Reach) > n.floor
+	gain := trajectory.Gained(value, n.own.rest)
+	return gain > n.floor && gain*trajectory.Chance(math.Sqrt(near), n.index.survey.Reach) > n.floor
 }
 
 // see takes up a state at a distance, squared, if it is among the best so far.

@@ -20,7 +20,7 @@ const (
 	duration = "DIFFSTITCH_SOAK"
 	// A file comes each so often, with so many episodes.
 	everyFile    = time.Second
-	fileEpisodes = 4
+	fileEpisodes = 2
 	// everyLook is how often memory is looked at.
 	everyLook = time.Second
 	// growth is by how much of itself memory may grow from the second third of a soak to the
