@@ -1,6 +1,7 @@
 package backend_test
 
 import (
+	"strings"
 	"sync"
 	"testing"
 
@@ -65,5 +66,22 @@ func TestSerialize(t *testing.T) {
 func TestInstallRefusesUnknownPlugins(t *testing.T) {
 	if err := backend.Install("tpu"); err == nil {
 		t.Error("no error for an unknown plugin")
+	}
+}
+
+// TestSetPrecision: what a backend lacks is refused.
+func TestSetPrecision(t *testing.T) {
+	engine, _, err := backend.Open(backend.Go)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wants := map[backend.Precision]string{
+		"": "", backend.PrecisionAuto: "", backend.F32: "", backend.TF32: "needs CUDA", backend.BF16: "needs XLA", "f16": "one of auto, f32, tf32, bf16",
+	}
+	for p, want := range wants {
+		_, err := backend.SetPrecision(engine, p)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", p, err, want)
+		}
 	}
 }

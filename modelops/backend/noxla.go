@@ -2,7 +2,11 @@
 
 package backend
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/gomlx/compute"
+)
 
 // installHint is empty: a plugin would not help this binary.
 const installHint = ""
@@ -11,3 +15,12 @@ const installHint = ""
 func openXLA() (opened, error) {
 	return opened{}, errors.New("this binary was built without XLA (it needs a C compiler)")
 }
+
+func isCUDA(compute.Backend) bool { return false }
+
+// IsXLACPU tells whether a backend is XLA on the CPU.
+func IsXLACPU(compute.Backend) bool { return false }
+
+func setTF32(compute.Backend, bool) {}
+
+func usesTF32(compute.Backend) bool { return false }

@@ -42,6 +42,7 @@ var openXLA = sync.OnceValues(func() (opened, error) {
 			continue
 		}
 		keep(config)
+		openedWithTF32 = usesTF32(engine)
 		return opened{backend: engine, info: Info{Name: XLA, Kind: XLA, Description: engine.Description(), Roundoff: roundoff(engine)}}, nil
 	}
 	return opened{}, why
@@ -49,10 +50,33 @@ var openXLA = sync.OnceValues(func() (opened, error) {
 
 // roundoff is Info's.
 func roundoff(engine compute.Backend) float64 {
-	if x, ok := engine.(*xla.Backend); ok && !x.DotGeneralUseTF32 {
-		return singleRoundoff
+	if usesTF32(engine) {
+		return tf32Roundoff
 	}
-	return tf32Roundoff
+	return singleRoundoff
+}
+
+func isCUDA(engine compute.Backend) bool {
+	x, ok := engine.(*xla.Backend)
+	return ok && x.IsCUDA()
+}
+
+// IsXLACPU tells whether a backend is XLA on the CPU.
+func IsXLACPU(engine compute.Backend) bool {
+	x, ok := engine.(*xla.Backend)
+	return ok && x.IsCPU()
+}
+
+// setTF32 is go-xla's option of the same name, which graphs are built by.
+func setTF32(engine compute.Backend, on bool) {
+	if x, ok := engine.(*xla.Backend); ok {
+		x.DotGeneralUseTF32 = on
+	}
+}
+
+func usesTF32(engine compute.Backend) bool {
+	x, ok := engine.(*xla.Backend)
+	return ok && x.DotGeneralUseTF32
 }
 
 // xlaConfigs lists the configurations to try, in order.

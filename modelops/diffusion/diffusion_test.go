@@ -1,6 +1,7 @@
 package diffusion
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"diffstitch/modelops/backend"
 	"diffstitch/modelops/backend/backendtest"
 	"diffstitch/modelops/nets"
+	"diffstitch/modelops/random"
 )
 
 // tolerance is how far float32 results of the same computation in another
@@ -133,31 +135,82 @@ func TestSteps(t *testing.T) {
 	}
 }
 
+// TestTrainingMasks holds them to what they promise, for windows of all lengths.
 func TestTrainingMasks(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		masks := rapid.SampledFrom([]Masks{TwoHidden, OneKnown}).Draw(t, "masks")
-		horizon := rapid.IntRange(2, 100).Draw(t, "horizon")
-		past := rapid.IntRange(0, 100).Draw(t, "past the end")
-		mask := TrainingMask(rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)), masks, horizon, horizon+past)
-		if len(mask) != horizon+past || slices.ContainsFunc(mask[horizon:], func(m float32) bool { return m != Past }) {
-			t.Fatalf("%d states and %d past the end: %v", horizon, past, mask)
+	const horizon, each = 12, 500
+	states := make([]float32, 0, horizon*each)
+	for n := 2; n <= horizon; n++ {
+		states = append(states, slices.Repeat([]float32{float32(n)}, each)...)
+	}
+	for _, masks := range []Masks{TwoHidden, OneKnown} {
+		t.Run(string(masks), func(t *testing.T) {
+			backendtest.ForEach(t, func(t *testing.T, engine compute.Backend) {
+				rows := drawMasks(t, engine, masks, states, horizon)
+				seen := map[string]bool{}
+				for i, n := range states {
+					mask := rows[i*horizon : (i+1)*horizon]
+					checkMask(t, mask, int(n))
+					seen[fmt.Sprint(mask)] = true
+				}
+				want := 0
+				for n := 2; n <= horizon; n++ {
+					want += masksOf(masks, n)
+				}
+				if len(seen) < want*9/10 || len(seen) > want {
+					t.Errorf("%d masks drawn of %d", len(seen), want)
+				}
+			})
+		})
+	}
+}
+
+// masksOf counts the masks of a window of n states.
+func masksOf(masks Masks, n int) int {
+	if masks == TwoHidden {
+		if n < 4 {
+			return 1
 		}
-		if mask[0] != 1 || mask[horizon-1] != 0 {
-			t.Fatalf("the first isn't known or the last isn't hidden: %v", mask)
+		return (n-3)*(n-2)/2 + 1 // nonempty intervals of [2, n-1), and none
+	}
+	if n < 3 {
+		return 1
+	}
+	return (n - 2) * (n - 1) / 2 // nonempty intervals of [1, n-1)
+}
+
+func checkMask(t *testing.T, mask []float32, states int) {
+	t.Helper()
+	if slices.ContainsFunc(mask[states:], func(m float32) bool { return m != Past }) {
+		t.Fatalf("%d states: %v", states, mask)
+	}
+	if mask[0] != 1 || mask[states-1] != 0 {
+		t.Fatalf("the first isn't known or the last isn't hidden: %v", mask)
+	}
+	hidden := 0
+	for i := 1; i < states; i++ {
+		if mask[i] != 0 && mask[i] != 1 {
+			t.Fatalf("neither known nor hidden: %v", mask)
 		}
-		hidden := 0
-		for i := 1; i < horizon; i++ {
-			if mask[i] != 0 && mask[i] != 1 {
-				t.Fatalf("neither known nor hidden: %v", mask)
-			}
-			if mask[i] == 0 && mask[i-1] == 1 {
-				hidden++
-			}
+		if mask[i] == 0 && mask[i-1] == 1 {
+			hidden++
 		}
-		if hidden > 2 {
-			t.Errorf("%d hidden intervals: %v", hidden, mask)
-		}
+	}
+	if hidden > 2 {
+		t.Errorf("%d hidden intervals: %v", hidden, mask)
+	}
+}
+
+// drawMasks draws a mask for each number of states.
+//
+//	result: [len(states), horizon]
+func drawMasks(t testing.TB, engine compute.Backend, masks Masks, states []float32, horizon int) []float32 {
+	t.Helper()
+	exec := newExec(t, engine, model.NewStore(), func(_ *model.Scope, state, states *Node) *Node {
+		return TrainingMask(random.NewDraws(state), masks, states, horizon)
 	})
+	state := random.State(rand.New(rand.NewPCG(1, 2)))
+	got := runExec(t, engine, exec, tensors.FromFlatDataAndDimensions(state, len(state)), tensors.FromFlatDataAndDimensions(states, len(states)))
+	return tensors.MustCopyFlatData[float32](got)
 }
 
 func TestCondition(t *testing.T) {

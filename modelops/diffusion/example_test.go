@@ -2,7 +2,6 @@ package diffusion_test
 
 import (
 	"fmt"
-	"math/rand/v2"
 
 	"diffstitch/modelops/diffusion"
 )
@@ -16,17 +15,4 @@ func ExampleSampler_Validate() {
 	// <nil>
 	// <nil>
 	// diffusion: sampler takes 200 steps of a denoiser of 100
-}
-
-// In training the first state is always known and the last always hidden. Where an
-// episode ends within the window, what is past its end is marked.
-func ExampleTrainingMask() {
-	rng := rand.New(rand.NewPCG(1, 2))
-	for _, states := range []int{12, 12, 9} {
-		fmt.Println(diffusion.TrainingMask(rng, diffusion.TwoHidden, states, 12))
-	}
-	// Output:
-	// [1 0 0 0 0 0 0 0 0 1 0 0]
-	// [1 0 0 0 0 0 0 0 0 1 1 0]
-	// [1 0 0 0 0 0 0 0 0 -1 -1 -1]
 }

@@ -2,12 +2,12 @@ package edm
 
 import (
 	"math"
-	"math/rand/v2"
 
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 
 	"diffstitch/modelops/nets"
+	"diffstitch/modelops/random"
 )
 
 // coefficients wrap the net F to the denoiser D at a noise level σ, table 1:
@@ -31,20 +31,28 @@ func at(sigma float64) coefficients {
 	}
 }
 
-// Noise draws a noise level and makes a training example of a clean row: what
-// the net is shown, and what it should put out, so that the squared error of the
-// output is the denoiser's, weighted by λ(σ) = 1/out² (equations 7 and 8).
+// Noise draws noise levels and makes training examples of clean rows: what the net is
+// shown, and what it should put out, so that the squared error of the output is the
+// denoiser's, weighted by λ(σ) = 1/out² (equations 7 and 8).
 //
-//	clean, input, target: [dim]
-func Noise(rng *rand.Rand, clean, input, target []float32) (level float32) {
-	c := at(math.Exp(logMean + logDeviation*rng.NormFloat64()))
-	for i, value := range clean {
-		noisy := float64(value) + c.sigma*rng.NormFloat64()
-		input[i] = float32(c.in * noisy)
-		target[i] = float32((float64(value) - c.skip*noisy) / c.out)
-	}
-	return float32(c.level)
+//	clean, input, target: [batch, dim]
+//	level:                [batch]
+func Noise(draws *random.Draws, clean *Node) (input, level, target *Node) {
+	const variance = dataDeviation * dataDeviation
+	batch, dim := clean.Shape().Dim(0), clean.Shape().Dim(1)
+	logSigma := AddScalar(MulScalar(draws.Normal(batch), logDeviation), logMean)
+	rows := func(x *Node) *Node { return BroadcastToShape(InsertAxes(x, -1), clean.Shape()) }
+	sigma := Exp(logSigma)
+	total := AddScalar(Square(sigma), variance)
+	skip, out := Div(constantLike(total, variance), total), Div(MulScalar(sigma, dataDeviation), Sqrt(total))
+	noisy := Add(clean, Mul(rows(sigma), draws.Normal(batch, dim)))
+	input = Mul(noisy, rows(Reciprocal(Sqrt(total))))
+	target = Div(Sub(clean, Mul(rows(skip), noisy)), rows(out))
+	return input, MulScalar(logSigma, 0.25), target
 }
+
+// constantLike is a value in the shape of a node.
+func constantLike(x *Node, value float64) *Node { return AddScalar(ZerosLike(x), value) }
 
 // Loss is the mean squared error of the net.
 //

@@ -40,7 +40,7 @@ func newAlgorithm(cfg Config, r replay) algorithm {
 type update struct {
 	done    *Node // scalar int32, updates before this one
 	last    bool  // of a whole stride
-	streams *streams
+	streams streams
 	table   *Node  // of the data, see the learner's replay
 	values  arrays // weights, targets and moments: replaced by the update
 

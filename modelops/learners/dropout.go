@@ -18,7 +18,7 @@ type dropout struct {
 	drawn        int   // numbers so far, of each seed
 }
 
-func newDropout(rate float64, streams *streams) *dropout {
+func newDropout(rate float64, streams streams) *dropout {
 	keys := ConvertDType(streams.pick(2, 0, math.MaxInt32), dtypes.Uint32) // [seeds, 2]
 	key := func(i int) *Node { return column(SliceAxis(keys, 1, AxisElem(i))) }
 	return &dropout{rate: rate, start: key(0), gamma: AddScalar(MulScalar(key(1), uint32(2)), uint32(1))}

@@ -187,9 +187,8 @@ func (l *loop) states(done int) *tensors.Tensor {
 	var flat []uint64
 	for i := range l.algorithm.perCall() {
 		for _, seed := range l.cfg.Seeds {
-			rng := random.Stream(seed, updatesStream, done+i)
-			flat = append(flat, rng.Uint64(), rng.Uint64(), rng.Uint64())
+			flat = append(flat, random.State(random.Stream(seed, updatesStream, done+i))...)
 		}
 	}
-	return tensors.FromFlatDataAndDimensions(flat, l.algorithm.perCall(), len(l.cfg.Seeds), 3)
+	return tensors.FromFlatDataAndDimensions(flat, l.algorithm.perCall(), len(l.cfg.Seeds), random.StateSize)
 }

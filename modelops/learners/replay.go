@@ -7,6 +7,8 @@ import (
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
+
+	"diffstitch/modelops/random"
 )
 
 // replay is the rows that are drawn from, the original ones before the augmented
@@ -70,7 +72,7 @@ func (r replay) table(width int, fill func(place int, values []float32)) *tensor
 // ids draws places in the order, the original rows' before the augmented ones'.
 //
 //	result: [seeds, size] int32
-func (r replay) ids(streams *streams, size int) *Node {
+func (r replay) ids(streams streams, size int) *Node {
 	var parts []*Node
 	original := r.ratio.split(size)
 	if original > 0 {
@@ -111,7 +113,7 @@ type batch struct {
 // seed.
 //
 //	table: that of transitions
-func (r replay) draw(table *Node, streams *streams, size int) batch {
+func (r replay) draw(table *Node, streams streams, size int) batch {
 	ids := r.ids(streams, size)
 	rows := Gather(table, InsertAxes(ids, -1)) // [seeds, batch, width]
 	o, a := r.observationDim, r.actionDim
@@ -159,7 +161,7 @@ type contexts struct {
 // drawContexts draws steps, each as likely as another, and what follows them.
 //
 //	table: that of contexts
-func (r replay) drawContexts(table *Node, streams *streams, size, context int) contexts {
+func (r replay) drawContexts(table *Node, streams streams, size, context int) contexts {
 	o, a := r.observationDim, r.actionDim
 	ids := r.ids(streams, size)
 	first := repeatSteps(ids, context) // [seeds, batch, context]
@@ -179,19 +181,17 @@ func (r replay) drawContexts(table *Node, streams *streams, size, context int) c
 	}
 }
 
-// streams are the random states of an update, one per seed, so that what a seed draws
-// does not depend on the others.
-type streams struct {
-	states []*Node // of graph.RNGStateShape
-}
+// streams are the random numbers of an update, one stream per seed, so that what a seed
+// draws does not depend on the others.
+type streams []*random.Draws
 
 // newStreams takes apart what the host drew for an update.
 //
-//	states: [seeds, 3] uint64
-func newStreams(states *Node) *streams {
-	s := &streams{}
-	for i := range states.Shape().Dim(0) {
-		s.states = append(s.states, Squeeze(SliceAxis(states, 0, AxisElem(i)), 0))
+//	states: [seeds, random.StateSize] uint64
+func newStreams(states *Node) streams {
+	s := make(streams, states.Shape().Dim(0))
+	for i := range s {
+		s[i] = random.NewDraws(Squeeze(SliceAxis(states, 0, AxisElem(i)), 0))
 	}
 	return s
 }
@@ -199,10 +199,10 @@ func newStreams(states *Node) *streams {
 // each draws for one seed after the other.
 //
 //	result: [seeds, …]
-func (s *streams) each(draw func(state *Node) (after, values *Node)) *Node {
-	values := make([]*Node, len(s.states))
-	for i, state := range s.states {
-		s.states[i], values[i] = draw(state)
+func (s streams) each(draw func(*random.Draws) *Node) *Node {
+	values := make([]*Node, len(s))
+	for i, draws := range s {
+		values[i] = draw(draws)
 	}
 	return Stack(values, 0)
 }
@@ -210,11 +210,8 @@ func (s *streams) each(draw func(state *Node) (after, values *Node)) *Node {
 // pick draws row numbers of [from, to).
 //
 //	result: [seeds, n] int32
-func (s *streams) pick(n, from, to int) *Node {
-	ids := s.each(func(state *Node) (after, values *Node) {
-		return RandomIntN(state, to-from, shapes.Make(dtypes.Int32, n))
-	})
-	return AddScalar(ids, from)
+func (s streams) pick(n, from, to int) *Node {
+	return s.each(func(d *random.Draws) *Node { return d.Between(from, to, n) })
 }
 
 // repeatSteps repeats what is said of a context for each of its steps.
@@ -228,8 +225,6 @@ func repeatSteps(x *Node, context int) *Node {
 // normal draws standard normal numbers.
 //
 //	result: [seeds, dims...]
-func (s *streams) normal(dims ...int) *Node {
-	return s.each(func(state *Node) (after, values *Node) {
-		return RandomNormal(state, shapes.Make(dtypes.Float32, dims...))
-	})
+func (s streams) normal(dims ...int) *Node {
+	return s.each(func(d *random.Draws) *Node { return d.Normal(dims...) })
 }

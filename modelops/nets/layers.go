@@ -244,7 +244,28 @@ func columns(scope *model.Scope, x *Node, outputs int) *Node {
 	inputs, batch := x.Shape().Dim(0), x.Shape().Dim(1)
 	weights := kernelVariable(scope, outputs, 1, inputs).NodeValue(x)
 	bias := biasVariable(scope, outputs, 1).NodeValue(x)
-	return Add(product(Reshape(weights, outputs, inputs), x), repeatColumn(bias, batch))
+	return Add(productAt(scope, Reshape(weights, outputs, inputs), x), repeatColumn(bias, batch))
+}
+
+// halfPrecision is the parameter of a scope below which products are of bfloat16.
+const halfPrecision = "half_precision"
+
+// Halve has the U-Nets below a scope round what their products and convolutions are made
+// of to bfloat16. Sums, normalisations and activations stay in float32. It is for nets
+// that are not trained any more.
+func Halve(scope *model.Scope) { scope.SetParam(halfPrecision, true) }
+
+func isHalved(scope *model.Scope) bool { return model.GetParamOr(scope, halfPrecision, false) }
+
+// halved rounds to bfloat16.
+func halved(x *Node) *Node { return ConvertDType(x, dtypes.BFloat16) }
+
+// productAt is product in the precision of a scope.
+func productAt(scope *model.Scope, matrix, x *Node) *Node {
+	if isHalved(scope) {
+		return ConvertDType(Dot(halved(matrix), halved(x)).Product(), x.DType())
+	}
+	return product(matrix, x)
 }
 
 // product is a matrix product whose gradient leaves the large x untransposed.

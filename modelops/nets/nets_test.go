@@ -67,12 +67,14 @@ func TestConvolutionForms(t *testing.T) {
 						return append([]*Node{y}, Gradient(loss, in[0], in[1])...)
 					}, x, weights, weighting)
 				}
-				native, byProduct := results(convolveNatively), results(convolveByProduct)
+				native := results(convolveNatively)
 				if diff := cmp.Diff(want, native[0], near(tolerance)); diff != "" {
 					t.Errorf("native form (-want +got):\n%s", diff)
 				}
-				if diff := cmp.Diff(native, byProduct, near(tolerance)); diff != "" {
-					t.Errorf("value and gradients of the forms (-native +product):\n%s", diff)
+				for name, form := range map[string]func(x, weights *Node) *Node{"product": convolveByProduct, "forward": convolveForwards} {
+					if diff := cmp.Diff(native, results(form), near(tolerance)); diff != "" {
+						t.Errorf("value and gradients of the %s form (-native +%s):\n%s", name, name, diff)
+					}
 				}
 			})
 		})

@@ -14,6 +14,7 @@ import (
 	"diffstitch/modelops/backend"
 	"diffstitch/modelops/checkpoint"
 	"diffstitch/modelops/diffusion"
+	"diffstitch/modelops/nets"
 	"diffstitch/modelops/random"
 	"diffstitch/modelops/training"
 	"diffstitch/modelops/training/execution"
@@ -25,6 +26,7 @@ type sampler struct {
 	*execution.Net
 	config     diffusion.Config
 	process    diffusion.Sampler
+	precision  backend.Precision
 	normalizer checkpoint.Normalizer
 	limits     diffusion.Limits
 	states     int     // of a window, at most the net's horizon: see Info.Horizon
@@ -51,7 +53,7 @@ func newSampler(k key, m checkpoint.Model, weights []checkpoint.Tensor) (*sample
 		return nil, err
 	}
 	s := &sampler{
-		config: cfg.Diffusion, process: k.sampler, target: k.target,
+		config: cfg.Diffusion, process: k.sampler, precision: k.precision, target: k.target,
 		normalizer: details.Normalizer, limits: limits(cfg.Diffusion, details), states: windowStates(cfg, details),
 	}
 	s.portion.begin(k.batch)
@@ -106,7 +108,11 @@ func (s *sampler) graph(scope *model.Scope, inputs []*Node) *Node {
 	if s.config.Guidance != nil {
 		task.Return = rest[0]
 	}
-	return diffusion.Sample(scope.At(execution.WeightsScope), s.config, s.process, task)
+	weights := scope.At(execution.WeightsScope)
+	if s.precision == backend.BF16 {
+		nets.Halve(weights)
+	}
+	return diffusion.Sample(weights, s.config, s.process, task)
 }
 
 // windows are what the sampler completes, of s.states states each.

@@ -32,8 +32,10 @@ type Options struct {
 	// Kinds are the models to run; none means DiffStitch's.
 	Kinds   []training.Kind `json:",omitempty"`
 	Backend string          // auto, go or xla
-	Batch   int             // windows whose noise is drawn together, or transitions
-	Sampler diffusion.Sampler
+	// Precision of matrix products and convolutions; "" is backend.PrecisionAuto.
+	Precision backend.Precision `json:",omitempty"`
+	Batch     int               // windows whose noise is drawn together, or transitions
+	Sampler   diffusion.Sampler
 	// Steps are those of SynthER's sampler; 0 takes as many as the model says.
 	Steps int
 	// Return is what a denoiser guided by the return aims at, from 0 to 1, the
@@ -141,8 +143,11 @@ func newSession(opts Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if described.Roundoff, err = backend.SetPrecision(engine, opts.Precision); err != nil {
+		return nil, err
+	}
 	info.Backend = described
-	k := key{hashes: info.Hashes(), engine: engine, batch: opts.Batch, sampler: opts.Sampler, target: opts.Return, steps: opts.Steps, refine: opts.Refine, peaks: opts.Peaks}
+	k := key{hashes: info.Hashes(), engine: engine, precision: opts.Precision, batch: opts.Batch, sampler: opts.Sampler, target: opts.Return, steps: opts.Steps, refine: opts.Refine, peaks: opts.Peaks}
 	return &Session{options: opts, key: k, info: info}, nil
 }
 
@@ -207,12 +212,13 @@ var errDisagree = errors.New("the models do not belong together")
 
 // key tells sets of models apart by what they hold, not by where they lie.
 type key struct {
-	hashes  Hashes
-	engine  compute.Backend
-	batch   int
-	sampler diffusion.Sampler
-	target  float32
-	steps   int
-	refine  bool
-	peaks   bool
+	hashes    Hashes
+	engine    compute.Backend
+	precision backend.Precision
+	batch     int
+	sampler   diffusion.Sampler
+	target    float32
+	steps     int
+	refine    bool
+	peaks     bool
 }

@@ -1,14 +1,15 @@
 package training
 
 import (
-	"math/rand/v2"
-
 	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
 	"diffstitch/modelops/checkpoint"
 	"diffstitch/modelops/diffusion"
+	"diffstitch/modelops/random"
 )
 
 // returnDiscount discounts the return of a window that guides the denoiser.
@@ -19,6 +20,7 @@ type denoising struct {
 	data       *Data
 	config     diffusion.Config
 	normalizer checkpoint.Normalizer
+	examples   examples
 	// returns, of each step of each episode, are in [0, 1]; nil without guidance.
 	returns [][]float32
 }
@@ -42,7 +44,7 @@ func (j *job) prepareDenoiser(cfg DenoiserConfig, steps int) error {
 	if j.details.Normalizer, err = checkpoint.Fit(cfg.Normalizer, states, j.data.ObservationDim); err != nil {
 		return err
 	}
-	objective := &denoising{data: j.data, config: cfg.Diffusion, normalizer: j.details.Normalizer}
+	objective := &denoising{data: j.data, config: cfg.Diffusion, normalizer: j.details.Normalizer, examples: j.examples}
 	if cfg.Diffusion.Guidance != nil {
 		objective.returns = returnsToGo(j.data)
 	}
@@ -80,46 +82,77 @@ const (
 	inStates = iota // [batch, horizon, S], normalised
 	inMask          // [batch, horizon], see diffusion.Batch
 	inNoise         // [batch, horizon, S]
-	inStep          // [batch]
+	inStep          // [batch] int32
 	inReturn        // [batch]
 	inGuided        // [batch]
 )
 
-func (d *denoising) dims(batch int) [][]int {
-	horizon, stateDim := d.config.UNet.Horizon, d.config.UNet.StateDim
-	shapes := [][]int{{batch, horizon, stateDim}, {batch, horizon}, {batch, horizon, stateDim}, {batch}}
-	if d.returns != nil {
-		shapes = append(shapes, []int{batch}, []int{batch})
+// tables are the states and where windows begin.
+//
+//	[states, S+2]: the normalised state, how many the episode has from it on, and its return
+//	[examples, 1]: rows of the states
+func (d *denoising) tables() []*tensors.Tensor {
+	stateDim, width := d.config.UNet.StateDim, d.config.UNet.StateDim+2
+	first, rows := make([]int, len(d.data.Trajectories)), 0 // the episodes' rows
+	for i, t := range d.data.Trajectories {
+		first[i] = rows
+		rows += d.data.states(t)
 	}
-	return shapes
-}
-
-func (d *denoising) draw(rng *rand.Rand, from []example, inputs [][]float32) {
-	horizon, stateDim := d.config.UNet.Horizon, d.config.UNet.StateDim
-	for row := range inputs[inStep] {
-		e := from[rng.IntN(len(from))]
-		left := d.data.Trajectories[e.episode].States[int(e.step)*stateDim:]
-		window := left[:min(len(left), horizon*stateDim)]
-		d.normalizer.Apply(inputs[inStates][row*horizon*stateDim:], window)
-		copy(inputs[inMask][row*horizon:], diffusion.TrainingMask(rng, d.config.Masks, len(window)/stateDim, horizon))
-		inputs[inStep][row] = float32(rng.IntN(d.config.DenoisingSteps))
-		if d.returns != nil {
-			inputs[inReturn][row] = d.returns[e.episode][e.step]
-			inputs[inGuided][row] = 1
-			if rng.Float64() < d.config.Guidance.Dropout {
-				inputs[inGuided][row] = 0
+	states := newTable(rows, width, func(flat []float32) {
+		for i, t := range d.data.Trajectories {
+			n := d.data.states(t)
+			for step := range n {
+				row := flat[(first[i]+step)*width:]
+				d.normalizer.Apply(row[:stateDim], t.States[step*stateDim:(step+1)*stateDim])
+				row[stateDim] = float32(n - step)
+				if d.returns != nil {
+					row[stateDim+1] = d.returns[i][step]
+				}
 			}
 		}
+	})
+	all := d.examples.all()
+	begin := make([]int32, len(all))
+	for i, e := range all {
+		begin[i] = int32(first[e.episode] + int(e.step))
 	}
-	for i := range inputs[inNoise] {
-		inputs[inNoise][i] = float32(rng.NormFloat64())
+	return []*tensors.Tensor{states, tensors.FromFlatDataAndDimensions(begin, len(begin), 1)}
+}
+
+func (d *denoising) draw(draws *random.Draws, tables []*Node, from side, batch int) []*Node {
+	return d.windows(draws, tables[0], d.examples.pick(draws, tables[1], from, batch))
+}
+
+// windows are those that begin at some rows of the states.
+//
+//	begin: [batch, 1] int32
+func (d *denoising) windows(draws *random.Draws, states, begin *Node) []*Node {
+	batch, horizon, stateDim := begin.Shape().Dim(0), d.config.UNet.Horizon, d.config.UNet.StateDim
+	at := Add(BroadcastToDims(begin, batch, horizon), Iota(begin.Graph(), shapes.Make(dtypes.Int32, batch, horizon), 1))
+	rows := Gather(states, InsertAxes(MinScalar(at, states.Shape().Dim(0)-1), -1)) // [batch, horizon, S+2]
+	ofFirst := func(column int) *Node {
+		return Reshape(Slice(rows, AxisRange(), AxisElem(0), AxisElem(column)), batch)
 	}
+	mask := diffusion.TrainingMask(draws, d.config.Masks, MinScalar(ofFirst(stateDim), horizon), horizon)
+	past := BroadcastToDims(InsertAxes(LessThan(mask, ZerosLike(mask)), -1), batch, horizon, stateDim)
+	known := SliceAxis(rows, 2, AxisRange(0, stateDim))
+	inputs := []*Node{
+		inStates: Where(past, ZerosLike(known), known),
+		inMask:   mask,
+		inNoise:  draws.Normal(batch, horizon, stateDim),
+		inStep:   draws.Between(0, d.config.DenoisingSteps, batch),
+	}
+	if d.returns != nil {
+		guided := GreaterOrEqual(draws.Uniform(batch), Scalar(begin.Graph(), dtypes.Float32, d.config.Guidance.Dropout))
+		inputs = append(inputs, ofFirst(stateDim+1), ConvertDType(guided, dtypes.Float32))
+	}
+	return inputs
 }
 
 func (d *denoising) loss(scope *model.Scope, inputs []*Node) *Node {
 	batch := diffusion.Batch{
 		States: inputs[inStates], Mask: inputs[inMask], Noise: inputs[inNoise],
-		Step: ConvertDType(inputs[inStep], dtypes.Int32),
+		Step: inputs[inStep],
 	}
 	if d.returns != nil {
 		batch.Return, batch.Guided = inputs[inReturn], inputs[inGuided]

@@ -4,6 +4,13 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"diffstitch/modelops/random"
 )
 
 // heldOutShare of the episodes is kept from training.
@@ -20,6 +27,50 @@ type examples struct {
 	train, heldOut []example
 	// tooShort counts the episodes without any example.
 	tooShort int
+}
+
+// side is which of the examples are drawn from.
+type side int
+
+const (
+	fromTrain side = iota
+	fromHeldOut
+)
+
+// all lists the examples in the order of tables: those held out, then the others.
+func (e examples) all() []example { return slices.Concat(e.heldOut, e.train) }
+
+// table has a row of the device for each of the examples.
+func (e examples) table(width int, fill func(e example, row []float32)) *tensors.Tensor {
+	all := e.all()
+	return newTable(len(all), width, func(flat []float32) {
+		for i, e := range all {
+			fill(e, flat[i*width:(i+1)*width])
+		}
+	})
+}
+
+// newTable makes a table, filled in place.
+func newTable(rows, width int, fill func(flat []float32)) *tensors.Tensor {
+	table := tensors.FromShape(shapes.Make(dtypes.Float32, rows, width))
+	tensors.MustMutableFlatData(table, fill)
+	return table
+}
+
+// pick draws rows of a table, each as likely as another.
+//
+//	result: [batch, width]
+func (e examples) pick(draws *random.Draws, table *Node, from side, batch int) *Node {
+	begin, end := 0, len(e.heldOut)
+	if from == fromTrain {
+		begin, end = end, end+len(e.train)
+	}
+	return pickRows(draws, table, begin, end, batch)
+}
+
+// pickRows draws rows of a part of a table.
+func pickRows(draws *random.Draws, table *Node, begin, end, batch int) *Node {
+	return Gather(table, draws.Between(begin, end, batch, 1))
 }
 
 // generations are the numbers of episodes that each training knew, this one last.

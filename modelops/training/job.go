@@ -4,22 +4,23 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 
 	"github.com/gomlx/compute"
 	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
 	"diffstitch/modelops/checkpoint"
+	"diffstitch/modelops/random"
 )
 
 // objective is what differs between the kinds: what an example is, and what is
 // lost on it.
 type objective interface {
-	// dims is the shape of each input of one optimizer step.
-	dims(batch int) [][]int
-	// draw fills the inputs of one step, of those shapes, with random examples.
-	draw(rng *rand.Rand, from []example, inputs [][]float32)
+	// tables are what is drawn from, which stay on the device.
+	tables() []*tensors.Tensor
+	// draw builds the inputs of one optimizer step: random examples of one side.
+	draw(draws *random.Draws, tables []*Node, from side, batch int) []*Node
 	// loss is one number per net, [members]: nets are trained side by side, each as
 	// if alone.
 	loss(scope *model.Scope, inputs []*Node) *Node

@@ -3,17 +3,15 @@ package training
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
+	"time"
 
 	"github.com/gomlx/compute"
-	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/shapes"
-	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 	"github.com/gomlx/gomlx/ml/train/optimizer"
 
 	"diffstitch/modelops/checkpoint"
+	"diffstitch/modelops/random"
 	"diffstitch/modelops/training/execution"
 	"diffstitch/modelops/training/resumable"
 )
@@ -25,17 +23,29 @@ const adamEpsilon = 1e-8
 // the held-out curve is the mean of.
 const heldOutBatches = 4
 
-// loop runs a job's optimizer steps, a resumable.Loop.
+// callSteps is how many optimizer steps a call of the device makes at most. It is part
+// of the graph's shape.
+const callSteps = 1024
+
+// turnTime is how long a training keeps the device while others wait: of a fast model
+// that is many steps, of a slow one few, and of the pure-Go backend, which runs one graph
+// at a time, an equal share for each.
+const turnTime = 250 * time.Millisecond
+
+// loop runs a job's optimizer steps, a resumable.Loop. Data, weights and moments stay on
+// the device, which makes many steps in a call.
 type loop struct {
 	job      *job
 	engine   compute.Backend
 	store    *model.Store
-	step     *model.Exec
+	tables   []*tensors.Tensor // of the objective
+	steps    *model.Exec
 	evaluate *model.Exec
 	adam     optimizer.Interface
 
 	progress progress
 	pace     resumable.Pace
+	call     int // steps of the next call
 }
 
 // progress is what a loop knows besides its variables. It is saved with them.
@@ -45,6 +55,7 @@ type progress struct {
 	// LossSum and LossSteps are of the steps since the last point of the curve.
 	LossSum   float64 `json:"loss_sum"`
 	LossSteps int     `json:"loss_steps"`
+	LastLoss  float64 `json:"last_loss"`
 }
 
 // lastHeldOut is the last held-out loss, 0 before the first.
@@ -59,65 +70,35 @@ func (p progress) lastHeldOut() float64 {
 // ones.
 func newLoop(engine compute.Backend, j *job, first []checkpoint.Tensor) (*loop, error) {
 	l := &loop{
-		job: j, engine: engine, store: model.NewStore(),
+		job: j, engine: engine, store: model.NewStore(), tables: j.objective.tables(), call: 1,
 		adam: optimizer.Adam().Epsilon(adamEpsilon).Done(),
 	}
 	seed := stream(j.seed, j.kind, weightsStream, 0).Int64()
 	if err := l.store.SetRNGStateFromSeed(seed); err != nil {
 		return nil, fmt.Errorf("seeding the weights: %w", err)
 	}
+	if err := l.declare(); err != nil {
+		return nil, err
+	}
 	var err error
-	if l.step, err = model.NewExec(engine, l.store, l.stepGraph); err != nil {
+	if l.steps, err = model.NewExec(engine, l.store, l.stepsGraph); err != nil {
 		return nil, err
 	}
 	if l.evaluate, err = model.NewExec(engine, l.store, l.evaluateGraph); err != nil {
 		return nil, err
 	}
-	// Compiling makes the variables, in an order that does not depend on whether
-	// they will be restored.
-	if _, err = l.step.Compile(l.shapes()...); err != nil || first == nil {
+	if err := execution.Compile(l.steps, l.shapes()...); err != nil || first == nil {
 		return l, err
 	}
 	return l, execution.SetWeights(l.store, first)
 }
 
-// Finalize frees the graphs and the variables.
+// Finalize frees the graphs, the variables and the data.
 func (l *loop) Finalize() {
-	l.step.Finalize()
+	l.steps.Finalize()
 	l.evaluate.Finalize()
 	l.store.Finalize()
-}
-
-// shapes is that of the inputs of a step: its learning rate and averaging decay,
-// scalars, then the objective's.
-func (l *loop) shapes() []shapes.Shape {
-	list := []shapes.Shape{shapes.Make(dtypes.Float32), shapes.Make(dtypes.Float32)}
-	for _, dims := range l.job.objective.dims(l.job.schedule.Batch) {
-		list = append(list, shapes.Make(dtypes.Float32, dims...))
-	}
-	return list
-}
-
-// stepGraph is one optimizer step.
-//
-//	inputs: learning rate and averaging decay, scalars, then the objective's
-//	result: scalar, the loss before the step is taken
-func (l *loop) stepGraph(scope *model.Scope, inputs []*Node) *Node {
-	rate, decay, batch := inputs[0], inputs[1], inputs[2:]
-	// Nets are independent of each other: the sum trains each on its own loss.
-	losses := l.job.objective.loss(scope.At(execution.WeightsScope), batch)
-	optimizer.LearningRateVar(scope, dtypes.Float32, 0).SetNodeValue(rate)
-	l.adam.UpdateGraph(scope, rate.Graph(), ReduceAllSum(losses))
-	averageWeights(scope, decay)
-	return ReduceAllMean(losses)
-}
-
-// evaluateGraph is the loss of the averaged weights.
-//
-//	inputs: the objective's
-//	result: scalar
-func (l *loop) evaluateGraph(scope *model.Scope, inputs []*Node) *Node {
-	return ReduceAllMean(l.job.objective.loss(scope.At(averagesScope), inputs))
+	_ = execution.Finalize(l.tables) // nothing is to be done about it
 }
 
 // Progress is saved with the variables.
@@ -143,13 +124,21 @@ func (l *loop) Done() int { return l.progress.Done }
 // End has nothing to do.
 func (l *loop) End() error { return nil }
 
-// Advance makes one optimizer step and, when it is due, a point of the curve.
+// Advance takes a turn on the device and, when it is due, makes a point of the curve.
 func (l *loop) Advance() error {
-	if err := l.advance(); err != nil {
+	every := l.job.schedule.EvaluateEvery
+	due := min((l.progress.Done/every+1)*every, l.job.schedule.Steps)
+	if err := l.turn(due); err != nil {
 		return err
 	}
-	done, schedule := l.progress.Done, l.job.schedule
-	if done%schedule.EvaluateEvery == 0 || done == schedule.Steps {
+	if l.job.onStep != nil {
+		l.job.onStep(Progress{
+			Kind: l.job.kind, Step: l.progress.Done, Steps: l.job.schedule.Steps,
+			Loss: l.progress.LastLoss, HeldOut: l.progress.lastHeldOut(),
+			StepsPerSecond: l.pace.StepsPerSecond(l.progress.Done),
+		})
+	}
+	if l.progress.Done == due {
 		return l.addPoint()
 	}
 	return nil
@@ -170,56 +159,12 @@ func (l *loop) Finish() (checkpoint.Model, []checkpoint.Tensor, error) {
 	return m, weights, err
 }
 
-// advance makes one optimizer step.
-func (l *loop) advance() error {
-	done, schedule := l.progress.Done, l.job.schedule
-	inputs := []*tensors.Tensor{
-		tensors.FromScalar(float32(schedule.rate(done))),
-		tensors.FromScalar(float32(schedule.averaging(done))),
-	}
-	inputs = append(inputs, l.draw(stream(l.job.seed, l.job.kind, examplesStream, done), l.job.examples.train)...)
-	losses, err := execution.Call(l.engine, l.step, inputs...)
-	if err != nil {
-		return fmt.Errorf("step %d: %w", done, err)
-	}
-	loss := float64(losses[0])
-	if math.IsNaN(loss) || math.IsInf(loss, 0) {
-		return fmt.Errorf("step %d: the loss is %v: try a lower learning rate", done, loss)
-	}
-	l.progress.LossSum += loss
-	l.progress.LossSteps++
-	l.progress.Done++
-	if l.job.onStep != nil {
-		l.job.onStep(Progress{
-			Kind: l.job.kind, Step: l.progress.Done, Steps: schedule.Steps,
-			Loss: loss, HeldOut: l.progress.lastHeldOut(),
-			StepsPerSecond: l.pace.StepsPerSecond(l.progress.Done),
-		})
-	}
-	return nil
-}
-
-// draw makes the objective's inputs of one step.
-func (l *loop) draw(rng *rand.Rand, from []example) []*tensors.Tensor {
-	var arrays [][]float32
-	dims := l.job.objective.dims(l.job.schedule.Batch)
-	for _, d := range dims {
-		arrays = append(arrays, make([]float32, shapes.Make(dtypes.Float32, d...).Size()))
-	}
-	l.job.objective.draw(rng, from, arrays)
-	inputs := make([]*tensors.Tensor, len(dims))
-	for k, array := range arrays {
-		inputs[k] = tensors.FromFlatDataAndDimensions(array, dims[k]...)
-	}
-	return inputs
-}
-
 // addPoint measures the held-out loss and ends a piece of the curve.
 func (l *loop) addPoint() error {
 	heldOut := 0.0
 	for i := range heldOutBatches {
-		inputs := l.draw(stream(l.job.seed, l.job.kind, heldOutStream, i), l.job.examples.heldOut)
-		loss, err := execution.Call(l.engine, l.evaluate, inputs...)
+		state := random.State(stream(l.job.seed, l.job.kind, heldOutStream, i))
+		loss, err := l.run(l.evaluate, tensors.FromFlatDataAndDimensions(state, random.StateSize))
 		if err != nil {
 			return fmt.Errorf("held-out loss at step %d: %w", l.progress.Done, err)
 		}

@@ -2,7 +2,6 @@ package training
 
 import (
 	"fmt"
-	"math/rand/v2"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -13,14 +12,16 @@ import (
 
 	"diffstitch/modelops/checkpoint"
 	"diffstitch/modelops/cvae"
+	"diffstitch/modelops/random"
 	"diffstitch/modelops/training/execution"
 )
 
 // imitation is the objective of TATU's rollout policy: to act as the data does.
 type imitation struct {
-	data   *Data
-	stats  Statistics
-	config cvae.Config
+	data     *Data
+	stats    Statistics
+	config   cvae.Config
+	examples examples
 }
 
 // preparePolicy sets the job up for the rollout policy.
@@ -37,7 +38,7 @@ func (j *job) preparePolicy(cfg PolicyConfig, steps int) error {
 		return err
 	}
 	j.config, j.schedule = cfg, cfg.Schedule
-	j.objective = &imitation{data: j.data, stats: j.details.Statistics, config: cfg.Net}
+	j.objective = &imitation{data: j.data, stats: j.details.Statistics, config: cfg.Net, examples: j.examples}
 	return nil
 }
 
@@ -48,23 +49,25 @@ const (
 	inLatent        // [batch, latent], noise
 )
 
-func (o *imitation) dims(batch int) [][]int {
-	return [][]int{{batch, o.config.StateDim}, {batch, o.config.ActionDim}, {batch, o.config.Latent()}}
-}
-
-func (o *imitation) draw(rng *rand.Rand, from []example, inputs [][]float32) {
+// tables is one row per example: state and action.
+func (o *imitation) tables() []*tensors.Tensor {
 	stateDim, actionDim := o.config.StateDim, o.config.ActionDim
-	for row := range len(inputs[inState]) / stateDim {
-		e := from[rng.IntN(len(from))]
+	return []*tensors.Tensor{o.examples.table(stateDim+actionDim, func(e example, row []float32) {
 		t, step := &o.data.Trajectories[e.episode], int(e.step)
-		standardize(inputs[inState][row*stateDim:], t.States[step*stateDim:], o.stats.ObservationMean, o.stats.ObservationScale)
+		standardize(row, t.States[step*stateDim:], o.stats.ObservationMean, o.stats.ObservationScale)
 		for d, a := range t.Actions[step*actionDim : (step+1)*actionDim] {
 			middle, half := o.stats.actionSpan(d)
-			inputs[inAction][row*actionDim+d] = (a - middle) / half
+			row[stateDim+d] = (a - middle) / half
 		}
-	}
-	for i := range inputs[inLatent] {
-		inputs[inLatent][i] = float32(rng.NormFloat64())
+	})}
+}
+
+func (o *imitation) draw(draws *random.Draws, tables []*Node, from side, batch int) []*Node {
+	rows := o.examples.pick(draws, tables[0], from, batch)
+	return []*Node{
+		inState:  SliceAxis(rows, 1, AxisRange(0, o.config.StateDim)),
+		inAction: SliceAxis(rows, 1, AxisRange(o.config.StateDim)),
+		inLatent: draws.Normal(batch, o.config.Latent()),
 	}
 }
 

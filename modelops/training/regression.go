@@ -4,15 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 
 	"github.com/gomlx/compute"
 	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
 	"diffstitch/modelops/checkpoint"
 	"diffstitch/modelops/nets"
+	"diffstitch/modelops/random"
 )
 
 // regression is the objective of a perceptron: features of a transition in, its
@@ -23,8 +24,10 @@ type regression struct {
 	net     nets.MLPConfig
 	members int // nets trained: those that judge, and then those that refine
 	judges  int
-	// part says for each episode which nets learn from it, nil where all do.
-	part []part
+	// rows are the examples of each part.
+	rows [ofRefiners + 1][]example
+	// refiners is what those that refine learn from.
+	refiners part
 }
 
 // part is which nets learn from an episode.
@@ -32,7 +35,7 @@ type part uint8
 
 const (
 	ofAll    part = iota // held out: no net learns from it, and all are measured on it
-	ofJudges             // the members
+	ofJudges             // the members; all nets, where the episodes are not dealt
 	ofRefiners
 )
 
@@ -61,17 +64,19 @@ func (j *job) prepareRegressor(cfg RegressorConfig, steps int) error {
 	m := newMapping(j.kind, j.details.Statistics, cfg.Terminals)
 	j.config, j.schedule = cfg, cfg.Schedule
 	objective := &regression{data: j.data, mapping: m, net: cfg.net(m.inputs, m.outputs), members: cfg.Members + cfg.Refiners, judges: cfg.Members}
-	if cfg.Refiners > 0 {
-		objective.part = parts(j)
-	}
+	objective.deal(j.examples, parts(j, cfg))
 	j.objective = objective
 	return nil
 }
 
 // parts deals the episodes that are learned from to the nets that judge and to those
 // that refine, half to each, by generations: what the one learned from the other never
-// does. Where there is but one, all learn from it.
-func parts(j *job) []part {
+// does. Where there is but one, or nothing to refine with, all learn from all of it:
+// nil.
+func parts(j *job, cfg RegressorConfig) []part {
+	if cfg.Refiners == 0 {
+		return nil
+	}
 	var episodes []int32
 	for _, e := range j.examples.train {
 		if len(episodes) == 0 || episodes[len(episodes)-1] != e.episode {
@@ -95,34 +100,61 @@ func parts(j *job) []part {
 	return part
 }
 
+// deal sorts the examples by the part of their episode, of which dealt tells; nil deals
+// all to all nets.
+func (r *regression) deal(e examples, dealt []part) {
+	r.rows[ofAll], r.refiners = e.heldOut, ofJudges
+	if dealt == nil {
+		r.rows[ofJudges] = e.train
+		return
+	}
+	r.refiners = ofRefiners
+	for _, at := range e.train {
+		of := dealt[at.episode]
+		r.rows[of] = append(r.rows[of], at)
+	}
+}
+
 // Inputs of one step.
 const (
 	inFeatures = iota // [members, batch, inputs]
 	inTargets         // [members, batch, outputs]
 )
 
-func (r *regression) dims(batch int) [][]int {
-	return [][]int{{r.members, batch, r.net.Inputs}, {r.members, batch, r.net.Outputs}}
+// tables is one row per example, features and target, in the order of rows.
+func (r *regression) tables() []*tensors.Tensor {
+	inputs, all := r.net.Inputs, slices.Concat(r.rows[:]...)
+	width := inputs + r.net.Outputs
+	return []*tensors.Tensor{newTable(len(all), width, func(flat []float32) {
+		for i, e := range all {
+			row := flat[i*width : (i+1)*width]
+			r.fill(e, row[:inputs], row[inputs:])
+		}
+	})}
 }
 
 // draw gives each member examples of its own.
-func (r *regression) draw(rng *rand.Rand, from []example, inputs [][]float32) {
-	rows := len(inputs[inFeatures]) / r.net.Inputs
-	for row := range rows {
-		e := from[rng.IntN(len(from))]
-		for !r.learns(row/(rows/r.members), e) {
-			e = from[rng.IntN(len(from))]
+func (r *regression) draw(draws *random.Draws, tables []*Node, from side, batch int) []*Node {
+	members := make([]*Node, r.members)
+	for m := range members {
+		of := ofAll
+		switch {
+		case from == fromTrain && m < r.judges:
+			of = ofJudges
+		case from == fromTrain:
+			of = r.refiners
 		}
-		r.fill(e, inputs[inFeatures][row*r.net.Inputs:], inputs[inTargets][row*r.net.Outputs:])
+		begin := 0
+		for _, rows := range r.rows[:of] {
+			begin += len(rows)
+		}
+		members[m] = pickRows(draws, tables[0], begin, begin+len(r.rows[of]), batch)
 	}
-}
-
-// learns is whether a net has a share in an example's episode.
-func (r *regression) learns(member int, e example) bool {
-	if r.part == nil || r.part[e.episode] == ofAll {
-		return true
+	rows := Stack(members, 0) // [members, batch, inputs+outputs]
+	return []*Node{
+		inFeatures: SliceAxis(rows, 2, AxisRange(0, r.net.Inputs)),
+		inTargets:  SliceAxis(rows, 2, AxisRange(r.net.Inputs)),
 	}
-	return (member < r.judges) == (r.part[e.episode] == ofJudges)
 }
 
 // fill writes the features and the target of one transition.

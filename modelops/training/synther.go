@@ -1,12 +1,12 @@
 package training
 
 import (
-	"math/rand/v2"
-
 	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
 	"diffstitch/modelops/edm"
+	"diffstitch/modelops/random"
 )
 
 // Layout is how a transition lies in a row of SynthER's denoiser:
@@ -95,10 +95,10 @@ func clamp(values, low, high []float32) {
 
 // synthesis is the objective of SynthER's denoiser of transitions.
 type synthesis struct {
-	data   *Data
-	layout Layout
-	config edm.Config
-	row    []float32 // scratch, [width]
+	data     *Data
+	layout   Layout
+	config   edm.Config
+	examples examples
 }
 
 // prepareSynthER sets the job up for the denoiser of transitions.
@@ -116,7 +116,7 @@ func (j *job) prepareSynthER(cfg SynthERConfig, steps int) error {
 		return err
 	}
 	j.config, j.schedule = cfg, cfg.Schedule
-	j.objective = &synthesis{data: j.data, layout: layout, config: cfg.Diffusion, row: make([]float32, layout.Width())}
+	j.objective = &synthesis{data: j.data, layout: layout, config: cfg.Diffusion, examples: j.examples}
 	return nil
 }
 
@@ -127,20 +127,20 @@ const (
 	inRight        // [batch, width], what the net should put out
 )
 
-func (s *synthesis) dims(batch int) [][]int {
-	return [][]int{{batch, len(s.row)}, {batch}, {batch, len(s.row)}}
-}
-
-func (s *synthesis) draw(rng *rand.Rand, from []example, inputs [][]float32) {
-	stateDim, actionDim, width := s.data.ObservationDim, s.data.ActionDim, len(s.row)
-	for i := range inputs[inLevel] {
-		e := from[rng.IntN(len(from))]
+// tables is one row per example.
+func (s *synthesis) tables() []*tensors.Tensor {
+	stateDim, actionDim := s.data.ObservationDim, s.data.ActionDim
+	return []*tensors.Tensor{s.examples.table(s.layout.Width(), func(e example, row []float32) {
 		t, step := &s.data.Trajectories[e.episode], int(e.step)
 		outcome := t.outcome(step)
-		s.layout.encode(s.row, t.States[step*stateDim:(step+1)*stateDim], t.Actions[step*actionDim:(step+1)*actionDim],
+		s.layout.encode(row, t.States[step*stateDim:(step+1)*stateDim], t.Actions[step*actionDim:(step+1)*actionDim],
 			outcome[0], t.States[(step+1)*stateDim:(step+2)*stateDim], outcome[terminalOutput] == 1)
-		inputs[inLevel][i] = edm.Noise(rng, s.row, inputs[inRow][i*width:(i+1)*width], inputs[inRight][i*width:(i+1)*width])
-	}
+	})}
+}
+
+func (s *synthesis) draw(draws *random.Draws, tables []*Node, from side, batch int) []*Node {
+	input, level, right := edm.Noise(draws, s.examples.pick(draws, tables[0], from, batch))
+	return []*Node{inRow: input, inLevel: level, inRight: right}
 }
 
 func (s *synthesis) loss(scope *model.Scope, inputs []*Node) *Node {

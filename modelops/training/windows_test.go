@@ -2,14 +2,18 @@ package training
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"testing"
 
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/google/go-cmp/cmp"
 
 	"diffstitch/modelops/backend"
+	"diffstitch/modelops/backend/backendtest"
 	"diffstitch/modelops/diffusion"
+	"diffstitch/modelops/random"
 )
 
 func TestEpisodesShorterThanTheHorizon(t *testing.T) {
@@ -41,20 +45,12 @@ func TestEveryStateBeginsAWindow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	objective := j.objective.(*denoising)
-	for _, e := range slices.Concat(j.examples.train, j.examples.heldOut) {
-		inputs := make([][]float32, 4)
-		for i, dims := range objective.dims(1) {
-			size := 1
-			for _, n := range dims {
-				size *= n
-			}
-			inputs[i] = make([]float32, size)
-		}
-		objective.draw(stream(1, Denoiser, examplesStream, 0), []example{e}, inputs)
+	inputs := drawWindows(t, j.objective.(*denoising))
+	for i, e := range j.examples.all() {
+		mask, states := inputs[inMask][8*i:8*(i+1)], inputs[inStates][16*i:16*(i+1)]
 		left := min(8, data.states(data.Trajectories[e.episode])-int(e.step))
-		for i, m := range inputs[inMask] {
-			blank := inputs[inStates][2*i] == 0 && inputs[inStates][2*i+1] == 0
+		for i, m := range mask {
+			blank := states[2*i] == 0 && states[2*i+1] == 0
 			if past := i >= left; past != (m == diffusion.Past) || past != blank {
 				t.Fatalf("episode %d from step %d: position %d has mask %v, blank %v", e.episode, e.step, i, m, blank)
 			}
@@ -63,4 +59,24 @@ func TestEveryStateBeginsAWindow(t *testing.T) {
 	if got, want := len(j.examples.train)+len(j.examples.heldOut), 2*10+2*9; got != want {
 		t.Errorf("%d windows, want %d: one for each state but the last of an episode", got, want)
 	}
+}
+
+// drawWindows draws the inputs of the windows of all examples, in order.
+func drawWindows(t *testing.T, d *denoising) [][]float32 {
+	t.Helper()
+	engine := backendtest.Open(t, backend.Go)
+	exec := graph.MustNewExec(engine, func(state, states, begin *graph.Node) []*graph.Node {
+		inputs := d.windows(random.NewDraws(state), states, begin)
+		for i, input := range inputs {
+			inputs[i] = graph.ConvertDType(input, dtypes.Float32)
+		}
+		return inputs
+	})
+	state := random.State(stream(1, Denoiser, examplesStream, 0))
+	tables := d.tables()
+	var inputs [][]float32
+	for _, result := range exec.MustCall(tensors.FromFlatDataAndDimensions(state, len(state)), tables[0], tables[1]) {
+		inputs = append(inputs, tensors.MustCopyFlatData[float32](result))
+	}
+	return inputs
 }
