@@ -63,6 +63,7 @@ func (f *augmentFlags) addTo(flags *pflag.FlagSet) {
 	o := &f.options
 	addData(flags, &o.Data)
 	addModels(flags, &o.Models, &o.Backend, &o.Seed)
+	addPrecision(flags, &o.Precision)
 	flags.StringVar(&o.Out, "out", "", "folder to publish in (required)")
 	flags.StringVar(&f.method, "method", string(o.Method), "what makes the new episodes: "+methodNames())
 	addAmounts(flags, o)

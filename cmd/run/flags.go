@@ -52,6 +52,11 @@ func addModels(flags *pflag.FlagSet, models, engine *string, seed *uint64) {
 	flags.Uint64Var(seed, "seed", 0, "seed of every random number")
 }
 
+// addPrecision offers how exactly the models are run.
+func addPrecision(flags *pflag.FlagSet, p *backend.Precision) {
+	flags.StringVar((*string)(p), "precision", string(*p), "of the models' matrix products and convolutions on XLA: "+strings.Join(backend.Precisions, ", ")+"; auto is tf32 on CUDA and f32 elsewhere; bf16 rounds in the denoiser")
+}
+
 // addHorizon offers the denoiser's window, for what trains one.
 func addHorizon(flags *pflag.FlagSet, horizon *int) {
 	flags.IntVar(horizon, "horizon", 0, "states in a window of the denoiser, in place of the preset's: 55 for Adroit's pen in the paper")

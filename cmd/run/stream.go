@@ -66,6 +66,7 @@ at once; what was published stays, and the next stream takes up the rest.`,
 	flags.StringVar(&o.Data.Path, "data", "", "folder or glob of the Parquet files that arrive (required)")
 	addReading(flags, &o.Data.Options)
 	addModels(flags, &o.Models, &o.Backend, &o.Seed)
+	addPrecision(flags, &o.Precision)
 	flags.StringVar(&o.Out, "out", "", "folder to publish in (required)")
 	flags.DurationVar(&o.Window, "window", o.Window, "length of a window, in the time of the files' last changes")
 	flags.DurationVar(&o.Poll, "poll", o.Poll, "how often to look for files; one is taken when two looks have found it the same")

@@ -41,6 +41,8 @@ type Options struct {
 
 	Seed    uint64 `json:"seed"`
 	Backend string `json:"backend"`
+	// Precision of matrix products and convolutions on XLA.
+	Precision backend.Precision `json:"precision,omitempty"`
 	Runner  string `json:"-"` // D* does not depend on it
 	// GPUConcurrency is how many batches may run on a device at once, and CacheMB
 	// how many MiB of what it fetched are kept, in a worker process. D* does not
@@ -64,7 +66,7 @@ func DefaultOptions() Options {
 		Data:     input.Data{MaxRejectShare: 0.01},
 		Settings: method.DefaultSettings(),
 		Mix:      mix.Config{Emit: mix.EmitTrajectory, RowGroupRows: dataset.DefaultRowGroupRows, PartRows: datasetio.DefaultPartRows},
-		Backend:  backend.Auto,
+		Backend:  backend.Auto, Precision: backend.PrecisionAuto,
 		Runner:   engine.Runners[0],
 
 		GPUConcurrency: 1,
@@ -84,7 +86,7 @@ func (o Options) settle() (Options, method.Method, error) {
 		if o.Batch == 0 {
 			o.Batch = m.Batch()
 		}
-		err = errors.Join(o.amount(), m.Validate(o.Settings, o.Seed, o.Batch), o.Mix.Validate())
+		err = errors.Join(o.amount(), o.Precision.Validate(), m.Validate(o.Settings, o.Seed, o.Batch), o.Mix.Validate())
 	}
 	if err != nil {
 		return o, nil, fmt.Errorf("%w: %w", failure.ErrUsage, err)

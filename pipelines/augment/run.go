@@ -102,6 +102,9 @@ func (r *run) openModels() error {
 		return err
 	}
 	o.Backend = r.engine.Kind
+	if err := engine.Precise(o.Backend, o.Runner, o.Precision); err != nil {
+		return fmt.Errorf("%w: %w", failure.ErrUsage, err)
+	}
 	shape := r.dataset.Shape
 	if models.ObservationDim != shape.ObservationDim || models.ActionDim != shape.ActionDim {
 		return fmt.Errorf("%w: %q has observations of %d values and actions of %d, the models in %q were trained on %d and %d",
@@ -122,7 +125,7 @@ func (r *run) openModels() error {
 // others.
 func (o Options) session(models session.Info) session.Options {
 	return session.Options{
-		Dir: o.Models, Kinds: models.Kinds, Hashes: models.Hashes(), Backend: o.Backend,
+		Dir: o.Models, Kinds: models.Kinds, Hashes: models.Hashes(), Backend: o.Backend, Precision: o.Precision,
 		Batch: o.Batch, Sampler: o.Sampler, Steps: o.SynthER.Steps, Return: float32(o.GuidedReturn), Concurrency: o.GPUConcurrency,
 	}
 }

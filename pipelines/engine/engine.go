@@ -72,6 +72,19 @@ func Backend(name, runner string) (backend.Info, error) {
 	return info, err
 }
 
+// Precise reports a precision that this machine's backend lacks, if that runs the models.
+func Precise(name, runner string, p backend.Precision) error {
+	if !InProcess(runner) {
+		return nil
+	}
+	opened, _, err := backend.Open(name)
+	if err != nil {
+		return err
+	}
+	_, err = backend.SetPrecision(opened, p)
+	return err
+}
+
 // runThis has the workers run this program.
 func runThis() error {
 	self, err := os.Executable()

@@ -43,11 +43,13 @@ type Options struct {
 	method.Settings
 	Mix mix.Config `json:"mix"`
 
-	Seed           uint64 `json:"seed"`
-	Backend        string `json:"backend"`
-	Runner         string `json:"-"`
-	GPUConcurrency int    `json:"-"`
-	CacheMB        int    `json:"-"`
+	Seed    uint64 `json:"seed"`
+	Backend string `json:"backend"`
+	// Precision of matrix products and convolutions on XLA.
+	Precision      backend.Precision `json:"precision,omitempty"`
+	Runner         string            `json:"-"`
+	GPUConcurrency int               `json:"-"`
+	CacheMB        int               `json:"-"`
 
 	// Published, where set, passes each snapshot on as soon as it is current. What it fails
 	// at is told, and is tried again with the next one, which has all that this one has.
@@ -60,7 +62,7 @@ func DefaultOptions() Options {
 		Window: time.Minute, Poll: time.Second, Attempts: 1, Latest: 2048, Pool: 256,
 		Settings: method.DefaultSettings(),
 		Mix:      mix.Config{Emit: mix.EmitTrajectory, RowGroupRows: dataset.DefaultRowGroupRows, PartRows: datasetio.DefaultPartRows},
-		Backend:  backend.Auto, Runner: engine.Runners[0], GPUConcurrency: 1, CacheMB: datasetio.DefaultCacheMB,
+		Backend:  backend.Auto, Precision: backend.PrecisionAuto, Runner: engine.Runners[0], GPUConcurrency: 1, CacheMB: datasetio.DefaultCacheMB,
 	}
 }
 
@@ -109,5 +111,5 @@ func (o Options) bounds() error {
 	case o.GPUConcurrency < 1:
 		return fmt.Errorf("--gpu-concurrency %d: at least one batch must run at a time", o.GPUConcurrency)
 	}
-	return nil
+	return o.Precision.Validate()
 }

@@ -229,12 +229,15 @@ func (l *life) openModels() (backend string, err error) {
 	if err != nil {
 		return "", err
 	}
+	if err := engine.Precise(e.Kind, o.Runner, o.Precision); err != nil {
+		return "", fmt.Errorf("%w: %w", failure.ErrUsage, err)
+	}
 	w := method.Work{
 		Settings: o.Settings, Mix: o.Mix, Seed: o.Seed, Batch: o.Batch, Models: info, Engine: e.Description,
 		Shape: datasetio.Shape{ObservationDim: info.ObservationDim, ActionDim: info.ActionDim},
 		Dir:   l.folder.windows(), Input: datasetio.Input{Windows: l.folder.windows()},
 		Session: session.Options{
-			Dir: dir, Kinds: info.Kinds, Hashes: info.Hashes(), Backend: e.Kind, Batch: o.Batch, Sampler: o.Sampler,
+			Dir: dir, Kinds: info.Kinds, Hashes: info.Hashes(), Backend: e.Kind, Precision: o.Precision, Batch: o.Batch, Sampler: o.Sampler,
 			Return: float32(o.GuidedReturn), Concurrency: o.GPUConcurrency,
 		},
 	}
