@@ -54,7 +54,7 @@ func addModels(flags *pflag.FlagSet, models, engine *string, seed *uint64) {
 
 // addPrecision offers how exactly the models are run.
 func addPrecision(flags *pflag.FlagSet, p *backend.Precision) {
-	flags.StringVar((*string)(p), "precision", string(*p), "of the models' matrix products and convolutions on XLA: "+strings.Join(backend.Precisions, ", ")+"; auto is tf32 on CUDA and f32 elsewhere; bf16 rounds in the denoiser")
+	flags.StringVar((*string)(p), "precision", string(backend.PrecisionAuto), "of the models' matrix products and convolutions on XLA: "+strings.Join(backend.Precisions, ", ")+"; auto is tf32 on CUDA and f32 elsewhere; bf16 rounds in the denoiser")
 }
 
 // addHorizon offers the denoiser's window, for what trains one.

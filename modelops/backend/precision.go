@@ -31,6 +31,14 @@ func (p Precision) Validate() error {
 	return nil
 }
 
+// Asked is the precision, or "" where that is PrecisionAuto, which asks for nothing.
+func (p Precision) Asked() Precision {
+	if p == PrecisionAuto {
+		return ""
+	}
+	return p
+}
+
 // SetPrecision has all graphs that are built on the backend from now on use a precision;
 // "" is PrecisionAuto. It returns the roundoff: see Info.
 func SetPrecision(engine compute.Backend, p Precision) (roundoff float64, err error) {
@@ -44,7 +52,7 @@ func SetPrecision(engine compute.Backend, p Precision) (roundoff float64, err er
 		return 0, fmt.Errorf("backend: precision %s needs CUDA", p)
 	}
 	fast := isCUDA(engine) && p != F32
-	if p == "" || p == PrecisionAuto {
+	if p.Asked() == "" {
 		fast = openedWithTF32
 	}
 	setTF32(engine, fast)

@@ -43,7 +43,7 @@ type Options struct {
 	Backend string `json:"backend"`
 	// Precision of matrix products and convolutions on XLA.
 	Precision backend.Precision `json:"precision,omitempty"`
-	Runner  string `json:"-"` // D* does not depend on it
+	Runner    string            `json:"-"` // D* does not depend on it
 	// GPUConcurrency is how many batches may run on a device at once, and CacheMB
 	// how many MiB of what it fetched are kept, in a worker process. D* does not
 	// depend on them.
@@ -66,7 +66,7 @@ func DefaultOptions() Options {
 		Data:     input.Data{MaxRejectShare: 0.01},
 		Settings: method.DefaultSettings(),
 		Mix:      mix.Config{Emit: mix.EmitTrajectory, RowGroupRows: dataset.DefaultRowGroupRows, PartRows: datasetio.DefaultPartRows},
-		Backend:  backend.Auto, Precision: backend.PrecisionAuto,
+		Backend:  backend.Auto,
 		Runner:   engine.Runners[0],
 
 		GPUConcurrency: 1,
@@ -92,6 +92,7 @@ func (o Options) settle() (Options, method.Method, error) {
 		return o, nil, fmt.Errorf("%w: %w", failure.ErrUsage, err)
 	}
 	o.Settings = o.Settings.Of(o.Method)
+	o.Precision = o.Precision.Asked()
 	if err := input.Absolute(&o.Data.Path, &o.Models, &o.Out); err != nil {
 		return o, nil, err
 	}

@@ -62,7 +62,7 @@ func DefaultOptions() Options {
 		Window: time.Minute, Poll: time.Second, Attempts: 1, Latest: 2048, Pool: 256,
 		Settings: method.DefaultSettings(),
 		Mix:      mix.Config{Emit: mix.EmitTrajectory, RowGroupRows: dataset.DefaultRowGroupRows, PartRows: datasetio.DefaultPartRows},
-		Backend:  backend.Auto, Precision: backend.PrecisionAuto, Runner: engine.Runners[0], GPUConcurrency: 1, CacheMB: datasetio.DefaultCacheMB,
+		Backend:  backend.Auto, Runner: engine.Runners[0], GPUConcurrency: 1, CacheMB: datasetio.DefaultCacheMB,
 	}
 }
 
@@ -85,6 +85,7 @@ func (o Options) settle() (Options, error) {
 		return o, fmt.Errorf("%w: %w", failure.ErrUsage, err)
 	}
 	o.Settings = o.Settings.Of(training.MethodDiffStitch)
+	o.Precision = o.Precision.Asked()
 	if err := input.Absolute(&o.Data.Path, &o.Models, &o.Out); err != nil {
 		return o, err
 	}
