@@ -92,8 +92,8 @@ flink-bench: build boot ## measure an augmentation on prism and on Flink: engine
 	DIFFSTITCH_FLINK=all $(GO) test -exec $(CURDIR)/deploy/flink/isolated.sh ./testing/flink -run '^$$' -bench Engine -benchtime 3x -timeout 60m
 
 .PHONY: gpu-check
-gpu-check: ## run the numerical tests on CUDA as well
-	GOMLX_BACKEND=xla:$(XLA_CUDA_PLUGIN) $(GO) test -count 1 -timeout 15m -v ./modelops/...
+gpu-check: ## run the numerical tests on CUDA as well, in float32
+	GOMLX_BACKEND=xla:$(XLA_CUDA_PLUGIN),tf32=false $(GO) test -count 1 -short -timeout 15m -v ./modelops/...
 
 .PHONY: race
 # GoMLX's pure-Go matrix product steps over the ends of its slices by address,
@@ -149,6 +149,19 @@ bench-memory: build ## measure memory against the size of the data, up to 20 M t
 .PHONY: bench-refresh
 bench-refresh: build ## compare refreshes after 5 % new data with the whole made anew
 	DIFFSTITCH_BENCH_BINARY=$(CURDIR)/$(BINARY) $(GO) test ./testing/bench -run '^$$' -bench Refresh -benchtime 1x -timeout 2h
+
+.PHONY: bench-authors
+bench-authors: build ## compare the whole job with the authors' algorithm in PyTorch, on XLA (needs torch in PYTHON; DATA, a Parquet file)
+	$(PYTHON) tools/bench/authors_ratio.py --data "$(DATA)"
+
+.PHONY: gpu-bundle
+gpu-bundle: ## pack what measures a card where there is no Go and no network into bin/gpu-bundle.tar.xz
+	tools/gpu/bundle.sh bin/gpu-bundle.tar.xz
+
+.PHONY: bench-gpu
+bench-gpu: gpu-bundle ## check and measure a card of this machine in 6 minutes (docs/benchmarks.md)
+	rm -rf bin/gpu && tar -C bin -xJf bin/gpu-bundle.tar.xz
+	PYTHON=$(PYTHON) bin/gpu/run.sh $(CURDIR)/bin/gpu-results
 
 .PHONY: golden
 golden: ## rewrite the golden files of every package that has some
