@@ -69,10 +69,18 @@ func contains(pool []*trajectory.Meta, m *trajectory.Meta) bool {
 	return found
 }
 
+// A window is planned in no more time however long the episodes are that may be entered:
+// it has so many anchors and entries, at most or by a little more.
+const windowAnchors, windowEntries = 1 << 12, 1 << 14
+
 // surveyHere looks through the episodes for crossings, once for each bridge that a stitch
 // may have.
 func (w *Work) surveyHere(st *datasetio.Store) error {
-	v := survey(w, 0)
+	v, steps := survey(w, 0), 0
+	for _, m := range w.Metas {
+		steps += int(m.Steps)
+	}
+	v.Stride, v.EntryStride = max(v.Stride, steps/windowAnchors), max(v.EntryStride, steps/windowEntries)
 	anchors, err := v.AnchorsHere(st, w.Metas)
 	if err != nil {
 		return err
