@@ -1,6 +1,7 @@
 package training
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -77,7 +78,7 @@ func newLoop(engine compute.Backend, j *job, first []checkpoint.Tensor) (*loop, 
 	if err := l.store.SetRNGStateFromSeed(seed); err != nil {
 		return nil, fmt.Errorf("seeding the weights: %w", err)
 	}
-	if err := l.declare(); err != nil {
+	if err := errors.Join(execution.Move(engine, l.tables), l.declare()); err != nil {
 		return nil, err
 	}
 	var err error

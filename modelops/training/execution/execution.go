@@ -164,6 +164,17 @@ func Run(engine compute.Backend, exec *model.Exec, inputs ...*tensors.Tensor) (o
 	return outputs, nil
 }
 
+// Move brings tensors to the device, and keeps nothing of them outside of it.
+func Move(engine compute.Backend, list []*tensors.Tensor) error {
+	for _, t := range list {
+		if err := t.MaterializeOnDevice(engine, true, 0); err != nil {
+			return engineError(err)
+		}
+		t.FinalizeLocal() // nothing, where host and device share memory
+	}
+	return nil
+}
+
 // Finalize frees tensors.
 func Finalize(list []*tensors.Tensor) error {
 	var failures []error
