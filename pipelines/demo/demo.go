@@ -11,6 +11,7 @@ import (
 	"diffstitch/io/report"
 	"diffstitch/io/snapshot"
 	"diffstitch/modelops/backend"
+	"diffstitch/modelops/diffusion"
 	"diffstitch/modelops/env/pointmaze"
 	"diffstitch/modelops/learners"
 	"diffstitch/pipelines/augment"
@@ -82,7 +83,7 @@ func Run(ctx context.Context, o Options, progress func(observe.Progress)) (Made,
 	options.Data = input.Data{Path: made.Data}
 	options.Models, options.Out = models, filepath.Join(o.Dir, "dataset")
 	options.Stitches = o.Stitches
-	options.Sampler.Steps = samplerSteps
+	options.Sampler = sampler
 	options.Seed, options.Backend, options.Runner = o.Seed, o.Backend, o.Runner
 	judge := func(judged augment.Judged) (*augment.Verdict, error) {
 		j := judge{maze: pointmaze.Default(), before: before}
@@ -103,8 +104,9 @@ func Run(ctx context.Context, o Options, progress func(observe.Progress)) (Made,
 	return made, err
 }
 
-// samplerSteps are few: what is sampled is a plan, of which refinement makes a trajectory.
-const samplerSteps = 5
+// sampler takes few steps: what is sampled is a plan, of which refinement makes a
+// trajectory. With the noise that DDPM draws in each more of the plans are accepted.
+var sampler = diffusion.Sampler{Kind: diffusion.DDPM, Steps: 10}
 
 // Original to augmented rows in a policy's batches: most of what it learns from D* leads
 // from one corridor to another.
