@@ -41,7 +41,7 @@ func (p Precision) Asked() Precision {
 
 // SetPrecision has all graphs that are built on the backend from now on use a precision;
 // "" is PrecisionAuto. It returns the roundoff: see Info.
-func SetPrecision(engine compute.Backend, p Precision) (roundoff float64, err error) {
+func SetPrecision(engine compute.Backend, p Precision) (float64, error) {
 	if err := p.Validate(); err != nil {
 		return 0, err
 	}
@@ -56,10 +56,15 @@ func SetPrecision(engine compute.Backend, p Precision) (roundoff float64, err er
 		fast = openedWithTF32
 	}
 	setTF32(engine, fast)
-	if fast {
-		return tf32Roundoff, nil
+	return roundoff(engine), nil
+}
+
+// roundoff is Info's.
+func roundoff(engine compute.Backend) float64 {
+	if usesTF32(engine) {
+		return tf32Roundoff
 	}
-	return singleRoundoff, nil
+	return singleRoundoff
 }
 
 // openedWithTF32 is what the XLA backend was opened with.

@@ -48,14 +48,6 @@ var openXLA = sync.OnceValues(func() (opened, error) {
 	return opened{}, why
 })
 
-// roundoff is Info's.
-func roundoff(engine compute.Backend) float64 {
-	if usesTF32(engine) {
-		return tf32Roundoff
-	}
-	return singleRoundoff
-}
-
 func isCUDA(engine compute.Backend) bool {
 	x, ok := engine.(*xla.Backend)
 	return ok && x.IsCUDA()

@@ -60,7 +60,7 @@ func (l *loop) advance(until int) error {
 		}
 		l.progress.LossSum += loss
 		l.progress.LossSteps++
-		l.progress.LastLoss = loss
+		l.loss = loss
 	}
 	l.progress.Done = until
 	return nil

@@ -46,7 +46,8 @@ type loop struct {
 
 	progress progress
 	pace     resumable.Pace
-	call     int // steps of the next call
+	call     int     // steps of the next call
+	loss     float64 // of the last step
 }
 
 // progress is what a loop knows besides its variables. It is saved with them.
@@ -56,7 +57,6 @@ type progress struct {
 	// LossSum and LossSteps are of the steps since the last point of the curve.
 	LossSum   float64 `json:"loss_sum"`
 	LossSteps int     `json:"loss_steps"`
-	LastLoss  float64 `json:"last_loss"`
 }
 
 // lastHeldOut is the last held-out loss, 0 before the first.
@@ -135,7 +135,7 @@ func (l *loop) Advance() error {
 	if l.job.onStep != nil {
 		l.job.onStep(Progress{
 			Kind: l.job.kind, Step: l.progress.Done, Steps: l.job.schedule.Steps,
-			Loss: l.progress.LastLoss, HeldOut: l.progress.lastHeldOut(),
+			Loss: l.loss, HeldOut: l.progress.lastHeldOut(),
 			StepsPerSecond: l.pace.StepsPerSecond(l.progress.Done),
 		})
 	}
