@@ -40,11 +40,10 @@ const (
 // all lists the examples in the order of tables: those held out, then the others.
 func (e examples) all() []example { return slices.Concat(e.heldOut, e.train) }
 
-// table has a row of the device for each of the examples.
-func (e examples) table(width int, fill func(e example, row []float32)) *tensors.Tensor {
-	all := e.all()
-	return newTable(len(all), width, func(flat []float32) {
-		for i, e := range all {
+// tableOf is a table of a row for each of some examples.
+func tableOf(list []example, width int, fill func(e example, row []float32)) *tensors.Tensor {
+	return newTable(len(list), width, func(flat []float32) {
+		for i, e := range list {
 			fill(e, flat[i*width:(i+1)*width])
 		}
 	})

@@ -52,7 +52,7 @@ const (
 // tables is one row per example: state and action.
 func (o *imitation) tables() []*tensors.Tensor {
 	stateDim, actionDim := o.config.StateDim, o.config.ActionDim
-	return []*tensors.Tensor{o.examples.table(stateDim+actionDim, func(e example, row []float32) {
+	return []*tensors.Tensor{tableOf(o.examples.all(), stateDim+actionDim, func(e example, row []float32) {
 		t, step := &o.data.Trajectories[e.episode], int(e.step)
 		standardize(row, t.States[step*stateDim:], o.stats.ObservationMean, o.stats.ObservationScale)
 		for d, a := range t.Actions[step*actionDim : (step+1)*actionDim] {

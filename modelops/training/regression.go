@@ -123,13 +123,9 @@ const (
 
 // tables is one row per example, features and target, in the order of rows.
 func (r *regression) tables() []*tensors.Tensor {
-	inputs, all := r.net.Inputs, slices.Concat(r.rows[:]...)
-	width := inputs + r.net.Outputs
-	return []*tensors.Tensor{newTable(len(all), width, func(flat []float32) {
-		for i, e := range all {
-			row := flat[i*width : (i+1)*width]
-			r.fill(e, row[:inputs], row[inputs:])
-		}
+	inputs := r.net.Inputs
+	return []*tensors.Tensor{tableOf(slices.Concat(r.rows[:]...), inputs+r.net.Outputs, func(e example, row []float32) {
+		r.fill(e, row[:inputs], row[inputs:])
 	})}
 }
 

@@ -130,7 +130,7 @@ const (
 // tables is one row per example.
 func (s *synthesis) tables() []*tensors.Tensor {
 	stateDim, actionDim := s.data.ObservationDim, s.data.ActionDim
-	return []*tensors.Tensor{s.examples.table(s.layout.Width(), func(e example, row []float32) {
+	return []*tensors.Tensor{tableOf(s.examples.all(), s.layout.Width(), func(e example, row []float32) {
 		t, step := &s.data.Trajectories[e.episode], int(e.step)
 		outcome := t.outcome(step)
 		s.layout.encode(row, t.States[step*stateDim:(step+1)*stateDim], t.Actions[step*actionDim:(step+1)*actionDim],
